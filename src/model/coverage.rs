@@ -1,0 +1,56 @@
+//! What the logs cover: an expected stream and the hours in which it delivered.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Hour;
+
+/// Something that is expected to deliver log objects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum LogStream {
+    /// One audit log stream of one API server instance.
+    Audit {
+        /// Cluster ARN.
+        cluster: String,
+        /// `kube-apiserver-audit-<hex>`; empty where the export does not say.
+        stream: String,
+    },
+    /// CloudTrail of one account and region.
+    CloudTrail {
+        /// Twelve digits.
+        account: String,
+        /// `us-west-2`
+        region: String,
+    },
+}
+
+/// What one stream delivered in one hour of event time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Delivered {
+    /// Objects with at least one record of that hour.
+    pub objects: u64,
+    /// Records, copies included.
+    pub events: u64,
+    /// Records that were rejected.
+    pub rejected: u64,
+}
+
+/// Deliveries of all streams; merging commutes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Deliveries {
+    /// By stream and hour.
+    pub by_hour: BTreeMap<(LogStream, Hour), Delivered>,
+}
+
+impl Deliveries {
+    /// Adds what a worker saw.
+    pub fn merge(&mut self, other: Deliveries) {
+        for (key, theirs) in other.by_hour {
+            let ours = self.by_hour.entry(key).or_default();
+            ours.objects += theirs.objects;
+            ours.events += theirs.events;
+            ours.rejected += theirs.rejected;
+        }
+    }
+}

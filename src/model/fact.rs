@@ -1,0 +1,236 @@
+//! Facts: what one log record states about one source, before anything is joined.
+//!
+//! `decode` and `extract` make them, `facts` removes copies and adds them up per hour, `join`
+//! reads them. A fact never says whose grant was used; that needs the inventory.
+
+use serde::{Deserialize, Serialize};
+
+use super::permission::Permission;
+use super::time::Micros;
+
+/// A fact with what is needed to count it once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Equal for copies of one record (and for the stages of one audit event).
+    pub id: u128,
+    /// Tells apart the facts that one record yields (impersonation yields two).
+    pub ordinal: u8,
+    /// Among unequal copies the smallest rank wins: addendum, then whole, then truncated; for
+    /// audit events the final stage first.
+    pub rank: u8,
+    /// Event time.
+    pub at: Micros,
+    /// What it says.
+    pub body: FactBody,
+}
+
+/// The families of facts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FactBody {
+    /// A request to a Kubernetes API server, or a review made on someone's behalf.
+    Access(Box<AccessFact>),
+    /// STS issued credentials, or refused to.
+    Session(Box<SessionFact>),
+    /// `GetCallerIdentity`: the mark that redeeming an EKS token leaves.
+    Authentication(Box<AwsCallFact>),
+    /// Any other AWS call by a principal of the inventory.
+    AwsCall(Box<AwsCallFact>),
+}
+
+/// A Kubernetes user as an audit event shows it. AWS extras are filled only when `uid` proves
+/// that the IAM authenticator wrote them.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct KubeUser {
+    /// Empty when authentication failed.
+    pub username: String,
+    /// `aws-iam-authenticator:<account>:<AROA…>` for IAM principals, else a ServiceAccount's UID or
+    /// empty.
+    pub uid: String,
+    /// Sorted, without repetition.
+    pub groups: Vec<String>,
+    /// `extra.accessKeyId`, the exact key to the STS session; empty when absent.
+    pub access_key_id: String,
+    /// `AROA…`/`AIDA…` from `uid`, else from `extra.principalId`; empty when absent.
+    pub principal_id: String,
+    /// `extra.sessionName`; empty for IAM users.
+    pub session_name: String,
+    /// `extra.arn`: the STS session ARN, or the user's ARN.
+    pub arn: String,
+    /// `extra.canonicalArn`: the IAM ARN without its path.
+    pub canonical_arn: String,
+    /// `authentication.kubernetes.io/credential-id`: `JTI=…` or `X509SHA256=…`.
+    pub credential_id: String,
+    /// `authentication.kubernetes.io/pod-name`.
+    pub pod_name: String,
+}
+
+/// How a permission came to be used.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Via {
+    /// The caller asked for itself.
+    #[default]
+    Direct,
+    /// Another caller asked as this subject (`--as`).
+    Impersonated,
+    /// A component asked a SubjectAccessReview about this subject.
+    Delegated,
+}
+
+/// What the authorizer said.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Decision {
+    /// Allowed: use, whatever the status code was.
+    Allow,
+    /// Refused: never use.
+    Forbid,
+    /// No authorization annotation: authentication failed, or the event is an early stage.
+    #[default]
+    Unknown,
+}
+
+/// One authorised, refused or unauthenticated request.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct AccessFact {
+    /// Cluster ARN.
+    pub cluster: String,
+    /// Who was authenticated.
+    pub caller: KubeUser,
+    /// How.
+    pub via: Via,
+    /// Whose rights decided: the caller, the impersonated user or the reviewed one. Only
+    /// `username`, `uid` and `groups` are filled unless it is the caller.
+    pub subject: KubeUser,
+    /// What was asked.
+    pub permission: Permission,
+    /// The answer.
+    pub decision: Decision,
+    /// `authorization.k8s.io/reason`, as written (for a review, `status.reason`).
+    pub reason: String,
+    /// First digit of the HTTP status, 0 when there was none.
+    pub status_class: u8,
+    /// `kubectl`, `datadog-agent`, `Go-http-client`, …: the product of the user agent, bounded.
+    pub user_agent_family: String,
+    /// `authentication.kubernetes.io/issued-credential-id` of a minted token; empty when absent.
+    pub issued_credential_id: String,
+}
+
+/// The `userIdentity` of a CloudTrail record. Absent fields are empty.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct AwsCaller {
+    /// `AssumedRole`, `IAMUser`, `AWSService`, …
+    pub kind: String,
+    /// `AROA…:session`, `AIDA…`, or a web identity's long form.
+    pub principal_id: String,
+    /// STS or IAM ARN.
+    pub arn: String,
+    /// Account of the caller.
+    pub account: String,
+    /// Key that signed; one session may show many.
+    pub access_key_id: String,
+    /// Role ARN with its path.
+    pub issuer_arn: String,
+    /// `AROA…` of the role.
+    pub issuer_id: String,
+    /// Role or user name.
+    pub issuer_name: String,
+    /// `sessionContext.attributes.creationDate`: the second in which the session was issued.
+    pub created_at: Option<Micros>,
+    /// `sessionContext.sourceIdentity`.
+    pub source_identity: String,
+    /// Service that acted for the caller.
+    pub invoked_by: String,
+    /// Name of an IAM user, or of a web or SAML identity.
+    pub user_name: String,
+}
+
+/// How credentials were issued.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum IssuedBy {
+    /// `AssumeRole`.
+    #[default]
+    AssumeRole,
+    /// `AssumeRoleWithSAML`.
+    Saml,
+    /// `AssumeRoleWithWebIdentity`; IRSA among them.
+    WebIdentity,
+    /// `AssumeRole` by `pods.eks.amazonaws.com`.
+    PodIdentity,
+    /// `GetSessionToken`.
+    SessionToken,
+    /// `GetFederationToken`.
+    FederationToken,
+    /// `AssumeRoot`.
+    AssumeRoot,
+}
+
+/// Credentials that STS issued (`error` empty) or refused to issue.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct SessionFact {
+    /// `recipientAccountId`.
+    pub account: String,
+    /// `awsRegion`.
+    pub region: String,
+    /// How.
+    pub issued_by: IssuedBy,
+    /// `requestParameters.roleArn`, percent-decoded.
+    pub role_arn: String,
+    /// `AROA…` from `assumedRoleUser.assumedRoleId`; empty for some service-assumed sessions.
+    pub role_id: String,
+    /// `roleSessionName`.
+    pub session_name: String,
+    /// Issued key; empty when refused or withheld.
+    pub access_key_id: String,
+    /// `credentials.expiration`.
+    pub expires_at: Option<Micros>,
+    /// Who asked.
+    pub source: AwsCaller,
+    /// `requestParameters.sourceIdentity`.
+    pub source_identity: String,
+    /// Session tags asked for, sorted by key.
+    pub tags: Vec<(String, String)>,
+    /// `transitiveTagKeys`, sorted.
+    pub transitive_keys: Vec<String>,
+    /// Identity provider ARN of a web identity or SAML session.
+    pub provider: String,
+    /// `subjectFromWebIdentityToken`, `subject`.
+    pub subject: String,
+    /// `errorCode`.
+    pub error: String,
+}
+
+/// Any AWS call that matters only by who made it, where and whether it was refused.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct AwsCallFact {
+    /// `recipientAccountId`.
+    pub account: String,
+    /// `awsRegion`.
+    pub region: String,
+    /// Who called.
+    pub caller: AwsCaller,
+    /// `s3.amazonaws.com`.
+    pub event_source: String,
+    /// `GetObject`.
+    pub event_name: String,
+    /// `errorCode`.
+    pub error: String,
+    /// True for data events, which most trails lack.
+    pub data_event: bool,
+    /// As in [`AccessFact::user_agent_family`].
+    pub user_agent_family: String,
+}
