@@ -1,1 +1,3 @@
-fn main() { println!("hello"); }
+//! The thin binary.
+
+fn main() {}

@@ -39,9 +39,7 @@ pub enum FactBody {
 
 /// A Kubernetes user as an audit event shows it. AWS extras are filled only when `uid` proves
 /// that the IAM authenticator wrote them.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct KubeUser {
     /// Empty when authentication failed.
     pub username: String,
@@ -95,9 +93,7 @@ pub enum Decision {
 }
 
 /// One authorised, refused or unauthenticated request.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AccessFact {
     /// Cluster ARN.
     pub cluster: String,
@@ -123,9 +119,7 @@ pub struct AccessFact {
 }
 
 /// The `userIdentity` of a CloudTrail record. Absent fields are empty.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AwsCaller {
     /// `AssumedRole`, `IAMUser`, `AWSService`, …
     pub kind: String,
@@ -176,9 +170,7 @@ pub enum IssuedBy {
 }
 
 /// Credentials that STS issued (`error` empty) or refused to issue.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct SessionFact {
     /// `recipientAccountId`.
     pub account: String,
@@ -213,9 +205,7 @@ pub struct SessionFact {
 }
 
 /// Any AWS call that matters only by who made it, where and whether it was refused.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AwsCallFact {
     /// `recipientAccountId`.
     pub account: String,

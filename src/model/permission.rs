@@ -5,9 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// One request's attributes. Either `path` is set (a non-resource request) or `resource` is.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Permission {
     /// `get`, `list`, …, `impersonate`; for a non-resource request the lower-case HTTP method.
     pub verb: String,
@@ -60,9 +58,7 @@ impl Permission {
 }
 
 /// A rule of a Role, ClusterRole or access policy, as written: never multiplied out.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rule {
     /// Verbs, `*` for all.

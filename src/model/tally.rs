@@ -238,7 +238,9 @@ pub fn example_from_bytes(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(EXAMPLE_CHARS)];
     let mut out = String::with_capacity(head.len());
     for c in String::from_utf8_lossy(head).chars() {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             out.extend(c.escape_default());
         } else {
             out.push(c);

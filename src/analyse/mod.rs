@@ -1,0 +1,1 @@
+//! Use and coverage to verdicts.

@@ -1,0 +1,1 @@
+//! Bytes to borrowed records; knows no source, no fact and no rule.

@@ -1,0 +1,1 @@
+//! Records to facts; knows what CloudTrail and audit fields mean.

@@ -1,0 +1,1 @@
+//! Inventory files to grants: who may do what.

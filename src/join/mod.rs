@@ -1,0 +1,1 @@
+//! Facts and grants to use: whose grant carried which request.

@@ -1,0 +1,1 @@
+//! The rules of Kubernetes authorization and of access policies, as pure functions.

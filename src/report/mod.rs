@@ -1,0 +1,1 @@
+//! Writes Parquet, manifest and summary; runs the report queries.

@@ -1,0 +1,1 @@
+//! The outside world: lists and fetches objects from folders and S3.
