@@ -1,1 +1,42 @@
 //! Counts every fact once and adds facts up per hour, in bounded memory.
+//!
+//! Workers push [`Fact`](crate::model::fact::Fact)s into a [`sort::Sorter`], which keeps them as
+//! sorted runs, in memory while they fit and in a spill folder when they do not. [`fold`] merges
+//! the runs, removes copies and adds up equal facts of one hour; [`store`] holds the result as
+//! Parquet, one immutable file per family, place and day. Nothing here joins two objects, and no
+//! rule here knows a grant.
+//!
+//! The merge order is total (family, hour, id, ordinal, rank, bytes), so what comes out does not
+//! depend on how objects were spread over workers or runs.
+
+pub mod fold;
+pub mod sort;
+pub mod store;
+
+use std::path::PathBuf;
+
+/// What can go wrong with the spill folder or the fact files: a failed run, never bad input.
+#[derive(Debug, thiserror::Error)]
+pub enum FactsError {
+    /// The spill folder or a run in it cannot be written.
+    #[error("cannot write facts to the spill file {path}")]
+    WriteSpill {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A run cannot be read back.
+    #[error("cannot read facts back from the spill file {path}")]
+    ReadSpill {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A fact does not serialise or read back: the spill file was changed by someone else.
+    #[error("a fact does not read back from the spill file")]
+    Encoding(#[from] postcard::Error),
+}

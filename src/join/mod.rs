@@ -1,1 +1,3 @@
 //! Facts and grants to use: whose grant carried which request.
+
+pub mod sessions;

@@ -1,0 +1,194 @@
+//! What was seen of each grant: use through the API server, or sessions of its IAM role.
+//!
+//! Input: joined use and resolved sessions. Output: one [`Evidence`] per grant. Counting is
+//! idempotent where verdicts rest on it: sets of permissions, first, last, distinct days.
+
+use std::collections::BTreeSet;
+
+use crate::join::cluster::Cluster;
+use crate::join::sessions::{Session, Sessions};
+use crate::join::usage::Usage;
+use crate::model::arn::PrincipalName;
+use crate::model::fact::{IssuedBy, KubeUser, Via};
+use crate::model::grant::{Grant, GrantKind, Holder, IdentityKind};
+use crate::model::inventory::Subject;
+use crate::model::permission::Permission;
+use crate::model::time::{Day, Micros, Window};
+
+/// What was seen of one grant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// Indices into [`Usage::uses`].
+    pub uses: Vec<usize>,
+    /// Distinct permissions used, sorted.
+    pub permissions: Vec<Permission>,
+    /// Indices into [`Usage::members`].
+    pub members: BTreeSet<usize>,
+    /// True when the authorizer named the grant, not only evaluation.
+    pub credited: bool,
+    /// Earliest use.
+    pub first: Option<Micros>,
+    /// Latest use.
+    pub last: Option<Micros>,
+    /// Distinct days with use.
+    pub days: BTreeSet<Day>,
+    /// Requests, or sessions issued.
+    pub count: i64,
+}
+
+impl Evidence {
+    /// True when the grant was used at all.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.first.is_some()
+    }
+
+    fn see(&mut self, first: Micros, last: Micros, days: impl IntoIterator<Item = Day>, count: i64) {
+        self.first = Some(self.first.map_or(first, |at| at.min(first)));
+        self.last = Some(self.last.map_or(last, |at| at.max(last)));
+        self.days.extend(days);
+        self.count += count;
+    }
+}
+
+/// Evidence for every grant of cluster number `cluster_idx`, in grant order.
+#[must_use]
+pub fn collect(
+    cluster_idx: usize,
+    cluster: &Cluster<'_>,
+    usage: &Usage,
+    sessions: &Sessions,
+    window: Window,
+) -> Vec<Evidence> {
+    let mut all = vec![Evidence::default(); cluster.grants.len()];
+    for (use_idx, used) in usage.uses.iter().enumerate() {
+        if used.cluster != cluster_idx {
+            continue;
+        }
+        for &(grant, credited) in &used.grants {
+            let Some(evidence) = all.get_mut(grant) else { continue };
+            evidence.uses.push(use_idx);
+            evidence.permissions.push(used.permission.clone());
+            evidence.members.insert(used.member);
+            evidence.credited |= credited;
+            evidence.see(used.first, used.last, used.days.iter().copied(), used.count);
+        }
+    }
+    for (evidence, grant) in all.iter_mut().zip(cluster.grants) {
+        evidence.permissions.sort();
+        evidence.permissions.dedup();
+        if matches!(grant.kind, GrantKind::PodIdentity | GrantKind::Irsa) {
+            for session in sessions.all.iter().filter(|s| window.contains(s.issued_at)) {
+                if is_session_of(session, grant) {
+                    evidence.credited |= names_service_account(session);
+                    let at = session.issued_at;
+                    evidence.see(at, at, [at.day()], 1);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// True when the session was issued through this association or annotation.
+fn is_session_of(session: &Session, grant: &Grant) -> bool {
+    let Holder::Subject(Subject::ServiceAccount { namespace, name }) = &grant.holder else {
+        return false;
+    };
+    let role = PrincipalName::from_arn(&session.fact.role_arn);
+    if role.is_none() || role != PrincipalName::from_arn(&grant.grant_ref) {
+        return false;
+    }
+    match grant.kind {
+        GrantKind::Irsa => {
+            session.fact.issued_by == IssuedBy::WebIdentity
+                && session.fact.subject == format!("system:serviceaccount:{namespace}:{name}")
+        }
+        GrantKind::PodIdentity => {
+            let tagged = (
+                session.tag("eks-cluster-arn"),
+                session.tag("kubernetes-namespace"),
+                session.tag("kubernetes-service-account"),
+            );
+            match tagged {
+                (cluster, Some(ns), Some(sa)) => {
+                    ns == namespace && sa == name && cluster.is_none_or(|arn| arn == grant.cluster)
+                }
+                // Associations may switch session tags off; then only the role tells.
+                _ => session.fact.issued_by == IssuedBy::PodIdentity,
+            }
+        }
+        _ => false,
+    }
+}
+
+fn names_service_account(session: &Session) -> bool {
+    session.fact.issued_by == IssuedBy::WebIdentity
+        || session.tag("kubernetes-service-account").is_some()
+}
+
+/// Classes of callers that a log pipeline may drop as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// IAM principals.
+    Iam,
+    /// ServiceAccounts.
+    ServiceAccount,
+    /// External users: OIDC and certificates.
+    External,
+}
+
+/// Which classes were seen reading and writing, allowed or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClassesSeen {
+    seen: BTreeSet<(Class, bool)>,
+}
+
+impl ClassesSeen {
+    /// Notes a request.
+    pub fn note(&mut self, caller: &KubeUser, via: Via, permission: &Permission) {
+        if via == Via::Direct
+            && let Some(class) = class_of_user(caller)
+        {
+            self.seen.insert((class, is_read(&permission.verb)));
+        }
+    }
+
+    /// True when requests of this class and kind reach the logs at all.
+    #[must_use]
+    pub fn has(&self, class: Class, reads: bool) -> bool {
+        self.seen.contains(&(class, reads))
+    }
+}
+
+fn class_of_user(user: &KubeUser) -> Option<Class> {
+    if crate::join::cluster::is_iam(user) {
+        Some(Class::Iam)
+    } else if user.username.starts_with("system:serviceaccount:") {
+        Some(Class::ServiceAccount)
+    } else if user.username.is_empty() || user.username.starts_with("system:") {
+        None
+    } else {
+        Some(Class::External)
+    }
+}
+
+/// The class a grant serves, where it is one.
+#[must_use]
+pub fn class_of_grant(grant: &Grant) -> Option<Class> {
+    match grant.identity_kind? {
+        IdentityKind::AccessEntry
+        | IdentityKind::AwsAuthRole
+        | IdentityKind::AwsAuthUser
+        | IdentityKind::AwsAuthAccount
+        | IdentityKind::ClusterCreator => Some(Class::Iam),
+        IdentityKind::ServiceAccount => Some(Class::ServiceAccount),
+        IdentityKind::Oidc | IdentityKind::X509 => Some(Class::External),
+    }
+}
+
+/// True for verbs that change nothing.
+#[must_use]
+pub fn is_read(verb: &str) -> bool {
+    matches!(verb, "get" | "list" | "watch" | "head" | "options")
+}

@@ -1,0 +1,142 @@
+//! Is a grant wider than its use? By what, and what smaller thing would fit?
+//!
+//! Three measures, each enough: a smaller predefined access policy or scope covers the use; the
+//! grant holds a sensitive permission that was never used; exact RBAC would need at most half of its
+//! cells. The proposals are named here and proven elsewhere: nothing is recommended from this alone.
+
+use std::collections::BTreeSet;
+
+use crate::model::grant::{Allows, Grant, GrantKind};
+use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
+use crate::rbac;
+use crate::rbac::cells::{self, Universe};
+use crate::rbac::policies::PolicyTable;
+use crate::rbac::sensitive::{self, Severity};
+
+/// By what a grant is too wide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooWide {
+    /// `smaller_policy`, `unused_sensitive`, `few_cells`, in this order, those that hold.
+    pub by: Vec<&'static str>,
+    /// For people: what fits, what is unused, how much is needed.
+    pub detail: String,
+    /// How bad the unused part is.
+    pub severity: Severity,
+}
+
+/// Cells that a grant allows.
+#[must_use]
+pub fn width(grant: &Grant, universe: &Universe) -> u64 {
+    match &grant.allows {
+        Allows::Everything => cells::cells_everything(universe),
+        Allows::Rules(rules) => cells::cells(rules, universe),
+        Allows::Unpublished | Allows::Hole | Allows::AwsRole => 0,
+    }
+}
+
+/// Everything, as rules: what `system:masters` may do.
+#[must_use]
+pub fn everything() -> Vec<ScopedRule> {
+    let all = || vec!["*".to_owned()];
+    let resources =
+        Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() };
+    let paths = Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() };
+    [resources, paths].map(|rule| ScopedRule { scope: Scope::Cluster, rule }).to_vec()
+}
+
+/// The rules of a grant, `system:masters` spelled out; `None` where they are not known.
+#[must_use]
+pub fn rules_of(grant: &Grant) -> Option<Vec<ScopedRule>> {
+    match &grant.allows {
+        Allows::Rules(rules) => Some(rules.clone()),
+        Allows::Everything => Some(everything()),
+        Allows::Unpublished | Allows::Hole | Allows::AwsRole => None,
+    }
+}
+
+/// Compares a used grant with its use; `None` when it fits.
+#[must_use]
+pub fn too_wide(
+    grant: &Grant,
+    used: &[Permission],
+    universe: &Universe,
+    policies: &PolicyTable,
+    ratio: f64,
+) -> Option<TooWide> {
+    let rules = rules_of(grant)?;
+    let has = width(grant, universe);
+    let needs = cells::needed_cells(used, universe);
+    let unused = sensitive::unused_sensitive(&rules, used);
+    let mut by = Vec::new();
+    let mut words = Vec::new();
+
+    if grant.kind == GrantKind::AccessPolicy
+        && let Some(smaller) = smaller_policy(grant, used, has, universe, policies)
+    {
+        by.push("smaller_policy");
+        words.push(format!("{smaller} covers all of it"));
+    }
+    let listed: Vec<&str> =
+        unused.iter().filter(|s| sensitive::OVER_SCOPE_LIST.contains(s)).map(|s| s.name()).collect();
+    if !listed.is_empty() {
+        by.push("unused_sensitive");
+        words.push(format!("never used: {}", listed.join(", ")));
+    }
+    if few(needs, has, ratio) {
+        by.push("few_cells");
+    }
+    if by.is_empty() {
+        return None;
+    }
+    words.push(format!("exact RBAC needs {needs} of {has} cells"));
+    let widest = sensitive::severity_of(&rules);
+    // What was exercised is no excess: without an unused sensitive part the rest is at most medium.
+    let severity = if unused.is_empty() { widest.min(Severity::Medium) } else { widest };
+    Some(TooWide { by, detail: words.join("; "), severity })
+}
+
+fn few(needs: u64, has: u64, ratio: f64) -> bool {
+    let float = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+    has > 0 && float(needs) <= ratio * float(has)
+}
+
+/// The smallest published policy and scope that covers the use with fewer cells than the grant has:
+/// `AmazonEKSViewPolicy on shop`.
+fn smaller_policy(
+    grant: &Grant,
+    used: &[Permission],
+    has: u64,
+    universe: &Universe,
+    policies: &PolicyTable,
+) -> Option<String> {
+    let namespaces: BTreeSet<String> = used.iter().map(|p| p.namespace.clone()).collect();
+    let narrow = !used.is_empty()
+        && used.iter().all(|p| !p.is_non_resource())
+        && !namespaces.contains("");
+    let mut scopes = vec![Scope::Cluster];
+    if narrow {
+        scopes.push(Scope::NamespaceGlobs(namespaces.iter().cloned().collect()));
+    }
+    let mut best: Option<(u64, String)> = None;
+    for (name, rules) in policies.published() {
+        for scope in &scopes {
+            let scoped: Vec<ScopedRule> = rules
+                .iter()
+                .map(|rule| ScopedRule { scope: scope.clone(), rule: rule.clone() })
+                .collect();
+            let size = cells::cells(&scoped, universe);
+            if size >= has || !used.iter().all(|permission| rbac::covers(&scoped, permission)) {
+                continue;
+            }
+            let place = match scope {
+                Scope::NamespaceGlobs(list) => list.join(","),
+                Scope::Cluster | Scope::Namespace(_) => "the cluster".to_owned(),
+            };
+            let candidate = (size, format!("{name} on {place}"));
+            if best.as_ref().is_none_or(|best| candidate < *best) {
+                best = Some(candidate);
+            }
+        }
+    }
+    best.map(|(_, words)| words)
+}

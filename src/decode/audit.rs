@@ -1,0 +1,199 @@
+//! A Kubernetes audit event, the fields we read.
+//!
+//! Bodies stay raw; only those of access reviews are looked into. Source:
+//! <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::lenient::{Part, Text, Unread, part, repair};
+
+/// One event. Absent fields are empty.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Event<'a> {
+    /// Chosen by the client if it wants to.
+    #[serde(borrow, default, rename = "auditID", alias = "auditId", alias = "AuditID")]
+    pub audit_id: Text<'a>,
+    /// `RequestReceived`, `ResponseStarted`, `ResponseComplete`, `Panic`.
+    #[serde(borrow, default)]
+    pub stage: Text<'a>,
+    /// Path and query.
+    #[serde(borrow, default, rename = "requestURI")]
+    pub request_uri: Text<'a>,
+    /// `list`, or the lower-case method.
+    #[serde(borrow, default)]
+    pub verb: Text<'a>,
+    /// Who was authenticated.
+    #[serde(borrow, default)]
+    pub user: Part<'a>,
+    /// As whom, if it impersonated.
+    #[serde(borrow, default)]
+    pub impersonated_user: Part<'a>,
+    /// Client.
+    #[serde(borrow, default)]
+    pub user_agent: Text<'a>,
+    /// What, for resource requests.
+    #[serde(borrow, default)]
+    pub object_ref: Part<'a>,
+    /// How it ended.
+    #[serde(borrow, default)]
+    pub response_status: Part<'a>,
+    /// Body of the request.
+    #[serde(borrow, default)]
+    pub request_object: Part<'a>,
+    /// Body of the answer.
+    #[serde(borrow, default)]
+    pub response_object: Part<'a>,
+    /// When it came in; equal over all stages.
+    #[serde(borrow, default)]
+    pub request_received_timestamp: Text<'a>,
+    /// Old events have only this.
+    #[serde(borrow, default)]
+    pub timestamp: Text<'a>,
+    /// When the stage was reached.
+    #[serde(borrow, default)]
+    pub stage_timestamp: Text<'a>,
+    /// Authorization and authentication notes.
+    #[serde(borrow, default)]
+    pub annotations: Part<'a>,
+}
+
+impl Event<'_> {
+    /// Reads an event and hands it to `then`.
+    ///
+    /// # Errors
+    /// When it is no JSON object.
+    pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Event<'_>) -> R) -> Result<R, Unread> {
+        match serde_json::from_slice::<Event<'_>>(bytes) {
+            Ok(event) => Ok(then(&event)),
+            Err(error) => {
+                let text = repair(bytes, &error)?;
+                let event = serde_json::from_str::<Event<'_>>(&text).map_err(|_| Unread::Broken)?;
+                Ok(then(&event))
+            }
+        }
+    }
+
+    /// The annotations, as text.
+    #[must_use]
+    pub fn annotations(&self) -> BTreeMap<Cow<'_, str>, Text<'_>> {
+        part(self.annotations)
+    }
+}
+
+/// `user`, `impersonatedUser`, and the user of a review.
+#[derive(Debug, Deserialize, Default)]
+pub struct User<'a> {
+    /// Name.
+    #[serde(borrow, default, alias = "user")]
+    pub username: Text<'a>,
+    /// UID.
+    #[serde(borrow, default)]
+    pub uid: Text<'a>,
+    /// Groups.
+    #[serde(borrow, default)]
+    pub groups: Part<'a>,
+    /// Lists by key.
+    #[serde(borrow, default)]
+    pub extra: Part<'a>,
+}
+
+/// `objectRef`
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef<'a> {
+    /// Absent for core.
+    #[serde(borrow, default)]
+    pub api_group: Text<'a>,
+    /// Plural.
+    #[serde(borrow, default)]
+    pub resource: Text<'a>,
+    /// `log`, `exec`, …
+    #[serde(borrow, default)]
+    pub subresource: Text<'a>,
+    /// Namespace.
+    #[serde(borrow, default)]
+    pub namespace: Text<'a>,
+    /// Name, also filled from the body of a create.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+}
+
+/// `responseStatus`
+#[derive(Debug, Deserialize, Default)]
+pub struct ResponseStatus<'a> {
+    /// HTTP status.
+    #[serde(borrow, default)]
+    pub code: Text<'a>,
+}
+
+/// A SubjectAccessReview, of which the request holds `spec` and the answer both.
+#[derive(Debug, Deserialize, Default)]
+pub struct Review<'a> {
+    /// Who and what.
+    #[serde(borrow, default)]
+    pub spec: Part<'a>,
+    /// The answer.
+    #[serde(borrow, default)]
+    pub status: Part<'a>,
+}
+
+/// `spec` of a review.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct ReviewSpec<'a> {
+    /// What, on a resource.
+    #[serde(borrow, default)]
+    pub resource_attributes: Part<'a>,
+    /// What, on a path.
+    #[serde(borrow, default)]
+    pub non_resource_attributes: Part<'a>,
+}
+
+/// `resourceAttributes`
+#[derive(Debug, Deserialize, Default)]
+pub struct ResourceAttributes<'a> {
+    /// Group.
+    #[serde(borrow, default)]
+    pub group: Text<'a>,
+    /// Resource.
+    #[serde(borrow, default)]
+    pub resource: Text<'a>,
+    /// Subresource.
+    #[serde(borrow, default)]
+    pub subresource: Text<'a>,
+    /// Verb.
+    #[serde(borrow, default)]
+    pub verb: Text<'a>,
+    /// Namespace.
+    #[serde(borrow, default)]
+    pub namespace: Text<'a>,
+    /// Name.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+}
+
+/// `nonResourceAttributes`
+#[derive(Debug, Deserialize, Default)]
+pub struct NonResourceAttributes<'a> {
+    /// Path.
+    #[serde(borrow, default)]
+    pub path: Text<'a>,
+    /// Verb.
+    #[serde(borrow, default)]
+    pub verb: Text<'a>,
+}
+
+/// `status` of a review.
+#[derive(Debug, Deserialize, Default)]
+pub struct ReviewStatus<'a> {
+    /// `true` or `false`.
+    #[serde(borrow, default)]
+    pub allowed: Text<'a>,
+    /// The authorizer's words.
+    #[serde(borrow, default)]
+    pub reason: Text<'a>,
+}

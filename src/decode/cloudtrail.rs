@@ -1,0 +1,241 @@
+//! A CloudTrail record, the fields we read.
+//!
+//! Parameters and answers stay raw until the event source is known: only sts, eks, eks-auth and
+//! rolesanywhere are looked into. Source:
+//! <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html>.
+
+use serde::Deserialize;
+
+use super::lenient::{Part, Text, Unread, part, repair};
+use crate::model::fact::AwsCaller;
+use crate::model::time::Micros;
+
+/// One record. Absent fields are empty.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record<'a> {
+    /// Who.
+    #[serde(borrow, default)]
+    pub user_identity: Part<'a>,
+    /// When, to the second.
+    #[serde(borrow, default)]
+    pub event_time: Text<'a>,
+    /// `sts.amazonaws.com`
+    #[serde(borrow, default)]
+    pub event_source: Text<'a>,
+    /// `AssumeRole`
+    #[serde(borrow, default)]
+    pub event_name: Text<'a>,
+    /// `us-west-2`
+    #[serde(borrow, default)]
+    pub aws_region: Text<'a>,
+    /// Address, or the name of a service.
+    #[serde(borrow, default, rename = "sourceIPAddress")]
+    pub source_ip_address: Text<'a>,
+    /// Client.
+    #[serde(borrow, default)]
+    pub user_agent: Text<'a>,
+    /// Set when the call failed.
+    #[serde(borrow, default)]
+    pub error_code: Text<'a>,
+    /// Read by source.
+    #[serde(borrow, default)]
+    pub request_parameters: Part<'a>,
+    /// Read by source.
+    #[serde(borrow, default)]
+    pub response_elements: Part<'a>,
+    /// Unique per account.
+    #[serde(borrow, default, rename = "eventID")]
+    pub event_id: Text<'a>,
+    /// `AwsApiCall`, …
+    #[serde(borrow, default)]
+    pub event_type: Text<'a>,
+    /// `Management`, `Data`, `Insight`, …
+    #[serde(borrow, default)]
+    pub event_category: Text<'a>,
+    /// Account that the record was delivered to.
+    #[serde(borrow, default)]
+    pub recipient_account_id: Text<'a>,
+    /// Set on a corrected copy.
+    #[serde(borrow, default)]
+    pub addendum: Part<'a>,
+}
+
+impl Record<'_> {
+    /// Reads a record and hands it to `then`.
+    ///
+    /// # Errors
+    /// When it is no JSON object.
+    pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Record<'_>) -> R) -> Result<R, Unread> {
+        match serde_json::from_slice::<Record<'_>>(bytes) {
+            Ok(record) => Ok(then(&record)),
+            Err(error) => {
+                let text = repair(bytes, &error)?;
+                let record =
+                    serde_json::from_str::<Record<'_>>(&text).map_err(|_| Unread::Broken)?;
+                Ok(then(&record))
+            }
+        }
+    }
+
+    /// The caller.
+    #[must_use]
+    pub fn caller(&self) -> AwsCaller {
+        part::<UserIdentity<'_>>(self.user_identity).into_caller()
+    }
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct UserIdentity<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow, default)]
+    principal_id: Text<'a>,
+    #[serde(borrow, default)]
+    arn: Text<'a>,
+    #[serde(borrow, default)]
+    account_id: Text<'a>,
+    #[serde(borrow, default)]
+    access_key_id: Text<'a>,
+    #[serde(borrow, default)]
+    user_name: Text<'a>,
+    #[serde(borrow, default)]
+    invoked_by: Text<'a>,
+    #[serde(borrow, default)]
+    session_context: Part<'a>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct SessionContext<'a> {
+    #[serde(borrow, default)]
+    session_issuer: Part<'a>,
+    #[serde(borrow, default)]
+    attributes: Part<'a>,
+    #[serde(borrow, default)]
+    source_identity: Text<'a>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct SessionIssuer<'a> {
+    #[serde(borrow, default)]
+    principal_id: Text<'a>,
+    #[serde(borrow, default)]
+    arn: Text<'a>,
+    #[serde(borrow, default)]
+    user_name: Text<'a>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct Attributes<'a> {
+    #[serde(borrow, default)]
+    creation_date: Text<'a>,
+}
+
+impl UserIdentity<'_> {
+    fn into_caller(self) -> AwsCaller {
+        let context: SessionContext<'_> = part(self.session_context);
+        let issuer: SessionIssuer<'_> = part(context.session_issuer);
+        let attributes: Attributes<'_> = part(context.attributes);
+        AwsCaller {
+            kind: self.kind.to_owned(),
+            principal_id: self.principal_id.to_owned(),
+            arn: self.arn.to_owned(),
+            account: self.account_id.to_owned(),
+            access_key_id: self.access_key_id.to_owned(),
+            issuer_arn: issuer.arn.to_owned(),
+            issuer_id: issuer.principal_id.to_owned(),
+            issuer_name: issuer.user_name.to_owned(),
+            created_at: Micros::parse(attributes.creation_date.as_str()),
+            source_identity: context.source_identity.to_owned(),
+            invoked_by: self.invoked_by.to_owned(),
+            user_name: self.user_name.to_owned(),
+        }
+    }
+}
+
+/// `requestParameters` of the STS calls that issue credentials.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct AssumeRoleRequest<'a> {
+    /// May be percent-encoded.
+    #[serde(borrow, default)]
+    pub role_arn: Text<'a>,
+    /// Session name.
+    #[serde(borrow, default)]
+    pub role_session_name: Text<'a>,
+    /// Name of a federation token.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+    /// `sourceIdentity`
+    #[serde(borrow, default)]
+    pub source_identity: Text<'a>,
+    /// `[{"key":…,"value":…}]`
+    #[serde(borrow, default)]
+    pub tags: Part<'a>,
+    /// `{"key":"value"}`: with SAML and web identity.
+    #[serde(borrow, default)]
+    pub principal_tags: Part<'a>,
+    /// Keys that pass on.
+    #[serde(borrow, default)]
+    pub transitive_tag_keys: Part<'a>,
+    /// SAML provider.
+    #[serde(borrow, default)]
+    pub principal_arn: Text<'a>,
+}
+
+/// One element of `tags`.
+#[derive(Debug, Deserialize, Default)]
+pub struct Tag<'a> {
+    /// Key.
+    #[serde(borrow, default, alias = "Key")]
+    pub key: Text<'a>,
+    /// Value.
+    #[serde(borrow, default, alias = "Value")]
+    pub value: Text<'a>,
+}
+
+/// `responseElements` of the same calls.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct AssumeRoleAnswer<'a> {
+    /// The issued credentials.
+    #[serde(borrow, default)]
+    pub credentials: Part<'a>,
+    /// Absent when ec2, lambda or ecs assumed the role.
+    #[serde(borrow, default)]
+    pub assumed_role_user: Part<'a>,
+    /// Web identity.
+    #[serde(borrow, default)]
+    pub subject_from_web_identity_token: Text<'a>,
+    /// SAML subject.
+    #[serde(borrow, default)]
+    pub subject: Text<'a>,
+    /// Web identity provider.
+    #[serde(borrow, default)]
+    pub provider: Text<'a>,
+}
+
+/// `credentials`
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials<'a> {
+    /// `ASIA…`
+    #[serde(borrow, default)]
+    pub access_key_id: Text<'a>,
+    /// `Apr 16, 2024, 3:20:04 PM`, not ISO.
+    #[serde(borrow, default)]
+    pub expiration: Text<'a>,
+}
+
+/// `assumedRoleUser`
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct AssumedRoleUser<'a> {
+    /// `AROA…:session`
+    #[serde(borrow, default)]
+    pub assumed_role_id: Text<'a>,
+}

@@ -1,0 +1,139 @@
+//! Inflates all members of an object, layer by layer, under a cap.
+//!
+//! Firehose leaves many gzip members back to back, sometimes gzipped once more, without a suffix;
+//! CloudTrail leaves one member. An object is read whole or not at all: nothing is handed out before
+//! every checksum was right. Zero padding after the last member is tolerated, other bytes are not:
+//! no digest covers them. Source: RFC 1952,
+//! <https://docs.aws.amazon.com/firehose/latest/dev/writing-with-cloudwatch-logs.html>.
+#![expect(clippy::disallowed_types, reason = "the one place that reads every member, capped")]
+
+use std::io::{ErrorKind, Read};
+
+use flate2::bufread::GzDecoder;
+
+/// How far decoding may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes that one object may inflate to.
+    pub max_inflated: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_inflated: 2 << 30 }
+    }
+}
+
+/// Firehose compresses at most once over what CloudWatch Logs compressed; one more for a copy job.
+const MAX_LAYERS: usize = 3;
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// Scratch larger than this is given back after the object that needed it.
+const KEEP_SCRATCH: usize = 64 << 20;
+
+/// Why an object does not inflate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum GunzipError {
+    /// A member is broken or cut, or other bytes follow.
+    #[error("the gzip stream is broken or cut")]
+    Broken,
+    /// The cap is passed.
+    #[error("the object inflates past the cap")]
+    TooLarge,
+}
+
+/// Reused buffers.
+#[derive(Debug, Default)]
+pub struct Inflater {
+    front: Vec<u8>,
+    back: Vec<u8>,
+}
+
+impl Inflater {
+    /// The bytes of `object` without any gzip layer; `object` itself when there is none.
+    ///
+    /// # Errors
+    /// When a member is broken or the cap is passed; nothing of the object must then be used.
+    pub fn inflate<'a>(
+        &'a mut self,
+        object: &'a [u8],
+        limits: Limits,
+    ) -> Result<&'a [u8], GunzipError> {
+        if !object.starts_with(&MAGIC) {
+            return Ok(object);
+        }
+        for scratch in [&mut self.front, &mut self.back] {
+            if scratch.capacity() > KEEP_SCRATCH {
+                *scratch = Vec::new();
+            }
+        }
+        inflate_members(object, &mut self.front, limits)?;
+        for _ in 1..MAX_LAYERS {
+            if !self.front.starts_with(&MAGIC) {
+                break;
+            }
+            inflate_members(&self.front, &mut self.back, limits)?;
+            std::mem::swap(&mut self.front, &mut self.back);
+        }
+        Ok(&self.front)
+    }
+}
+
+fn inflate_members(mut rest: &[u8], out: &mut Vec<u8>, limits: Limits) -> Result<(), GunzipError> {
+    out.clear();
+    while rest.starts_with(&MAGIC) {
+        let room = limits.max_inflated.saturating_sub(u64::try_from(out.len()).unwrap_or(u64::MAX));
+        let mut member = GzDecoder::new(rest).take(room.saturating_add(1));
+        match member.read_to_end(out) {
+            Ok(got) if u64::try_from(got).unwrap_or(u64::MAX) > room => {
+                return Err(GunzipError::TooLarge);
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return Err(GunzipError::Broken),
+        }
+        rest = member.into_inner().into_inner();
+    }
+    if rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(GunzipError::Broken) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(bytes).unwrap();
+        out.finish().unwrap()
+    }
+
+    fn check(object: &[u8], expected: Result<&[u8], GunzipError>) {
+        let limits = Limits { max_inflated: 100 };
+        assert_eq!(Inflater::default().inflate(object, limits), expected);
+    }
+
+    #[test]
+    fn members_and_layers() {
+        let two = [gzip(b"ab"), gzip(b"cd")].concat();
+        check(b"plain", Ok(b"plain"));
+        check(b"", Ok(b""));
+        check(&two, Ok(b"abcd"));
+        check(&gzip(&two), Ok(b"abcd"));
+        check(&[two.clone(), vec![0; 7]].concat(), Ok(b"abcd"));
+        check(&[two.clone(), b"x".to_vec()].concat(), Err(GunzipError::Broken));
+        check(&two[..two.len() - 1], Err(GunzipError::Broken));
+        check(&two[..3], Err(GunzipError::Broken));
+        let mut flipped = two.clone();
+        let crc = two.len() - 6;
+        flipped[crc] ^= 1;
+        check(&flipped, Err(GunzipError::Broken));
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_cap() {
+        check(&gzip(&[b'x'; 100]), Ok(&[b'x'; 100]));
+        check(&gzip(&[b'x'; 101]), Err(GunzipError::TooLarge));
+        check(&[gzip(&[b'x'; 60]), gzip(&[b'x'; 60])].concat(), Err(GunzipError::TooLarge));
+    }
+}

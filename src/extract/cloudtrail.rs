@@ -1,0 +1,245 @@
+//! A CloudTrail record to at most one fact.
+//!
+//! Relevant are the services that issue or redeem credentials and EKS itself, and every call of a
+//! principal that some grant is about. All other records count as delivered and are filtered.
+//! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html>.
+
+use chrono::NaiveDateTime;
+
+use super::{Context, id_from_parts, percent_decoded, session_window, user_agent_family};
+use crate::decode::cloudtrail::{
+    AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, Record, Tag,
+};
+use crate::decode::lenient::{Text, Unread, part, strings};
+use crate::model::arn::{PrincipalName, unique_id_from_principal_id};
+use crate::model::coverage::LogStream;
+use crate::model::fact::{AwsCallFact, AwsCaller, Fact, FactBody, IssuedBy, SessionFact};
+use crate::model::tally::{Filter, Reason};
+use crate::model::time::Micros;
+
+const POD_IDENTITY_SERVICE: &str = "pods.eks.amazonaws.com";
+const RANK_ADDENDUM: u8 = 0;
+const RANK_WHOLE: u8 = 1;
+
+/// What a record came to.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The stream and time it proves a delivery for.
+    pub(crate) delivered: Option<(LogStream, Micros)>,
+    /// The fact, or why there is none.
+    pub(crate) result: Result<Fact, Left>,
+}
+
+/// Why a record yields no fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// On purpose.
+    Filtered(Filter),
+    /// It should have.
+    Rejected(Reason),
+}
+
+/// Reads one record of the object `key`.
+pub(crate) fn extract(bytes: &[u8], context: &Context, key: &str) -> Result<Outcome, Unread> {
+    Record::read(bytes, |record| {
+        let Some(at) = Micros::parse(record.event_time.as_str()) else {
+            let why = if record.event_time.as_str().is_empty() {
+                Reason::MissingField
+            } else {
+                Reason::BadTime
+            };
+            return Outcome { delivered: None, result: Err(Left::Rejected(why)) };
+        };
+        Outcome {
+            delivered: Some((stream_of(record, key), at)),
+            result: fact(record, bytes, at, context),
+        }
+    })
+}
+
+/// Which trail delivered: the key says it for sure, the record says it where the key does not.
+fn stream_of(record: &Record<'_>, key: &str) -> LogStream {
+    let from_key = key.rsplit_once("AWSLogs/").and_then(|(_, rest)| {
+        let mut parts = rest.split('/').filter(|part| !part.is_empty());
+        let mut account = parts.next()?;
+        if account.starts_with("o-") {
+            account = parts.next()?;
+        }
+        let kind = parts.next()?;
+        let region = parts.next()?;
+        let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+        (is_account && kind.starts_with("CloudTrail")).then(|| (account.to_owned(), region.to_owned()))
+    });
+    let (account, region) = from_key.unwrap_or_else(|| {
+        (record.recipient_account_id.to_owned(), record.aws_region.to_owned())
+    });
+    LogStream::CloudTrail { account, region }
+}
+
+fn fact(record: &Record<'_>, bytes: &[u8], at: Micros, context: &Context) -> Result<Fact, Left> {
+    let service = record.event_source.as_str().split('.').next().unwrap_or_default();
+    let name = record.event_name.as_str();
+    let issues = service == "sts" && issued_by(name).is_some();
+    let window = if issues { session_window(context.window) } else { context.window };
+    let caller = record.caller();
+    if !matches!(service, "sts" | "eks" | "eks-auth" | "rolesanywhere")
+        && !is_relevant(&caller, context)
+    {
+        return Err(Left::Filtered(Filter::NotRelevant));
+    }
+    if !window.contains(at) {
+        return Err(Left::Filtered(Filter::OutsideWindow));
+    }
+    let body = match issued_by(name) {
+        Some(how) if service == "sts" => FactBody::Session(Box::new(session(record, how, caller))),
+        _ => {
+            let call = Box::new(AwsCallFact {
+                account: account_of(record, &caller),
+                region: record.aws_region.to_owned(),
+                caller,
+                event_source: record.event_source.to_owned(),
+                event_name: record.event_name.to_owned(),
+                error: record.error_code.to_owned(),
+                data_event: record.event_category.as_str() == "Data",
+                user_agent_family: user_agent_family(record.user_agent.as_str()),
+            });
+            if service == "sts" && name == "GetCallerIdentity" {
+                FactBody::Authentication(call)
+            } else {
+                FactBody::AwsCall(call)
+            }
+        }
+    };
+    let id = if record.event_id.as_str().is_empty() {
+        id_from_parts(&[bytes])
+    } else {
+        id_from_parts(&[
+            record.event_id.as_str().as_bytes(),
+            record.recipient_account_id.as_str().as_bytes(),
+        ])
+    };
+    let rank = if record.addendum.is_some() { RANK_ADDENDUM } else { RANK_WHOLE };
+    Ok(Fact { id, ordinal: 0, rank, at, body })
+}
+
+/// True when the call was made by a principal that a grant is about: by id, else by name.
+fn is_relevant(caller: &AwsCaller, context: &Context) -> bool {
+    let id = if caller.issuer_id.is_empty() {
+        unique_id_from_principal_id(&caller.principal_id)
+    } else {
+        &caller.issuer_id
+    };
+    if context.relevant_ids.contains(id) {
+        return true;
+    }
+    [&caller.issuer_arn, &caller.arn].into_iter().any(|arn| {
+        PrincipalName::from_arn(arn).is_some_and(|mut name| {
+            name.name.make_ascii_lowercase();
+            context.relevant_names.contains(&name)
+        })
+    })
+}
+
+fn account_of(record: &Record<'_>, caller: &AwsCaller) -> String {
+    if record.recipient_account_id.as_str().is_empty() {
+        caller.account.clone()
+    } else {
+        record.recipient_account_id.to_owned()
+    }
+}
+
+fn issued_by(event_name: &str) -> Option<IssuedBy> {
+    Some(match event_name {
+        "AssumeRole" => IssuedBy::AssumeRole,
+        "AssumeRoleWithSAML" => IssuedBy::Saml,
+        "AssumeRoleWithWebIdentity" => IssuedBy::WebIdentity,
+        "AssumeRoot" => IssuedBy::AssumeRoot,
+        "GetSessionToken" => IssuedBy::SessionToken,
+        "GetFederationToken" => IssuedBy::FederationToken,
+        _ => return None,
+    })
+}
+
+fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact {
+    let request: AssumeRoleRequest<'_> = part(record.request_parameters);
+    let answer: AssumeRoleAnswer<'_> = part(record.response_elements);
+    let credentials: Credentials<'_> = part(answer.credentials);
+    let assumed: AssumedRoleUser<'_> = part(answer.assumed_role_user);
+    let by_pod = source.invoked_by == POD_IDENTITY_SERVICE
+        || record.source_ip_address.as_str() == POD_IDENTITY_SERVICE;
+    let issued_by =
+        if how == IssuedBy::AssumeRole && by_pod { IssuedBy::PodIdentity } else { how };
+    let (role_id, named) =
+        assumed.assumed_role_id.as_str().split_once(':').unwrap_or_default();
+    let first = |texts: [&str; 3]| {
+        texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned()
+    };
+    let mut tags = tags(&request);
+    tags.sort();
+    tags.dedup_by(|next, kept| next.0 == kept.0);
+    let mut transitive_keys = strings(request.transitive_tag_keys);
+    transitive_keys.sort();
+    transitive_keys.dedup();
+    SessionFact {
+        account: account_of(record, &source),
+        region: record.aws_region.to_owned(),
+        issued_by,
+        role_arn: percent_decoded(request.role_arn.as_str()),
+        role_id: role_id.to_owned(),
+        session_name: first([request.role_session_name.as_str(), named, request.name.as_str()]),
+        access_key_id: credentials.access_key_id.to_owned(),
+        expires_at: expiry(credentials.expiration.as_str()),
+        source_identity: request.source_identity.to_owned(),
+        tags,
+        transitive_keys,
+        provider: first([answer.provider.as_str(), request.principal_arn.as_str(), ""]),
+        subject: first([
+            answer.subject_from_web_identity_token.as_str(),
+            answer.subject.as_str(),
+            if matches!(how, IssuedBy::WebIdentity | IssuedBy::Saml) { &source.user_name } else { "" },
+        ]),
+        error: record.error_code.to_owned(),
+        source,
+    }
+}
+
+fn tags(request: &AssumeRoleRequest<'_>) -> Vec<(String, String)> {
+    let listed: Vec<Tag<'_>> = part(request.tags);
+    let mapped: std::collections::BTreeMap<String, Text<'_>> = part(request.principal_tags);
+    let listed = listed.iter().map(|tag| (tag.key.to_owned(), tag.value.to_owned()));
+    let mapped = mapped.iter().map(|(key, value)| (key.clone(), value.to_owned()));
+    listed.chain(mapped).filter(|(key, _)| !key.is_empty()).collect()
+}
+
+/// `Apr 16, 2024, 3:20:04 PM` (UTC), or RFC 3339, or epoch seconds.
+fn expiry(text: &str) -> Option<Micros> {
+    // Newer runtimes put a narrow no-break space before AM and PM.
+    let plain = text.replace('\u{202f}', " ");
+    if let Ok(at) = NaiveDateTime::parse_from_str(&plain, "%b %e, %Y, %I:%M:%S %p") {
+        return Some(Micros(at.and_utc().timestamp_micros()));
+    }
+    if let Some(at) = Micros::parse(text) {
+        return Some(at);
+    }
+    let seconds: i64 = text.split('.').next()?.parse().ok()?;
+    seconds.checked_mul(1_000_000).map(Micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_reads_what_cloudtrail_writes() {
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(expiry(text).map(Micros::to_rfc3339).as_deref(), expected, "{text}");
+        };
+        check("Apr 16, 2024, 3:20:04 PM", Some("2024-04-16T15:20:04Z"));
+        check("Mar 3, 2016, 12:39:51 AM", Some("2016-03-03T00:39:51Z"));
+        check("Apr 16, 2024, 3:20:04\u{202f}PM", Some("2024-04-16T15:20:04Z"));
+        check("2024-04-16T15:20:04Z", Some("2024-04-16T15:20:04Z"));
+        check("1713280804", Some("2024-04-16T15:20:04Z"));
+        check("HIDDEN", None);
+        check("", None);
+    }
+}

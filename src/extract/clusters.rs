@@ -1,0 +1,87 @@
+//! Names the cluster of an audit event, which the event itself does not do.
+//!
+//! The envelope's account and log group name it, if exactly one cluster of the inventory fits; else a
+//! key prefix that the user mapped; else nobody does, and the event is rejected: a wrong cluster
+//! would make someone else's grant look used. The envelope's owner must be the cluster's account.
+
+use std::collections::BTreeMap;
+
+use crate::decode::envelope::cluster_from_log_group;
+use crate::model::arn::Arn;
+
+/// Clusters by account and name, and by key prefix.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterResolver {
+    by_name: BTreeMap<(String, String), Vec<String>>,
+    by_prefix: Vec<(String, String)>,
+}
+
+impl ClusterResolver {
+    /// From the ARNs of the inventory and `--cluster-map` pairs of key prefix and ARN.
+    #[must_use]
+    pub fn new(arns: &[String], map: &[(String, String)]) -> Self {
+        let mut by_name: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for arn in arns {
+            if let Some(parsed) = Arn::parse(arn)
+                && let Some(name) = parsed.resource.strip_prefix("cluster/")
+            {
+                let key = (parsed.account.to_owned(), name.to_owned());
+                by_name.entry(key).or_default().push(arn.clone());
+            }
+        }
+        let mut by_prefix = map.to_vec();
+        // The longest prefix is the most precise.
+        by_prefix.sort_by(|a, b| (b.0.len(), a).cmp(&(a.0.len(), b)));
+        ClusterResolver { by_name, by_prefix }
+    }
+
+    /// The ARN, or `None` when no single cluster can be named.
+    #[must_use]
+    pub fn resolve(&self, owner: Option<&str>, log_group: Option<&str>, key: &str) -> Option<&str> {
+        let mapped = || {
+            self.by_prefix
+                .iter()
+                .find(|(prefix, _)| key.starts_with(prefix.as_str()))
+                .map(|(_, arn)| arn.as_str())
+        };
+        let (Some(owner), Some(name)) = (owner, log_group.and_then(cluster_from_log_group)) else {
+            return mapped();
+        };
+        match self.by_name.get(&(owner.to_owned(), name.to_owned())).map(Vec::as_slice) {
+            Some([arn]) => Some(arn),
+            // Two regions hold a cluster of this name: only the key can tell them apart.
+            Some(several) => mapped().filter(|arn| several.iter().any(|known| known == arn)),
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(owner: Option<&str>, group: Option<&str>, key: &str, expected: Option<&str>) {
+        let arns = ["arn:aws:eks:r1:1:cluster/a", "arn:aws:eks:r1:1:cluster/b", "arn:aws:eks:r2:1:cluster/b"]
+            .map(str::to_owned);
+        let map = [
+            ("x/".to_owned(), "arn:aws:eks:r1:1:cluster/a".to_owned()),
+            ("x/y/".to_owned(), "arn:aws:eks:r2:1:cluster/b".to_owned()),
+        ];
+        let resolver = ClusterResolver::new(&arns, &map);
+        assert_eq!(resolver.resolve(owner, group, key), expected, "{owner:?} {group:?} {key}");
+    }
+
+    #[test]
+    fn one_cluster_or_none() {
+        let (a, b) = (Some("/aws/eks/a/cluster"), Some("/aws/eks/b/cluster"));
+        check(Some("1"), a, "k", Some("arn:aws:eks:r1:1:cluster/a"));
+        check(Some("2"), a, "k", None);
+        check(Some("2"), a, "x/k", None);
+        check(Some("1"), b, "k", None);
+        check(Some("1"), b, "x/y/k", Some("arn:aws:eks:r2:1:cluster/b"));
+        check(Some("1"), b, "x/k", None);
+        check(Some("1"), Some("/other"), "x/k", Some("arn:aws:eks:r1:1:cluster/a"));
+        check(None, None, "x/y/k", Some("arn:aws:eks:r2:1:cluster/b"));
+        check(None, None, "k", None);
+    }
+}

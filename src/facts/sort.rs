@@ -1,0 +1,377 @@
+//! An external sort for facts: bounded buffers, sorted runs, one merged stream.
+//!
+//! Input: facts in any order, from any number of workers. Output: the same facts in one total
+//! order. A run that fits its buffer never touches the disk. Runs on disk are zstd streams of
+//! `length, key, body`; their number is kept under [`MAX_OPEN_RUNS`] by merging the oldest first.
+#![expect(clippy::disallowed_methods, reason = "facts owns the spill files")]
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
+
+use super::FactsError;
+use crate::model::fact::{Fact, FactBody};
+use crate::model::time::Hour;
+
+/// Runs that are open at once in a merge; each costs one zstd window and two buffers.
+pub const MAX_OPEN_RUNS: usize = 64;
+
+const KEY_LEN: usize = 23;
+/// Spill files are temporary; the cheapest level already halves them several times over.
+const SPILL_LEVEL: i32 = 1;
+const RUN_BUFFER: usize = 64 * 1024;
+
+/// Families in the order in which the merge yields them: sessions are known before their use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// STS sessions.
+    Session,
+    /// Token redemptions.
+    Authentication,
+    /// Other AWS calls.
+    AwsCall,
+    /// API-server requests.
+    Access,
+}
+
+impl Family {
+    fn of(body: &FactBody) -> Self {
+        match body {
+            FactBody::Session(_) => Family::Session,
+            FactBody::Authentication(_) => Family::Authentication,
+            FactBody::AwsCall(_) => Family::AwsCall,
+            FactBody::Access(_) => Family::Access,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Family::Session,
+            1 => Family::Authentication,
+            2 => Family::AwsCall,
+            _ => Family::Access,
+        }
+    }
+}
+
+/// The total order of facts, as bytes that compare like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SortKey([u8; KEY_LEN]);
+
+impl SortKey {
+    fn of(fact: &Fact) -> Self {
+        let mut bytes = [0; KEY_LEN];
+        bytes[0] = Family::of(&fact.body) as u8;
+        // Flipping the sign bit makes negative hours sort before positive ones.
+        let hour = fact.at.hour().0.cast_unsigned() ^ 0x8000_0000;
+        bytes[1..5].copy_from_slice(&hour.to_be_bytes());
+        bytes[5..21].copy_from_slice(&fact.id.to_be_bytes());
+        bytes[21] = fact.ordinal;
+        bytes[22] = fact.rank;
+        SortKey(bytes)
+    }
+
+    /// Which family.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        Family::from_byte(self.0[0])
+    }
+
+    /// Event hour.
+    #[must_use]
+    pub fn hour(&self) -> Hour {
+        let [_, a, b, c, d, ..] = self.0;
+        Hour((u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed())
+    }
+
+    /// Id and ordinal: equal for copies of one fact.
+    #[must_use]
+    pub fn identity(&self) -> &[u8] {
+        &self.0[..KEY_LEN - 1]
+    }
+}
+
+/// Where runs may be spilled, shared by all workers of a run.
+#[derive(Debug)]
+pub struct SpillDir {
+    path: PathBuf,
+    next: AtomicU64,
+}
+
+impl SpillDir {
+    /// Uses `path`, which must exist and belong to this run alone.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        SpillDir { path, next: AtomicU64::new(0) }
+    }
+
+    fn next_file(&self) -> PathBuf {
+        let n = self.next.fetch_add(1, AtomicOrdering::Relaxed);
+        self.path.join(format!("run-{n:06}.zst"))
+    }
+}
+
+/// One worker's buffer and the runs it has made.
+#[derive(Debug)]
+pub struct Sorter<'a> {
+    spill: &'a SpillDir,
+    max_bytes: usize,
+    arena: Vec<u8>,
+    index: Vec<Entry>,
+    runs: Vec<Run>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: SortKey,
+    start: usize,
+    len: usize,
+}
+
+/// A sorted sequence of facts.
+#[derive(Debug)]
+pub enum Run {
+    /// It fitted.
+    Memory {
+        /// Bodies, back to back.
+        arena: Vec<u8>,
+        /// Sorted.
+        index: Vec<RunEntry>,
+    },
+    /// It did not.
+    Disk(PathBuf),
+}
+
+/// One fact of a run in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct RunEntry(Entry);
+
+impl<'a> Sorter<'a> {
+    /// A sorter that holds at most about `max_bytes` in memory before it spills.
+    #[must_use]
+    pub fn new(spill: &'a SpillDir, max_bytes: usize) -> Self {
+        Sorter { spill, max_bytes, arena: Vec::new(), index: Vec::new(), runs: Vec::new() }
+    }
+
+    /// Takes one fact.
+    ///
+    /// # Errors
+    /// When the buffer is full and the spill file cannot be written.
+    pub fn push(&mut self, fact: &Fact) -> Result<(), FactsError> {
+        let start = self.arena.len();
+        self.arena = postcard::to_extend(&(fact.at, &fact.body), std::mem::take(&mut self.arena))?;
+        let len = self.arena.len() - start;
+        self.index.push(Entry { key: SortKey::of(fact), start, len });
+        if self.arena.len() + self.index.len() * size_of::<Entry>() > self.max_bytes {
+            self.spill_run()?;
+        }
+        Ok(())
+    }
+
+    /// The runs this worker made, the last one still in memory.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Run> {
+        if !self.index.is_empty() {
+            self.sort();
+            self.index.shrink_to_fit();
+            self.arena.shrink_to_fit();
+            let index = self.index.into_iter().map(RunEntry).collect();
+            self.runs.push(Run::Memory { arena: self.arena, index });
+        }
+        self.runs
+    }
+
+    fn sort(&mut self) {
+        let arena = &self.arena;
+        self.index
+            .sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| body(arena, a).cmp(body(arena, b))));
+    }
+
+    fn spill_run(&mut self) -> Result<(), FactsError> {
+        self.sort();
+        let path = self.spill.next_file();
+        let mut writer = RunWriter::create(path)?;
+        for entry in &self.index {
+            writer.write(&entry.key, body(&self.arena, entry))?;
+        }
+        self.runs.push(writer.finish()?);
+        self.arena.clear();
+        self.index.clear();
+        Ok(())
+    }
+}
+
+fn body<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
+    arena.get(entry.start..entry.start + entry.len).unwrap_or_default()
+}
+
+struct RunWriter {
+    path: PathBuf,
+    out: zstd::Encoder<'static, BufWriter<File>>,
+}
+
+impl RunWriter {
+    fn create(path: PathBuf) -> Result<Self, FactsError> {
+        let open = |path: &Path| {
+            let file = File::create(path)?;
+            zstd::Encoder::new(BufWriter::with_capacity(RUN_BUFFER, file), SPILL_LEVEL)
+        };
+        match open(&path) {
+            Ok(out) => Ok(RunWriter { path, out }),
+            Err(source) => Err(FactsError::WriteSpill { path, source }),
+        }
+    }
+
+    fn write(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
+        let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
+        let put = |out: &mut zstd::Encoder<'static, BufWriter<File>>| {
+            out.write_all(&len.to_le_bytes())?;
+            out.write_all(&key.0)?;
+            out.write_all(body)
+        };
+        put(&mut self.out)
+            .map_err(|source| FactsError::WriteSpill { path: self.path.clone(), source })
+    }
+
+    fn finish(self) -> Result<Run, FactsError> {
+        let path = self.path;
+        let done = self.out.finish().and_then(|mut out| out.flush());
+        match done {
+            Ok(()) => Ok(Run::Disk(path)),
+            Err(source) => Err(FactsError::WriteSpill { path, source }),
+        }
+    }
+}
+
+enum RunReader {
+    Memory { arena: Vec<u8>, index: std::vec::IntoIter<RunEntry> },
+    Disk { path: PathBuf, input: zstd::Decoder<'static, BufReader<File>> },
+}
+
+impl RunReader {
+    fn open(run: Run) -> Result<Self, FactsError> {
+        match run {
+            Run::Memory { arena, index } => {
+                Ok(RunReader::Memory { arena, index: index.into_iter() })
+            }
+            Run::Disk(path) => {
+                let open = |path: &Path| {
+                    let file = File::open(path)?;
+                    zstd::Decoder::with_buffer(BufReader::with_capacity(RUN_BUFFER, file))
+                };
+                match open(&path) {
+                    Ok(input) => Ok(RunReader::Disk { path, input }),
+                    Err(source) => Err(FactsError::ReadSpill { path, source }),
+                }
+            }
+        }
+    }
+
+    /// Reads the next fact into `into`; false at the end of the run.
+    fn next(&mut self, into: &mut Head) -> Result<bool, FactsError> {
+        match self {
+            RunReader::Memory { arena, index } => {
+                let Some(RunEntry(entry)) = index.next() else { return Ok(false) };
+                into.key = entry.key;
+                into.body.clear();
+                into.body.extend_from_slice(body(arena, &entry));
+                Ok(true)
+            }
+            RunReader::Disk { path, input } => read_record(input, into)
+                .map_err(|source| FactsError::ReadSpill { path: path.clone(), source }),
+        }
+    }
+}
+
+fn read_record(input: &mut impl Read, into: &mut Head) -> std::io::Result<bool> {
+    let mut len = [0; 4];
+    if input.read(&mut len[..1])? == 0 {
+        return Ok(false);
+    }
+    input.read_exact(&mut len[1..])?;
+    input.read_exact(&mut into.key.0)?;
+    into.body.clear();
+    let wanted = u64::from(u32::from_le_bytes(len));
+    let got = input.take(wanted).read_to_end(&mut into.body)?;
+    if u64::try_from(got).unwrap_or(0) == wanted {
+        Ok(true)
+    } else {
+        Err(std::io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+#[derive(Debug)]
+struct Head {
+    key: SortKey,
+    body: Vec<u8>,
+    run: usize,
+}
+
+// Reversed, because `BinaryHeap` yields the greatest and the merge wants the smallest.
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (&other.key, &other.body, other.run).cmp(&(&self.key, &self.body, self.run))
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head {}
+
+/// Calls `each` with every fact of all runs, in the total order. The body is the postcard form of
+/// `(Micros, FactBody)`.
+///
+/// # Errors
+/// When a run cannot be read or merged, or when `each` fails.
+pub fn merge(
+    mut runs: Vec<Run>,
+    spill: &SpillDir,
+    mut each: impl FnMut(&SortKey, &[u8]) -> Result<(), FactsError>,
+) -> Result<(), FactsError> {
+    while runs.len() > MAX_OPEN_RUNS {
+        let oldest = runs.drain(..MAX_OPEN_RUNS).collect();
+        let mut writer = RunWriter::create(spill.next_file())?;
+        merge_open(oldest, &mut |key, body| writer.write(key, body))?;
+        runs.push(writer.finish()?);
+    }
+    merge_open(runs, &mut each)
+}
+
+fn merge_open(
+    runs: Vec<Run>,
+    each: &mut impl FnMut(&SortKey, &[u8]) -> Result<(), FactsError>,
+) -> Result<(), FactsError> {
+    let mut readers = Vec::with_capacity(runs.len());
+    let mut heap = BinaryHeap::with_capacity(runs.len());
+    for run in runs {
+        let mut reader = RunReader::open(run)?;
+        let mut head =
+            Head { key: SortKey([0; KEY_LEN]), body: Vec::new(), run: readers.len() };
+        if reader.next(&mut head)? {
+            heap.push(head);
+        }
+        readers.push(reader);
+    }
+    while let Some(mut head) = heap.pop() {
+        each(&head.key, &head.body)?;
+        if let Some(reader) = readers.get_mut(head.run)
+            && reader.next(&mut head)?
+        {
+            heap.push(head);
+        }
+    }
+    Ok(())
+}

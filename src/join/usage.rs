@@ -1,0 +1,241 @@
+//! Use, added up: which permission of whom was used when, and which grants cover it.
+//!
+//! Input: hourly access facts in order of time. Output: one [`Use`] per cluster, member, way and
+//! permission, with every grant that covers it and those the authorizer credited. Evaluation is
+//! remembered per class of caller and permission, so an hour that repeats the last one costs two
+//! look-ups.
+
+use rustc_hash::FxHashMap;
+
+use crate::model::fact::{AccessFact, Decision, KubeUser, Via};
+use crate::model::permission::Permission;
+use crate::model::time::{Day, Micros};
+use crate::rbac;
+use crate::rbac::reason::{self, Credit};
+
+use super::cluster::{Cluster, Who};
+
+/// Use of one permission by one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    /// Index of the cluster.
+    pub cluster: usize,
+    /// Who used it: an index into [`Usage::members`].
+    pub member: usize,
+    /// How.
+    pub via: Via,
+    /// What.
+    pub permission: Permission,
+    /// Grants that cover it, with whether the authorizer named them. Sorted.
+    pub grants: Vec<(usize, bool)>,
+    /// Earliest.
+    pub first: Micros,
+    /// Latest.
+    pub last: Micros,
+    /// Distinct days, ascending.
+    pub days: Vec<Day>,
+    /// Requests.
+    pub count: i64,
+}
+
+/// Someone whose rights were used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// Index of the cluster.
+    pub cluster: usize,
+    /// `AROA…`/`AIDA…`, or empty.
+    pub principal_id: String,
+    /// Kubernetes username; for IAM roles the same over all sessions (the canonical ARN).
+    pub username: String,
+    /// Groups, sorted.
+    pub groups: Vec<String>,
+}
+
+/// How one request was joined to grants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The grant to show beside the request: the one the authorizer named, else the only one that
+    /// covers it, else none.
+    pub credited: Option<usize>,
+    /// Who.
+    pub member: usize,
+}
+
+/// All use of a window.
+#[derive(Debug, Default)]
+pub struct Usage {
+    /// Ordered by first sight until [`Usage::finish`] sorts them.
+    pub uses: Vec<Use>,
+    /// Ordered by first sight.
+    pub members: Vec<Member>,
+    member_idx: FxHashMap<Member, usize>,
+    use_idx: FxHashMap<(usize, Via, Permission), Vec<usize>>,
+    covering: FxHashMap<(usize, Via, Permission, String), Vec<(usize, bool)>>,
+}
+
+impl Usage {
+    /// Joins one hourly fact and adds it up. Facts of one cluster must come in order of hour.
+    pub fn add(
+        &mut self,
+        cluster_idx: usize,
+        cluster: &Cluster<'_>,
+        who: &Who,
+        fact: &AccessFact,
+        seen: (Micros, Micros, i64),
+    ) -> Joined {
+        let member = self.member(cluster_idx, fact);
+        if fact.decision != Decision::Allow {
+            return Joined { credited: None, member };
+        }
+        let key = (member, fact.via, fact.permission.clone(), fact.reason.clone());
+        let grants = if let Some(grants) = self.covering.get(&key) {
+            grants.clone()
+        } else {
+            let grants = evaluate(cluster, who, fact);
+            self.covering.insert(key, grants.clone());
+            grants
+        };
+        let credited = shown(cluster, &grants);
+        self.add_use(cluster_idx, member, fact, grants, seen);
+        Joined { credited, member }
+    }
+
+    /// Puts everything into its final order.
+    pub fn finish(&mut self) {
+        self.covering = FxHashMap::default();
+        self.use_idx = FxHashMap::default();
+        let members = &self.members;
+        self.uses.sort_by(|a, b| {
+            (a.cluster, members.get(a.member), a.via, &a.permission, &a.grants).cmp(&(
+                b.cluster,
+                members.get(b.member),
+                b.via,
+                &b.permission,
+                &b.grants,
+            ))
+        });
+    }
+
+    fn member(&mut self, cluster: usize, fact: &AccessFact) -> usize {
+        let subject = &fact.subject;
+        let direct = fact.via == Via::Direct;
+        let member = Member {
+            cluster,
+            principal_id: if direct { fact.caller.principal_id.clone() } else { String::new() },
+            username: stable_username(subject, direct.then_some(&fact.caller)),
+            groups: subject.groups.clone(),
+        };
+        if let Some(&idx) = self.member_idx.get(&member) {
+            return idx;
+        }
+        let idx = self.members.len();
+        self.members.push(member.clone());
+        self.member_idx.insert(member, idx);
+        idx
+    }
+
+    fn add_use(
+        &mut self,
+        cluster: usize,
+        member: usize,
+        fact: &AccessFact,
+        grants: Vec<(usize, bool)>,
+        (first, last, count): (Micros, Micros, i64),
+    ) {
+        let key = (member, fact.via, fact.permission.clone());
+        let known = self.use_idx.entry(key).or_default();
+        // The same permission may be credited to another grant later: grants come and go.
+        let found = known.iter().copied().find(|&idx| {
+            self.uses.get(idx).is_some_and(|used| used.grants == grants)
+        });
+        if let Some(used) = found.and_then(|idx| self.uses.get_mut(idx)) {
+            // Facts come hour by hour, so a new day is a later day.
+            if used.days.last().is_none_or(|&day| day < first.day()) {
+                used.days.push(first.day());
+            }
+            used.first = used.first.min(first);
+            used.last = used.last.max(last);
+            used.count += count;
+            return;
+        }
+        known.push(self.uses.len());
+        self.uses.push(Use {
+            cluster,
+            member,
+            via: fact.via,
+            permission: fact.permission.clone(),
+            grants,
+            first,
+            last,
+            days: vec![first.day()],
+            count,
+        });
+    }
+}
+
+/// A name that does not change with the session: for a role the ARN without session.
+fn stable_username(subject: &KubeUser, caller: Option<&KubeUser>) -> String {
+    match caller {
+        Some(caller) if !caller.canonical_arn.is_empty() => caller.canonical_arn.clone(),
+        _ => subject.username.clone(),
+    }
+}
+
+/// Every grant that covers the request, and whether the authorizer named it.
+fn evaluate(cluster: &Cluster<'_>, who: &Who, fact: &AccessFact) -> Vec<(usize, bool)> {
+    let candidates = cluster.candidates(who, &fact.subject, fact.via);
+    let credit = reason::parse(&fact.reason);
+    // Everybody may discover and review themselves; such a request keeps no other grant alive.
+    let discovery = rbac::defaults::covered_by_discovery(&fact.permission, &fact.subject.groups);
+    let named = cluster.credited(&candidates, &fact.subject, &credit);
+    let mut grants: Vec<(usize, bool)> = candidates
+        .iter()
+        .copied()
+        .filter(|&idx| {
+            let Some(grant) = cluster.grants.get(idx) else { return false };
+            if discovery && !grant.managed_by_aws {
+                return false;
+            }
+            named.contains(&idx)
+                || (grant.ineffective.is_none() && cluster.allows(idx, &fact.permission))
+        })
+        .map(|idx| (idx, named.contains(&idx)))
+        .collect();
+    // The API server writes no reason for an impersonation, a master or a node. Where nothing is
+    // named, a single grant that covers the request is the one that carried it.
+    if named.is_empty() && matches!(credit, Credit::Empty | Credit::Other) {
+        let effective: Vec<usize> = carriers(cluster, &grants);
+        if let [only] = effective.as_slice() {
+            let group = cluster.grants.get(*only).and_then(|g| match &g.holder {
+                crate::model::grant::Holder::Subject(
+                    crate::model::inventory::Subject::Group(group),
+                ) => Some(group.clone()),
+                _ => None,
+            });
+            for (idx, credited) in &mut grants {
+                let same_group = group.is_some()
+                    && cluster.grants.get(*idx).is_some_and(|g| g.group == group);
+                *credited = idx == only || same_group;
+            }
+        }
+    }
+    grants
+}
+
+/// The grants that can carry a request by themselves: mappings to a group only pass it on.
+fn carriers(cluster: &Cluster<'_>, grants: &[(usize, bool)]) -> Vec<usize> {
+    grants
+        .iter()
+        .map(|(idx, _)| *idx)
+        .filter(|&idx| {
+            cluster.grants.get(idx).is_some_and(|grant| {
+                grant.group.is_none() || grant.allows == crate::model::grant::Allows::Everything
+            })
+        })
+        .collect()
+}
+
+fn shown(cluster: &Cluster<'_>, grants: &[(usize, bool)]) -> Option<usize> {
+    let named: Vec<(usize, bool)> = grants.iter().copied().filter(|(_, named)| *named).collect();
+    carriers(cluster, &named).first().copied().or_else(|| named.first().map(|(idx, _)| *idx))
+}
