@@ -250,10 +250,9 @@ mod tests {
         let mut all = Deliveries::default();
         for (stream, hours) in of {
             let stream = match stream.split_once('/') {
-                Some((account, region)) => LogStream::CloudTrail {
-                    account: account.to_owned(),
-                    region: region.to_owned(),
-                },
+                Some((account, region)) => {
+                    LogStream::CloudTrail { account: account.to_owned(), region: region.to_owned() }
+                }
                 None => LogStream::Audit { cluster: "c".to_owned(), stream: (*stream).to_owned() },
             };
             for hour in *hours {

@@ -7,7 +7,6 @@
 
 pub mod coverage;
 
-
 use crate::model::time::Window;
 
 /// The knobs of the verdicts; flags of the command line fill them.

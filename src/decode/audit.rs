@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, part, repair};
+use super::lenient::{Part, Text, Unread, object, part, repair};
 
 /// One event. Absent fields are empty.
 #[derive(Debug, Deserialize)]
@@ -67,7 +67,7 @@ impl Event<'_> {
     /// # Errors
     /// When it is no JSON object.
     pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Event<'_>) -> R) -> Result<R, Unread> {
-        match serde_json::from_slice::<Event<'_>>(bytes) {
+        match serde_json::from_slice::<Event<'_>>(object(bytes)?) {
             Ok(event) => Ok(then(&event)),
             Err(error) => {
                 let text = repair(bytes, &error)?;

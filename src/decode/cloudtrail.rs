@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, part, repair};
+use super::lenient::{Part, Text, Unread, object, part, repair};
 use crate::model::fact::AwsCaller;
 use crate::model::time::Micros;
 
@@ -67,7 +67,7 @@ impl Record<'_> {
     /// # Errors
     /// When it is no JSON object.
     pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Record<'_>) -> R) -> Result<R, Unread> {
-        match serde_json::from_slice::<Record<'_>>(bytes) {
+        match serde_json::from_slice::<Record<'_>>(object(bytes)?) {
             Ok(record) => Ok(then(&record)),
             Err(error) => {
                 let text = repair(bytes, &error)?;

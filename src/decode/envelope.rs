@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, repair};
+use super::lenient::{Part, Text, Unread, object, repair};
 use super::split;
 
 /// A subscription message; the log events are read one by one.
@@ -46,7 +46,7 @@ impl Envelope<'_> {
     /// # Errors
     /// When it is no JSON object.
     pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Envelope<'_>) -> R) -> Result<R, Unread> {
-        match serde_json::from_slice::<Envelope<'_>>(bytes) {
+        match serde_json::from_slice::<Envelope<'_>>(object(bytes)?) {
             Ok(envelope) => Ok(then(&envelope)),
             Err(error) => {
                 let text = repair(bytes, &error)?;

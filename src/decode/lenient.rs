@@ -105,16 +105,25 @@ pub enum Unread {
     NotAnObject,
 }
 
+/// The record, if it is an object: a struct would also read from an array.
+///
+/// # Errors
+/// When it starts with anything but a brace.
+pub fn object(record: &[u8]) -> Result<&[u8], Unread> {
+    match record.iter().find(|b| !b.is_ascii_whitespace()) {
+        Some(b'{') => Ok(record),
+        Some(_) => Err(Unread::NotAnObject),
+        None => Err(Unread::Cut),
+    }
+}
+
 /// Classifies a parse error.
 #[must_use]
 pub fn unread(record: &[u8], error: &serde_json::Error) -> Unread {
-    let first = record.iter().find(|b| !b.is_ascii_whitespace());
-    if error.is_eof() {
-        Unread::Cut
-    } else if first != Some(&b'{') {
-        Unread::NotAnObject
-    } else {
-        Unread::Broken
+    match object(record) {
+        Err(other) => other,
+        Ok(_) if error.is_eof() => Unread::Cut,
+        Ok(_) => Unread::Broken,
     }
 }
 

@@ -122,7 +122,9 @@ fn end_of_scalar(bytes: &[u8], start: usize) -> usize {
     let rest = bytes.get(start + 1..).unwrap_or_default();
     let len = rest
         .iter()
-        .position(|b| b.is_ascii_whitespace() || matches!(b, b',' | b'{' | b'[' | b'"' | b'}' | b']' | b':'))
+        .position(|b| {
+            b.is_ascii_whitespace() || matches!(b, b',' | b'{' | b'[' | b'"' | b'}' | b']' | b':')
+        })
         .unwrap_or(rest.len());
     start + 1 + len
 }

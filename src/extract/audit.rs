@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 
 use super::{id_from_parts, user_agent_family};
 use crate::decode::audit::{
-    Event, NonResourceAttributes, ObjectRef, ResourceAttributes, ResponseStatus, Review, ReviewSpec,
-    ReviewStatus, User,
+    Event, NonResourceAttributes, ObjectRef, ResourceAttributes, ResponseStatus, Review,
+    ReviewSpec, ReviewStatus, User,
 };
 use crate::decode::lenient::{Part, Text, Unread, part, strings};
 use crate::model::fact::{AccessFact, Decision, Fact, FactBody, KubeUser, Via};

@@ -68,11 +68,11 @@ fn stream_of(record: &Record<'_>, key: &str) -> LogStream {
         let kind = parts.next()?;
         let region = parts.next()?;
         let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-        (is_account && kind.starts_with("CloudTrail")).then(|| (account.to_owned(), region.to_owned()))
+        (is_account && kind.starts_with("CloudTrail"))
+            .then(|| (account.to_owned(), region.to_owned()))
     });
-    let (account, region) = from_key.unwrap_or_else(|| {
-        (record.recipient_account_id.to_owned(), record.aws_region.to_owned())
-    });
+    let (account, region) = from_key
+        .unwrap_or_else(|| (record.recipient_account_id.to_owned(), record.aws_region.to_owned()));
     LogStream::CloudTrail { account, region }
 }
 
@@ -167,10 +167,8 @@ fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact
     let assumed: AssumedRoleUser<'_> = part(answer.assumed_role_user);
     let by_pod = source.invoked_by == POD_IDENTITY_SERVICE
         || record.source_ip_address.as_str() == POD_IDENTITY_SERVICE;
-    let issued_by =
-        if how == IssuedBy::AssumeRole && by_pod { IssuedBy::PodIdentity } else { how };
-    let (role_id, named) =
-        assumed.assumed_role_id.as_str().split_once(':').unwrap_or_default();
+    let issued_by = if how == IssuedBy::AssumeRole && by_pod { IssuedBy::PodIdentity } else { how };
+    let (role_id, named) = assumed.assumed_role_id.as_str().split_once(':').unwrap_or_default();
     let first = |texts: [&str; 3]| {
         texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned()
     };
@@ -196,7 +194,11 @@ fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact
         subject: first([
             answer.subject_from_web_identity_token.as_str(),
             answer.subject.as_str(),
-            if matches!(how, IssuedBy::WebIdentity | IssuedBy::Saml) { &source.user_name } else { "" },
+            if matches!(how, IssuedBy::WebIdentity | IssuedBy::Saml) {
+                &source.user_name
+            } else {
+                ""
+            },
         ]),
         error: record.error_code.to_owned(),
         source,

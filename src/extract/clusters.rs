@@ -61,8 +61,12 @@ mod tests {
     use super::*;
 
     fn check(owner: Option<&str>, group: Option<&str>, key: &str, expected: Option<&str>) {
-        let arns = ["arn:aws:eks:r1:1:cluster/a", "arn:aws:eks:r1:1:cluster/b", "arn:aws:eks:r2:1:cluster/b"]
-            .map(str::to_owned);
+        let arns = [
+            "arn:aws:eks:r1:1:cluster/a",
+            "arn:aws:eks:r1:1:cluster/b",
+            "arn:aws:eks:r2:1:cluster/b",
+        ]
+        .map(str::to_owned);
         let map = [
             ("x/".to_owned(), "arn:aws:eks:r1:1:cluster/a".to_owned()),
             ("x/y/".to_owned(), "arn:aws:eks:r2:1:cluster/b".to_owned()),

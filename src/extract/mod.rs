@@ -5,8 +5,8 @@
 //! nothing behind but its reject; a broken record leaves its reject and the rest counts.
 
 pub mod audit;
-pub mod clusters;
 pub mod cloudtrail;
+pub mod clusters;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -203,12 +203,7 @@ impl Object<'_> {
         }
     }
 
-    fn audit_event(
-        &mut self,
-        event: &[u8],
-        envelope: Option<&Envelope<'_>>,
-        stream: Option<&str>,
-    ) {
+    fn audit_event(&mut self, event: &[u8], envelope: Option<&Envelope<'_>>, stream: Option<&str>) {
         self.has_records = true;
         let owner = envelope.map(|envelope| envelope.owner.as_str());
         let group = envelope.map(|envelope| envelope.log_group.as_str());
@@ -341,7 +336,9 @@ pub(crate) fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         let hex = |at: usize| {
-            tail.get(at).and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
+            tail.get(at)
+                .and_then(|b| char::from(*b).to_digit(16))
+                .and_then(|d| u8::try_from(d).ok())
         };
         if let (b'%', Some(high), Some(low)) = (byte, hex(0), hex(1)) {
             out.push(high << 4 | low);

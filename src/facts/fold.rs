@@ -252,7 +252,10 @@ mod tests {
         let (seen, counts) = run(&facts, 2, 1 << 20);
         assert_eq!(seen.access.len(), 1);
         assert_eq!(seen.access[0].body.permission.verb, "whole");
-        assert_eq!((seen.access[0].count, seen.access[0].first.0, seen.access[0].last.0), (2, 5, 9));
+        assert_eq!(
+            (seen.access[0].count, seen.access[0].first.0, seen.access[0].last.0),
+            (2, 5, 9)
+        );
         assert_eq!((counts.distinct["audit_requests"], counts.copies["audit_requests"]), (2, 2));
     }
 

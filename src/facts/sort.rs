@@ -186,8 +186,9 @@ impl<'a> Sorter<'a> {
 
     fn sort(&mut self) {
         let arena = &self.arena;
-        self.index
-            .sort_unstable_by(|a, b| a.key.cmp(&b.key).then_with(|| body(arena, a).cmp(body(arena, b))));
+        self.index.sort_unstable_by(|a, b| {
+            a.key.cmp(&b.key).then_with(|| body(arena, a).cmp(body(arena, b)))
+        });
     }
 
     fn spill_run(&mut self) -> Result<(), FactsError> {
@@ -358,8 +359,7 @@ fn merge_open(
     let mut heap = BinaryHeap::with_capacity(runs.len());
     for run in runs {
         let mut reader = RunReader::open(run)?;
-        let mut head =
-            Head { key: SortKey([0; KEY_LEN]), body: Vec::new(), run: readers.len() };
+        let mut head = Head { key: SortKey([0; KEY_LEN]), body: Vec::new(), run: readers.len() };
         if reader.next(&mut head)? {
             heap.push(head);
         }

@@ -121,7 +121,12 @@ impl Sessions {
             .collect();
         // Cross-account issues are logged in both accounts; keep the fuller record of each.
         all.sort_by(|a, b| {
-            (a.issued_at, &a.id, richness(b), &a.fact).cmp(&(b.issued_at, &b.id, richness(a), &b.fact))
+            (a.issued_at, &a.id, richness(b), &a.fact).cmp(&(
+                b.issued_at,
+                &b.id,
+                richness(a),
+                &b.fact,
+            ))
         });
         all.dedup_by(|next, kept| next.id == kept.id);
 
@@ -161,7 +166,8 @@ impl Sessions {
             let found = self.one(role_id, &caller.issuer_arn, |role| {
                 let here = self.by_second.get(&(role, second))?;
                 unique(here.iter().copied().filter(|&idx| {
-                    name.is_empty() || self.all.get(idx).is_some_and(|s| s.fact.session_name == name)
+                    name.is_empty()
+                        || self.all.get(idx).is_some_and(|s| s.fact.session_name == name)
                 }))
             });
             // A known second that fits no session of the window means an older session: a match
@@ -186,7 +192,8 @@ impl Sessions {
         if user.principal_id.is_empty() && user.canonical_arn.is_empty() {
             return (None, Confidence::None);
         }
-        match self.by_session_name(&user.principal_id, &user.canonical_arn, &user.session_name, at) {
+        match self.by_session_name(&user.principal_id, &user.canonical_arn, &user.session_name, at)
+        {
             Some(idx) => (Some(idx), Confidence::SessionName),
             None => (None, Confidence::Principal),
         }
@@ -228,7 +235,8 @@ impl Sessions {
         for (idx, session) in self.all.iter().enumerate() {
             if !session.fact.access_key_id.is_empty() {
                 let at = session.issued_at;
-                let seen = rows.entry((idx, session.fact.access_key_id.clone())).or_insert((at, at));
+                let seen =
+                    rows.entry((idx, session.fact.access_key_id.clone())).or_insert((at, at));
                 seen.0 = seen.0.min(at);
             }
         }

@@ -50,9 +50,15 @@ fn the_ranks_in_order() {
 
 #[test]
 fn two_sessions_of_one_second_and_name_are_two_and_only_the_key_tells_them() {
-    let sessions = Sessions::new([issue(100, "AROA1", "ci", "K1"), issue(100, "AROA1", "ci", "K2")]);
+    let sessions =
+        Sessions::new([issue(100, "AROA1", "ci", "K1"), issue(100, "AROA1", "ci", "K2")]);
     assert_eq!(sessions.all.len(), 2);
-    check(&sessions, &caller("AROA1:ci", "K2", Some(100)), 200, (Some("K2"), Confidence::AccessKey));
+    check(
+        &sessions,
+        &caller("AROA1:ci", "K2", Some(100)),
+        200,
+        (Some("K2"), Confidence::AccessKey),
+    );
     check(&sessions, &caller("AROA1:ci", "KX", Some(100)), 200, (None, Confidence::Principal));
 }
 
@@ -97,7 +103,10 @@ fn transitive_tags_go_down_the_chain_and_others_do_not() {
     assert_eq!(last.tags, [("team".to_owned(), "shop".to_owned(), true)]);
     assert_eq!(last.transitive_keys, ["team"]);
     let middle = &sessions.all[last.parent.unwrap()];
-    assert_eq!((middle.tag("team"), middle.tag("own"), middle.tag("cost")), (Some("shop"), Some("1"), None));
+    assert_eq!(
+        (middle.tag("team"), middle.tag("own"), middle.tag("cost")),
+        (Some("shop"), Some("1"), None)
+    );
 }
 
 #[test]
