@@ -43,7 +43,13 @@ impl Evidence {
         self.first.is_some()
     }
 
-    fn see(&mut self, first: Micros, last: Micros, days: impl IntoIterator<Item = Day>, count: i64) {
+    fn see(
+        &mut self,
+        first: Micros,
+        last: Micros,
+        days: impl IntoIterator<Item = Day>,
+        count: i64,
+    ) {
         self.first = Some(self.first.map_or(first, |at| at.min(first)));
         self.last = Some(self.last.map_or(last, |at| at.max(last)));
         self.days.extend(days);

@@ -6,6 +6,11 @@
 //! redundant, too wide or fine.
 
 pub mod coverage;
+pub mod evidence;
+pub mod paths;
+pub mod recommend;
+pub mod scope;
+pub mod verdict;
 
 use crate::model::time::Window;
 

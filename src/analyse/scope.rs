@@ -38,8 +38,7 @@ pub fn width(grant: &Grant, universe: &Universe) -> u64 {
 #[must_use]
 pub fn everything() -> Vec<ScopedRule> {
     let all = || vec!["*".to_owned()];
-    let resources =
-        Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() };
+    let resources = Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() };
     let paths = Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() };
     [resources, paths].map(|rule| ScopedRule { scope: Scope::Cluster, rule }).to_vec()
 }
@@ -65,19 +64,22 @@ pub fn too_wide(
 ) -> Option<TooWide> {
     let rules = rules_of(grant)?;
     let has = width(grant, universe);
-    let needs = cells::needed_cells(used, universe);
+    let needs = cells::needed_cells(&rules, used, universe);
     let unused = sensitive::unused_sensitive(&rules, used);
     let mut by = Vec::new();
     let mut words = Vec::new();
 
     if grant.kind == GrantKind::AccessPolicy
-        && let Some(smaller) = smaller_policy(grant, used, has, universe, policies)
+        && let Some(smaller) = smaller_policy(used, has, universe, policies)
     {
         by.push("smaller_policy");
         words.push(format!("{smaller} covers all of it"));
     }
-    let listed: Vec<&str> =
-        unused.iter().filter(|s| sensitive::OVER_SCOPE_LIST.contains(s)).map(|s| s.name()).collect();
+    let listed: Vec<&str> = unused
+        .iter()
+        .filter(|s| sensitive::OVER_SCOPE_LIST.contains(s))
+        .map(|s| s.name())
+        .collect();
     if !listed.is_empty() {
         by.push("unused_sensitive");
         words.push(format!("never used: {}", listed.join(", ")));
@@ -103,16 +105,14 @@ fn few(needs: u64, has: u64, ratio: f64) -> bool {
 /// The smallest published policy and scope that covers the use with fewer cells than the grant has:
 /// `AmazonEKSViewPolicy on shop`.
 fn smaller_policy(
-    grant: &Grant,
     used: &[Permission],
     has: u64,
     universe: &Universe,
     policies: &PolicyTable,
 ) -> Option<String> {
     let namespaces: BTreeSet<String> = used.iter().map(|p| p.namespace.clone()).collect();
-    let narrow = !used.is_empty()
-        && used.iter().all(|p| !p.is_non_resource())
-        && !namespaces.contains("");
+    let narrow =
+        !used.is_empty() && used.iter().all(|p| !p.is_non_resource()) && !namespaces.contains("");
     let mut scopes = vec![Scope::Cluster];
     if narrow {
         scopes.push(Scope::NamespaceGlobs(namespaces.iter().cloned().collect()));

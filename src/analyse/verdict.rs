@@ -131,6 +131,8 @@ pub struct Case<'a> {
     pub classes: ClassesSeen,
     /// Last observed write to aws-auth.
     pub aws_auth_written: Option<Micros>,
+    /// True when access reviews reach the log with their bodies.
+    pub reviews_seen: bool,
     /// Published rules.
     pub policies: &'a PolicyTable,
 }
@@ -183,7 +185,7 @@ pub fn judge(
         holds.push(Kind::Unused);
     }
     let kind = holds.first().copied().unwrap_or(Kind::Unobservable);
-    let (reason, detail) = words(case, grant, evidence, kind, blind, wide.as_ref(), share, age_days);
+    let (reason, detail) = words(grant, evidence, kind, blind, wide.as_ref(), share, age_days);
     let whole = covered.share(plan.window);
     let unknown_date_proven = valid_from.is_none();
     let whole_window = whole.ratio() >= plan.min_coverage
@@ -226,7 +228,10 @@ fn blind_spot(
 ) -> Option<(&'static str, String)> {
     match grant.allows {
         Allows::Unpublished => {
-            return Some(("rules_unpublished", "AWS does not publish the rules of this policy".into()));
+            return Some((
+                "rules_unpublished",
+                "AWS does not publish the rules of this policy".into(),
+            ));
         }
         Allows::Hole => {
             let what = "the inventory does not hold the rules; take it again with kubernetes.json";
@@ -250,7 +255,11 @@ fn blind_spot(
     }
     let Allows::Rules(rules) = &grant.allows else { return None };
     if !rules.is_empty()
-        && rules.iter().all(|rule| rule_observability(rule) != Observability::Observable)
+        && rules.iter().all(|rule| match rule_observability(rule) {
+            Observability::Observable => false,
+            Observability::NeedsReviews => !case.reviews_seen,
+            Observability::Never => true,
+        })
     {
         return Some(("leaves_no_trace", "its permissions leave no line in the audit log".into()));
     }
@@ -258,7 +267,8 @@ fn blind_spot(
     let reads = rules.iter().flat_map(|r| &r.rule.verbs).any(|v| v == "*" || is_read(v));
     if !grant.managed_by_aws && !case.classes.has(class, reads) {
         let what = if reads { "reads" } else { "writes" };
-        let detail = format!("no {what} of this kind of caller reach the log; a filter may drop them");
+        let detail =
+            format!("no {what} of this kind of caller reach the log; a filter may drop them");
         return Some(("class_not_logged", detail));
     }
     None
@@ -266,7 +276,6 @@ fn blind_spot(
 
 #[expect(clippy::too_many_arguments, reason = "one sentence needs every figure of the judgement")]
 fn words(
-    case: &Case<'_>,
     grant: &Grant,
     evidence: &Evidence,
     kind: Kind,
@@ -313,7 +322,9 @@ fn ineffective_words(code: &str) -> &'static str {
         "overridden_by_entry" => "an access entry for the same principal wins over aws-auth",
         "overridden_by_row" => "a later aws-auth row for the same ARN wins",
         "never_matches" => "a rolearn with a path never matches: STS drops the path",
-        "recreated_principal" => "the role or user was made again after the entry; its new id never matches",
+        "recreated_principal" => {
+            "the role or user was made again after the entry; its new id never matches"
+        }
         "deleted_principal" => "the role or user no longer exists",
         "unbound_group" => "no binding names the group",
         "no_permission" => "the mapping leads to no permission",
@@ -351,7 +362,11 @@ fn confidence(
         // A missing hour may hide use that makes the grant fit better than it seems.
         Kind::Redundant | Kind::OverScoped => by_coverage,
         Kind::Used => {
-            if evidence.credited { Confidence::High } else { Confidence::Medium }
+            if evidence.credited {
+                Confidence::High
+            } else {
+                Confidence::Medium
+            }
         }
     }
 }

@@ -6,12 +6,12 @@
 
 use chrono::NaiveDateTime;
 
-use super::{Context, id_from_parts, percent_decoded, session_window, user_agent_family};
+use super::{Context, id_from_parts, session_window, user_agent_family};
 use crate::decode::cloudtrail::{
     AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, Record, Tag,
 };
 use crate::decode::lenient::{Text, Unread, part, strings};
-use crate::model::arn::{PrincipalName, unique_id_from_principal_id};
+use crate::model::arn::{PrincipalName, percent_decoded, unique_id_from_principal_id};
 use crate::model::coverage::LogStream;
 use crate::model::fact::{AwsCallFact, AwsCaller, Fact, FactBody, IssuedBy, SessionFact};
 use crate::model::tally::{Filter, Reason};

@@ -327,30 +327,6 @@ pub(crate) fn user_agent_family(agent: &str) -> String {
     product.chars().filter(|c| !c.is_control()).take(FAMILY_CHARS).collect()
 }
 
-/// Resolves `%3A` and the like; text that is not so encoded stays as it is.
-pub(crate) fn percent_decoded(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let hex = |at: usize| {
-            tail.get(at)
-                .and_then(|b| char::from(*b).to_digit(16))
-                .and_then(|d| u8::try_from(d).ok())
-        };
-        if let (b'%', Some(high), Some(low)) = (byte, hex(0), hex(1)) {
-            out.push(high << 4 | low);
-            rest = tail.get(2..).unwrap_or_default();
-        } else {
-            out.push(byte);
-            rest = tail;
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
-}
-
 /// The event time of a session that may still be used in the window.
 pub(crate) fn session_window(window: Window) -> Window {
     const MAX_SESSION_HOURS: i64 = 12;

@@ -133,7 +133,8 @@ impl<'a> Cluster<'a> {
         if user.uid.splitn(3, ':').nth(1) == Some("administrative") {
             return Who { kind: None, identities: Vec::new(), component: true };
         }
-        let mut found = self.by_unique_id.get(user.principal_id.as_str()).cloned().unwrap_or_default();
+        let mut found =
+            self.by_unique_id.get(user.principal_id.as_str()).cloned().unwrap_or_default();
         let name = [&user.canonical_arn, &user.arn]
             .into_iter()
             .find_map(|arn| PrincipalName::from_arn(arn))
@@ -155,9 +156,10 @@ impl<'a> Cluster<'a> {
             found.extend(&self.creators);
         }
         let component = found.iter().any(|&idx| {
-            self.identities.get(idx).and_then(|i| i.entry_type.as_deref()).is_some_and(|entry_type| {
-                entry_type != "STANDARD"
-            })
+            self.identities
+                .get(idx)
+                .and_then(|i| i.entry_type.as_deref())
+                .is_some_and(|entry_type| entry_type != "STANDARD")
         });
         let kind = found.first().and_then(|&idx| self.identities.get(idx)).map(|i| i.kind);
         Who { kind, identities: found, component }
@@ -188,7 +190,10 @@ impl<'a> Cluster<'a> {
         if let Some(account) = subject.username.strip_prefix(SERVICE_ACCOUNT_PREFIX)
             && let Some((namespace, name)) = account.split_once(':')
         {
-            take(&Subject::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() });
+            take(&Subject::ServiceAccount {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            });
         }
         found.sort_unstable();
         found.dedup();
@@ -219,14 +224,22 @@ impl<'a> Cluster<'a> {
     /// Among `candidates`, the grants that the authorizer's reason names. A group binding names two:
     /// the binding, and the mapping that gave the caller the group.
     #[must_use]
-    pub fn credited(&self, candidates: &[usize], subject: &KubeUser, credit: &Credit) -> Vec<usize> {
+    pub fn credited(
+        &self,
+        candidates: &[usize],
+        subject: &KubeUser,
+        credit: &Credit,
+    ) -> Vec<usize> {
         let matches = |grant: &Grant| match credit {
             Credit::RbacBinding { binding_namespace, binding, subject: named, .. } => {
                 let by_binding = grant.kind == GrantKind::RbacSubject
                     && grant.grant_ref == binding_ref(binding_namespace.as_deref(), binding)
                     && matches!(&grant.holder, Holder::Subject(held) if held == named);
-                let by_group = matches!(named, Subject::Group(group) if grant.group.as_ref() == Some(group));
-                by_binding || (by_group && self.group_reaches(grant, binding_namespace.as_deref(), binding))
+                let by_group =
+                    matches!(named, Subject::Group(group) if grant.group.as_ref() == Some(group));
+                by_binding
+                    || (by_group
+                        && self.group_reaches(grant, binding_namespace.as_deref(), binding))
             }
             Credit::AccessPolicy { policy_arn, .. } => {
                 grant.kind == GrantKind::AccessPolicy && grant.grant_ref == *policy_arn
@@ -270,7 +283,8 @@ pub fn binding_ref(namespace: Option<&str>, name: &str) -> String {
 /// True when the IAM authenticator made this user.
 #[must_use]
 pub fn is_iam(user: &KubeUser) -> bool {
-    user.uid.starts_with("aws-iam-authenticator:") || user.uid.starts_with("heptio-authenticator-aws:")
+    user.uid.starts_with("aws-iam-authenticator:")
+        || user.uid.starts_with("heptio-authenticator-aws:")
 }
 
 fn folded(mut name: PrincipalName) -> PrincipalName {

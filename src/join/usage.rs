@@ -145,9 +145,10 @@ impl Usage {
         let key = (member, fact.via, fact.permission.clone());
         let known = self.use_idx.entry(key).or_default();
         // The same permission may be credited to another grant later: grants come and go.
-        let found = known.iter().copied().find(|&idx| {
-            self.uses.get(idx).is_some_and(|used| used.grants == grants)
-        });
+        let found = known
+            .iter()
+            .copied()
+            .find(|&idx| self.uses.get(idx).is_some_and(|used| used.grants == grants));
         if let Some(used) = found.and_then(|idx| self.uses.get_mut(idx)) {
             // Facts come hour by hour, so a new day is a later day.
             if used.days.last().is_none_or(|&day| day < first.day()) {
@@ -207,14 +208,14 @@ fn evaluate(cluster: &Cluster<'_>, who: &Who, fact: &AccessFact) -> Vec<(usize, 
         let effective: Vec<usize> = carriers(cluster, &grants);
         if let [only] = effective.as_slice() {
             let group = cluster.grants.get(*only).and_then(|g| match &g.holder {
-                crate::model::grant::Holder::Subject(
-                    crate::model::inventory::Subject::Group(group),
-                ) => Some(group.clone()),
+                crate::model::grant::Holder::Subject(crate::model::inventory::Subject::Group(
+                    group,
+                )) => Some(group.clone()),
                 _ => None,
             });
             for (idx, credited) in &mut grants {
-                let same_group = group.is_some()
-                    && cluster.grants.get(*idx).is_some_and(|g| g.group == group);
+                let same_group =
+                    group.is_some() && cluster.grants.get(*idx).is_some_and(|g| g.group == group);
                 *credited = idx == only || same_group;
             }
         }

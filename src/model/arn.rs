@@ -110,6 +110,31 @@ pub fn has_path(text: &str) -> bool {
     Arn::parse(text).is_some_and(|arn| arn.resource.matches('/').count() > 1)
 }
 
+/// Resolves `%3A` and the like; text that is not so encoded stays as it is.
+#[must_use]
+pub fn percent_decoded(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let hex = |at: usize| {
+            tail.get(at)
+                .and_then(|b| char::from(*b).to_digit(16))
+                .and_then(|d| u8::try_from(d).ok())
+        };
+        if let (b'%', Some(high), Some(low)) = (byte, hex(0), hex(1)) {
+            out.push(high << 4 | low);
+            rest = tail.get(2..).unwrap_or_default();
+        } else {
+            out.push(byte);
+            rest = tail;
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| text.to_owned())
+}
+
 fn last_segment(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
@@ -144,5 +169,8 @@ mod tests {
         assert!(!has_path("arn:aws:iam::1:role/y"));
         assert_eq!(session_name_from_arn("arn:aws:sts::1:assumed-role/r/a@b"), Some("a@b"));
         assert_eq!(unique_id_from_principal_id("AROAX:s:t"), "AROAX");
+        assert_eq!(percent_decoded("arn%3Aaws%3aiam%3A%3A1%3Arole%2Fr"), "arn:aws:iam::1:role/r");
+        assert_eq!(percent_decoded("100%"), "100%");
+        assert_eq!(percent_decoded("%zz%2"), "%zz%2");
     }
 }

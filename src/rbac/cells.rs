@@ -1,0 +1,335 @@
+//! How wide is a set of rules? Counts the cells it allows.
+//!
+//! A cell is verb × resource × place: one namespace, or the cluster for cluster-scoped resources, or
+//! one object where a rule names it (a name pins the object, so it is not multiplied by namespaces).
+//! For URLs a cell is verb × path. Wildcards count over the resources that the cluster serves and
+//! the log shows; nothing is multiplied out beyond that. Use is counted by the same measure, so that
+//! `needed ≤ allowed` always holds for what a grant covers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::inventory::ApiResource;
+use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
+
+use super::{glob_match, resource_covers, rule_covers, scope_covers, url_covers};
+
+const HTTP_VERBS: [&str; 7] = ["get", "head", "options", "post", "put", "patch", "delete"];
+const KNOWN_PATHS: [&str; 12] = [
+    "/api",
+    "/apis",
+    "/openapi",
+    "/metrics",
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/version",
+    "/logs",
+    "/debug",
+    "/.well-known",
+    "/configz",
+];
+const STANDARD_VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// Resources of every cluster, for snapshots without `api-resources.json`: group, resource,
+/// namespaced.
+const BUILTIN: &[(&str, &str, bool)] = &[
+    ("", "bindings", true),
+    ("", "configmaps", true),
+    ("", "endpoints", true),
+    ("", "events", true),
+    ("", "limitranges", true),
+    ("", "namespaces", false),
+    ("", "nodes", false),
+    ("", "nodes/proxy", false),
+    ("", "persistentvolumeclaims", true),
+    ("", "persistentvolumes", false),
+    ("", "pods", true),
+    ("", "pods/attach", true),
+    ("", "pods/ephemeralcontainers", true),
+    ("", "pods/eviction", true),
+    ("", "pods/exec", true),
+    ("", "pods/log", true),
+    ("", "pods/portforward", true),
+    ("", "replicationcontrollers", true),
+    ("", "resourcequotas", true),
+    ("", "secrets", true),
+    ("", "serviceaccounts", true),
+    ("", "serviceaccounts/token", true),
+    ("", "services", true),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", false),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations", false),
+    ("apiextensions.k8s.io", "customresourcedefinitions", false),
+    ("apiregistration.k8s.io", "apiservices", false),
+    ("apps", "controllerrevisions", true),
+    ("apps", "daemonsets", true),
+    ("apps", "deployments", true),
+    ("apps", "deployments/scale", true),
+    ("apps", "replicasets", true),
+    ("apps", "statefulsets", true),
+    ("autoscaling", "horizontalpodautoscalers", true),
+    ("batch", "cronjobs", true),
+    ("batch", "jobs", true),
+    ("certificates.k8s.io", "certificatesigningrequests", false),
+    ("coordination.k8s.io", "leases", true),
+    ("discovery.k8s.io", "endpointslices", true),
+    ("networking.k8s.io", "ingresses", true),
+    ("networking.k8s.io", "networkpolicies", true),
+    ("policy", "poddisruptionbudgets", true),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", false),
+    ("rbac.authorization.k8s.io", "clusterroles", false),
+    ("rbac.authorization.k8s.io", "rolebindings", true),
+    ("rbac.authorization.k8s.io", "roles", true),
+    ("scheduling.k8s.io", "priorityclasses", false),
+    ("storage.k8s.io", "storageclasses", false),
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Resource {
+    namespaced: bool,
+    verbs: BTreeSet<String>,
+}
+
+/// What there is to allow in one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Universe {
+    /// By group and `resource[/sub]`.
+    resources: BTreeMap<(String, String), Resource>,
+    namespaces: BTreeSet<String>,
+    paths: BTreeSet<String>,
+}
+
+impl Universe {
+    /// Resources of the cluster, its namespaces, and whatever the log shows beyond them.
+    #[must_use]
+    pub fn new<'a>(
+        api_resources: Option<&[ApiResource]>,
+        namespaces: &[String],
+        used: impl Iterator<Item = &'a Permission>,
+    ) -> Self {
+        let mut all = Universe::default();
+        match api_resources {
+            Some(listed) => {
+                for one in listed {
+                    let key = (one.api_group.clone(), one.name.clone());
+                    let slot = all.resources.entry(key).or_default();
+                    slot.namespaced |= one.namespaced;
+                    slot.verbs.extend(one.verbs.iter().cloned());
+                }
+            }
+            None => {
+                for (group, name, namespaced) in BUILTIN {
+                    let verbs = STANDARD_VERBS.iter().map(|v| (*v).to_owned()).collect();
+                    let resource = Resource { namespaced: *namespaced, verbs };
+                    all.resources.insert(((*group).to_owned(), (*name).to_owned()), resource);
+                }
+            }
+        }
+        all.namespaces.extend(namespaces.iter().cloned());
+        all.paths.extend(KNOWN_PATHS.iter().map(|path| (*path).to_owned()));
+        for one in used {
+            if one.is_non_resource() {
+                all.paths.insert(one.path.clone());
+                continue;
+            }
+            let slot = all.resources.entry((one.api_group.clone(), full_name(one))).or_default();
+            slot.verbs.insert(one.verb.clone());
+            // A Namespace object carries its own name as the namespace and is still cluster-scoped.
+            if !one.namespace.is_empty() {
+                slot.namespaced |= one.resource != "namespaces";
+                all.namespaces.insert(one.namespace.clone());
+            }
+        }
+        all
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Cluster,
+    Namespace(String),
+    Object(String),
+}
+
+fn full_name(permission: &Permission) -> String {
+    if permission.subresource.is_empty() {
+        permission.resource.clone()
+    } else {
+        format!("{}/{}", permission.resource, permission.subresource)
+    }
+}
+
+/// Cells that the rules allow.
+#[must_use]
+pub fn cells(rules: &[ScopedRule], universe: &Universe) -> u64 {
+    let mut sum = url_cells(rules, universe);
+    let namespaces = with_bound_namespaces(rules, universe);
+    for ((group, name), known) in with_named_resources(rules, universe) {
+        let matching: Vec<&ScopedRule> =
+            rules.iter().filter(|scoped| names_resource(&scoped.rule, &group, &name)).collect();
+        if matching.is_empty() {
+            continue;
+        }
+        let mut verbs = known.verbs.clone();
+        let explicit = matching.iter().flat_map(|scoped| &scoped.rule.verbs).filter(|v| *v != "*");
+        verbs.extend(explicit.cloned());
+        for verb in verbs {
+            let granting = matching.iter().filter(|scoped| has(&scoped.rule.verbs, &verb));
+            sum = sum.saturating_add(places(granting.copied(), &known, &namespaces, &name));
+        }
+    }
+    sum
+}
+
+/// Cells of everything there is.
+#[must_use]
+pub fn cells_everything(universe: &Universe) -> u64 {
+    let all = || vec!["*".to_owned()];
+    let resources = Rule { verbs: all(), api_groups: all(), resources: all(), ..Rule::default() };
+    let urls = Rule { verbs: all(), non_resource_urls: all(), ..Rule::default() };
+    cells(&[resources, urls].map(|rule| ScopedRule { scope: Scope::Cluster, rule }), universe)
+}
+
+/// Cells that exact RBAC needs for the use that the rules cover.
+#[must_use]
+pub fn needed_cells(rules: &[ScopedRule], used: &[Permission], universe: &Universe) -> u64 {
+    let namespaces = with_bound_namespaces(rules, universe);
+    let mut needed = BTreeSet::new();
+    for one in used {
+        let granting: Vec<&ScopedRule> = rules
+            .iter()
+            .filter(|s| scope_covers(&s.scope, one) && rule_covers(&s.rule, one))
+            .collect();
+        if granting.is_empty() {
+            continue;
+        }
+        let key = (one.verb.clone(), one.api_group.clone(), full_name(one), one.path.clone());
+        let only_by_name = granting.iter().all(|scoped| !scoped.rule.resource_names.is_empty());
+        let namespaced =
+            universe.resources.get(&(key.1.clone(), key.2.clone())).is_some_and(|r| r.namespaced);
+        if one.is_non_resource() {
+            needed.insert((key, Place::Cluster));
+        } else if only_by_name {
+            needed.insert((key, Place::Object(one.name.clone())));
+        } else if one.resource == "namespaces" && !one.namespace.is_empty() {
+            let by_cluster = granting.iter().any(|scoped| scoped.scope == Scope::Cluster);
+            let place =
+                if by_cluster { Place::Cluster } else { Place::Namespace(one.namespace.clone()) };
+            needed.insert((key, place));
+        } else if !namespaced {
+            needed.insert((key, Place::Cluster));
+        } else if one.namespace.is_empty() {
+            // Over all namespaces.
+            needed.extend(namespaces.iter().map(|ns| (key.clone(), Place::Namespace(ns.clone()))));
+        } else {
+            needed.insert((key, Place::Namespace(one.namespace.clone())));
+        }
+    }
+    u64::try_from(needed.len()).unwrap_or(u64::MAX)
+}
+
+/// Distinct places in which some of `granting` allows one verb on one resource.
+fn places<'a>(
+    granting: impl Iterator<Item = &'a ScopedRule>,
+    known: &Resource,
+    namespaces: &BTreeSet<String>,
+    name: &str,
+) -> u64 {
+    let mut found: BTreeSet<Place> = BTreeSet::new();
+    let mut everywhere = false;
+    for scoped in granting {
+        if !scoped.rule.resource_names.is_empty() {
+            found.extend(scoped.rule.resource_names.iter().cloned().map(Place::Object));
+            continue;
+        }
+        match &scoped.scope {
+            Scope::Cluster => everywhere = true,
+            // A RoleBinding reaches no cluster-scoped resource but the Namespace object itself.
+            _ if !known.namespaced && name != "namespaces" => {}
+            Scope::Namespace(namespace) => {
+                found.insert(Place::Namespace(namespace.clone()));
+            }
+            Scope::NamespaceGlobs(globs) => found.extend(
+                namespaces
+                    .iter()
+                    .filter(|ns| globs.iter().any(|glob| glob_match(glob, ns)))
+                    .map(|ns| Place::Namespace(ns.clone())),
+            ),
+        }
+    }
+    if everywhere {
+        // Names and namespaces are inside.
+        found.clear();
+        if known.namespaced {
+            return u64::try_from(namespaces.len().max(1)).unwrap_or(u64::MAX);
+        }
+        found.insert(Place::Cluster);
+    }
+    u64::try_from(found.len()).unwrap_or(u64::MAX)
+}
+
+/// Namespaces of the universe and those that a binding names although nobody listed them.
+fn with_bound_namespaces(rules: &[ScopedRule], universe: &Universe) -> BTreeSet<String> {
+    let mut all = universe.namespaces.clone();
+    for scoped in rules {
+        match &scoped.scope {
+            Scope::Namespace(namespace) => {
+                all.insert(namespace.clone());
+            }
+            Scope::NamespaceGlobs(globs) => {
+                all.extend(globs.iter().filter(|glob| !glob.contains('*')).cloned());
+            }
+            Scope::Cluster => {}
+        }
+    }
+    all
+}
+
+/// Resources of the universe and those that a rule spells out although nobody serves them.
+fn with_named_resources(
+    rules: &[ScopedRule],
+    universe: &Universe,
+) -> BTreeMap<(String, String), Resource> {
+    let mut all = universe.resources.clone();
+    for rule in rules.iter().map(|scoped| &scoped.rule) {
+        for group in rule.api_groups.iter().filter(|group| *group != "*") {
+            for name in rule.resources.iter().filter(|name| !name.starts_with('*')) {
+                all.entry((group.clone(), name.clone()))
+                    .or_insert_with(|| Resource { namespaced: true, verbs: BTreeSet::new() });
+            }
+        }
+    }
+    all
+}
+
+fn names_resource(rule: &Rule, group: &str, name: &str) -> bool {
+    let (resource, subresource) = name.split_once('/').unwrap_or((name, ""));
+    has(&rule.api_groups, group)
+        && rule.resources.iter().any(|pattern| resource_covers(pattern, resource, subresource))
+}
+
+fn url_cells(rules: &[ScopedRule], universe: &Universe) -> u64 {
+    let mut found = BTreeSet::new();
+    for scoped in rules.iter().filter(|scoped| scoped.scope == Scope::Cluster) {
+        let verbs: Vec<&str> = if scoped.rule.verbs.iter().any(|v| v == "*") {
+            HTTP_VERBS.to_vec()
+        } else {
+            scoped.rule.verbs.iter().map(String::as_str).collect()
+        };
+        for pattern in &scoped.rule.non_resource_urls {
+            for verb in &verbs {
+                found.insert((*verb, pattern.as_str()));
+                let known = universe.paths.iter().filter(|path| url_covers(pattern, path));
+                found.extend(known.map(|path| (*verb, path.as_str())));
+            }
+        }
+    }
+    u64::try_from(found.len()).unwrap_or(u64::MAX)
+}
+
+fn has(list: &[String], wanted: &str) -> bool {
+    list.iter().any(|item| item == "*" || item == wanted)
+}
+
+#[cfg(test)]
+mod tests;
