@@ -36,6 +36,27 @@ pub enum FactsError {
         #[source]
         source: std::io::Error,
     },
+    /// A fact file cannot be written.
+    #[error("cannot write the fact file {path}")]
+    WriteFacts {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A fact file cannot be opened.
+    #[error("cannot open the fact file {path}")]
+    ReadFacts {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A fact file is not what it should be, or cannot be written.
+    #[error("a fact file does not read or write")]
+    Codec(#[from] crate::table::parquet::CodecError),
     /// A fact does not serialise or read back: the spill file was changed by someone else.
     #[error("a fact does not read back from the spill file")]
     Encoding(#[from] postcard::Error),

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::facts::fold::Issued;
 use crate::model::arn::{PrincipalName, unique_id_from_principal_id};
-use crate::model::fact::{AwsCaller, IssuedBy, KubeUser};
+use crate::model::fact::{AwsCaller, KubeUser};
 use crate::model::time::Micros;
 
 /// Longest life of a role session, for sessions whose expiry is not known.
@@ -392,22 +392,6 @@ pub fn hex16(digest: &[u8]) -> String {
         }
         text
     })
-}
-
-impl IssuedBy {
-    /// The name in tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            IssuedBy::AssumeRole => "assume_role",
-            IssuedBy::Saml => "saml",
-            IssuedBy::WebIdentity => "web_identity",
-            IssuedBy::PodIdentity => "pod_identity",
-            IssuedBy::SessionToken => "session_token",
-            IssuedBy::FederationToken => "federation_token",
-            IssuedBy::AssumeRoot => "assume_root",
-        }
-    }
 }
 
 #[cfg(test)]

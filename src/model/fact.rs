@@ -64,6 +64,30 @@ pub struct KubeUser {
     pub pod_name: String,
 }
 
+impl Via {
+    /// The name in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Via::Direct => "direct",
+            Via::Impersonated => "impersonated",
+            Via::Delegated => "delegated",
+        }
+    }
+}
+
+impl Decision {
+    /// The name in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Allow => "allow",
+            Decision::Forbid => "forbid",
+            Decision::Unknown => "unknown",
+        }
+    }
+}
+
 /// How a permission came to be used.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -167,6 +191,38 @@ pub enum IssuedBy {
     FederationToken,
     /// `AssumeRoot`.
     AssumeRoot,
+}
+
+impl IssuedBy {
+    /// The name in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IssuedBy::AssumeRole => "assume_role",
+            IssuedBy::Saml => "saml",
+            IssuedBy::WebIdentity => "web_identity",
+            IssuedBy::PodIdentity => "pod_identity",
+            IssuedBy::SessionToken => "session_token",
+            IssuedBy::FederationToken => "federation_token",
+            IssuedBy::AssumeRoot => "assume_root",
+        }
+    }
+
+    /// The kind of a name in tables; `assume_role` for a name that is none.
+    #[must_use]
+    pub fn parse(name: &str) -> Self {
+        [
+            IssuedBy::Saml,
+            IssuedBy::WebIdentity,
+            IssuedBy::PodIdentity,
+            IssuedBy::SessionToken,
+            IssuedBy::FederationToken,
+            IssuedBy::AssumeRoot,
+        ]
+        .into_iter()
+        .find(|kind| kind.as_str() == name)
+        .unwrap_or_default()
+    }
 }
 
 /// Credentials that STS issued (`error` empty) or refused to issue.

@@ -1,0 +1,155 @@
+//! Rust types of columns and how they become Arrow, and back.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, ListArray,
+    ListBuilder, MapArray, MapBuilder, StringArray, StringBuilder, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+
+use crate::model::time::Micros;
+
+/// A type that a column can have.
+pub trait Column: Sized {
+    /// True when it may be null.
+    const NULLABLE: bool;
+    /// Arrow type.
+    fn data_type() -> DataType;
+    /// Values to an array.
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef
+    where
+        Self: 'a;
+    /// An array to values; `None` when it has another type or a null too many.
+    fn values(array: &ArrayRef) -> Option<Vec<Self>>;
+}
+
+/// Types that are one Arrow primitive each, and their optional forms.
+macro_rules! primitive {
+    ($ty:ty, $array:ty, $data_type:expr, $to:expr, $from:expr, $finish:expr) => {
+        impl Column for $ty {
+            const NULLABLE: bool = false;
+            fn data_type() -> DataType {
+                $data_type
+            }
+            fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+                let finish: fn($array) -> $array = $finish;
+                Arc::new(finish(<$array>::from_iter(values.map(|value| Some($to(value))))))
+            }
+            fn values(array: &ArrayRef) -> Option<Vec<Self>> {
+                let array = array.as_any().downcast_ref::<$array>()?;
+                array.iter().map(|value| value.map($from)).collect()
+            }
+        }
+
+        impl Column for Option<$ty> {
+            const NULLABLE: bool = true;
+            fn data_type() -> DataType {
+                $data_type
+            }
+            fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+                let finish: fn($array) -> $array = $finish;
+                Arc::new(finish(<$array>::from_iter(
+                    values.map(|value| value.as_ref().map(|value| $to(value))),
+                )))
+            }
+            fn values(array: &ArrayRef) -> Option<Vec<Self>> {
+                let array = array.as_any().downcast_ref::<$array>()?;
+                Some(array.iter().map(|value| value.map($from)).collect())
+            }
+        }
+    };
+}
+
+primitive!(String, StringArray, DataType::Utf8, String::as_str, str::to_owned, |a| a);
+primitive!(i64, Int64Array, DataType::Int64, |v: &i64| *v, |v| v, |a| a);
+primitive!(i32, Int32Array, DataType::Int32, |v: &i32| *v, |v| v, |a| a);
+primitive!(f64, Float64Array, DataType::Float64, |v: &f64| *v, |v| v, |a| a);
+primitive!(bool, BooleanArray, DataType::Boolean, |v: &bool| *v, |v| v, |a| a);
+primitive!(
+    Micros,
+    TimestampMicrosecondArray,
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+    |v: &Micros| v.0,
+    Micros,
+    |a: TimestampMicrosecondArray| a.with_timezone("UTC")
+);
+
+fn item() -> Field {
+    Field::new("item", DataType::Utf8, false)
+}
+
+impl Column for Vec<String> {
+    const NULLABLE: bool = false;
+    fn data_type() -> DataType {
+        DataType::List(Arc::new(item()))
+    }
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+        let mut builder = ListBuilder::new(StringBuilder::new()).with_field(item());
+        for list in values {
+            for value in list {
+                builder.values().append_value(value);
+            }
+            builder.append(true);
+        }
+        Arc::new(builder.finish())
+    }
+    fn values(array: &ArrayRef) -> Option<Vec<Self>> {
+        let array: &ListArray = array.as_any().downcast_ref()?;
+        array
+            .iter()
+            .map(|list| {
+                let list = list?;
+                let texts = list.as_any().downcast_ref::<StringArray>()?;
+                texts.iter().map(|text| text.map(str::to_owned)).collect()
+            })
+            .collect()
+    }
+}
+
+fn entry_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("key", DataType::Utf8, false),
+        Field::new("value", DataType::Utf8, true),
+    ])
+}
+
+impl Column for Vec<(String, String)> {
+    const NULLABLE: bool = false;
+    fn data_type() -> DataType {
+        let entries = Field::new("entries", DataType::Struct(entry_fields()), false);
+        DataType::Map(Arc::new(entries), false)
+    }
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+        let names = arrow::array::MapFieldNames {
+            entry: "entries".to_owned(),
+            key: "key".to_owned(),
+            value: "value".to_owned(),
+        };
+        let mut builder = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
+        for map in values {
+            for (key, value) in map {
+                builder.keys().append_value(key);
+                builder.values().append_value(value);
+            }
+            // Keys and values were appended in pairs, so the lengths always agree.
+            let paired = builder.append(true);
+            debug_assert!(paired.is_ok(), "a key without a value");
+        }
+        Arc::new(builder.finish())
+    }
+    fn values(array: &ArrayRef) -> Option<Vec<Self>> {
+        let array: &MapArray = array.as_any().downcast_ref()?;
+        (0..array.len())
+            .map(|row| {
+                let entries = array.value(row);
+                let keys = entries.column_by_name("key")?.as_string_opt::<i32>()?;
+                let values = entries.column_by_name("value")?.as_string_opt::<i32>()?;
+                keys.iter()
+                    .zip(values.iter())
+                    .map(|(k, v)| Some((k?.to_owned(), v.unwrap_or_default().to_owned())))
+                    .collect()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,173 @@
+//! Rows to Parquet bytes and back; the one place that knows writer properties.
+//!
+//! The bytes depend on the rows alone: fixed properties, no clock, a fixed `created_by`. Where the
+//! bytes go is the caller's. zstd level 1 costs less than the dictionary pages it shrinks.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::file::reader::ChunkReader;
+
+use super::{Row, TableError, schema};
+
+const ROWS_PER_GROUP: usize = 128 * 1024;
+const ROWS_PER_BATCH: usize = 8 * 1024;
+
+/// What can go wrong between rows and bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The writer or reader of Parquet refused.
+    #[error("Parquet refused")]
+    Parquet(#[from] ParquetError),
+    /// A batch did not build or read.
+    #[error("Arrow refused")]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// The columns are others.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+fn properties() -> WriterProperties {
+    let level = ZstdLevel::try_new(1).unwrap_or_default();
+    WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        .set_created_by("overgrant".to_owned())
+        .build()
+}
+
+/// Writes rows of one table, batch by batch.
+pub struct RowWriter<R: Row, W: Write + Send> {
+    writer: ArrowWriter<W>,
+    buffer: Vec<R>,
+    rows: u64,
+}
+
+impl<R: Row, W: Write + Send> RowWriter<R, W> {
+    /// Starts a file.
+    ///
+    /// # Errors
+    /// When `out` refuses.
+    pub fn new(out: W) -> Result<Self, CodecError> {
+        let writer = ArrowWriter::try_new(out, schema(&R::TABLE), Some(properties()))?;
+        Ok(RowWriter { writer, buffer: Vec::new(), rows: 0 })
+    }
+
+    /// Adds a row; rows must come in order of the table's sort key.
+    ///
+    /// # Errors
+    /// When `out` refuses.
+    pub fn push(&mut self, row: R) -> Result<(), CodecError> {
+        self.buffer.push(row);
+        self.rows += 1;
+        if self.buffer.len() >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }
+    }
+
+    /// Ends the file; returns what it was written into and the number of rows.
+    ///
+    /// # Errors
+    /// When `out` refuses.
+    pub fn finish(mut self) -> Result<(W, u64), CodecError> {
+        self.flush()?;
+        Ok((self.writer.into_inner()?, self.rows))
+    }
+
+    fn flush(&mut self) -> Result<(), CodecError> {
+        if !self.buffer.is_empty() {
+            self.writer.write(&R::to_batch(&self.buffer)?)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Writes batches of one schema, as the report queries yield them.
+///
+/// # Errors
+/// When `out` refuses or a batch has another schema.
+pub fn write_batches<W: Write + Send>(
+    out: W,
+    schema: SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<W, CodecError> {
+    let mut writer = ArrowWriter::try_new(out, schema, Some(properties()))?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// Reads all rows of a file, batch by batch, into `each`.
+///
+/// # Errors
+/// When the bytes are no such table, or `each` fails.
+pub fn read_rows<R: Row, E: From<CodecError>>(
+    input: impl ChunkReader + 'static,
+    mut each: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(input)
+        .and_then(|builder| builder.with_batch_size(ROWS_PER_BATCH).build())
+        .map_err(CodecError::from)?;
+    for batch in reader {
+        let batch = batch.map_err(CodecError::from)?;
+        for row in R::from_batch(&batch).map_err(CodecError::from)? {
+            each(row)?;
+        }
+    }
+    Ok(())
+}
+
+/// A schema without the metadata that a query engine may have added or lost.
+#[must_use]
+pub fn plain_schema(schema: &SchemaRef) -> SchemaRef {
+    Arc::new(arrow::datatypes::Schema::new(schema.fields().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Micros;
+    use crate::table::rows::sessions::SessionRow;
+
+    #[test]
+    fn rows_survive_and_bytes_repeat() {
+        let rows = vec![
+            SessionRow {
+                session_id: "a".to_owned(),
+                issued_at: Micros(-1),
+                expires_at: None,
+                tags: vec![("k".to_owned(), "v".to_owned()), ("l".to_owned(), String::new())],
+                transitive_keys: vec!["k".to_owned()],
+                ..SessionRow::default()
+            },
+            SessionRow {
+                expires_at: Some(Micros(7)),
+                source_identity: Some("x".to_owned()),
+                ..SessionRow::default()
+            },
+        ];
+        let write = || {
+            let mut writer = RowWriter::new(Vec::new()).unwrap();
+            for row in &rows {
+                writer.push(row.clone()).unwrap();
+            }
+            writer.finish().unwrap().0
+        };
+        let bytes = write();
+        assert_eq!(bytes, write());
+        let mut back = Vec::new();
+        read_rows::<SessionRow, CodecError>(bytes::Bytes::from(bytes), |row| {
+            back.push(row);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(back, rows);
+    }
+}
