@@ -1,0 +1,151 @@
+//! Folders as sources: the same listing as a bucket, without following links in circles.
+#![expect(clippy::disallowed_methods, reason = "source reads files and lists folders")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::key::read_key;
+use super::{FetchError, Listing, Object, Prune, SourceError};
+
+/// A folder or a single file.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// Opens a path.
+    ///
+    /// # Errors
+    /// When it does not exist or may not be looked at.
+    pub fn open(path: &Path) -> Result<Self, SourceError> {
+        fs::metadata(path)
+            .map_err(|source| SourceError::Local { path: path.to_path_buf(), source })?;
+        Ok(Folder { root: path.to_path_buf() })
+    }
+
+    /// Lists files below, deepest last; what cannot be listed is said and the rest counts.
+    ///
+    /// # Errors
+    /// When the root itself cannot be listed.
+    pub fn list(&self, prune: &Prune) -> Result<Listing, SourceError> {
+        let mut listing = Listing::default();
+        let root = &self.root;
+        let about = fs::metadata(root)
+            .map_err(|source| SourceError::Local { path: root.clone(), source })?;
+        if !about.is_dir() {
+            let key =
+                root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            listing.objects.push(Object {
+                key,
+                size: about.len(),
+                etag: None,
+                path: Some(root.clone()),
+            });
+            return Ok(listing);
+        }
+        fs::read_dir(root).map_err(|source| SourceError::Local { path: root.clone(), source })?;
+        let mut seen = BTreeSet::new();
+        let mut folders = vec![(root.clone(), String::new())];
+        while let Some((folder, prefix)) = folders.pop() {
+            // A link may lead back up: a folder counts once under its real path.
+            match fs::canonicalize(&folder) {
+                Ok(real) if seen.insert(real.clone()) => {}
+                Ok(_) => continue,
+                Err(error) => {
+                    listing.unreadable.push((prefix, error.to_string()));
+                    continue;
+                }
+            }
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    listing.unreadable.push((prefix, error.to_string()));
+                    continue;
+                }
+            };
+            for entry in entries {
+                let entry = match entry {
+                    Ok(entry) => entry,
+                    Err(error) => {
+                        listing.unreadable.push((prefix.clone(), error.to_string()));
+                        continue;
+                    }
+                };
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+                match fs::metadata(entry.path()) {
+                    Ok(about) if about.is_dir() => {
+                        if !prune.skips_prefix(&key) {
+                            folders.push((entry.path(), key));
+                        }
+                    }
+                    Ok(about) if about.is_file() => match prune.reason(&read_key(&key)) {
+                        Some(why) => *listing.pruned.entry(why).or_default() += 1,
+                        None => listing.objects.push(Object {
+                            key,
+                            size: about.len(),
+                            etag: None,
+                            path: Some(entry.path()),
+                        }),
+                    },
+                    Ok(_) => {
+                        listing.unreadable.push((key, "neither a file nor a folder".to_owned()))
+                    }
+                    Err(error) => listing.unreadable.push((key, error.to_string())),
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn fetch(&self, object: &Object) -> Result<Vec<u8>, FetchError> {
+        let path = object.path.clone().unwrap_or_else(|| self.root.clone());
+        let read = tokio::task::spawn_blocking(move || fs::read(path)).await;
+        match read {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Err(FetchError::Gone),
+            Ok(Err(error)) => Err(FetchError::Failed { message: error.to_string() }),
+            Err(error) => Err(FetchError::Failed { message: error.to_string() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Micros;
+
+    #[test]
+    fn listing_prunes_and_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"x").unwrap();
+        };
+        put("eks/2026/10/03/00/a");
+        put("eks/2026/10/03/00/b");
+        put("eks/2026/01/03/00/old");
+        put("readme.txt");
+        fs::create_dir_all(dir.path().join("looks-like.json.gz")).unwrap();
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("nowhere"), dir.path().join("dangling"))
+            .unwrap();
+        let since = Micros::parse("2026-10-03T00:00:00Z").unwrap();
+        let prune = Prune::window(since, Micros(since.0 + 3_600_000_000));
+        let listing = Folder::open(dir.path()).unwrap().list(&prune).unwrap();
+        let mut keys: Vec<&str> = listing.objects.iter().map(|o| o.key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["eks/2026/10/03/00/a", "eks/2026/10/03/00/b", "readme.txt"]);
+        assert_eq!(listing.unreadable.len(), 1, "{:?}", listing.unreadable);
+        let one = Folder::open(&dir.path().join("readme.txt")).unwrap().list(&prune).unwrap();
+        assert_eq!(one.objects.len(), 1);
+        assert!(Folder::open(&dir.path().join("nowhere")).is_err());
+    }
+}
