@@ -1,1 +1,58 @@
-//! Writes Parquet, manifest and summary; runs the report queries.
+//! Writes tables, reports and the manifest, and the summary for people.
+//!
+//! Input: rows, counters, written tables. Output: files in a staging folder that is put in place as a
+//! whole, so that a reader by glob never sees two runs of one table. Nothing is computed here that
+//! is not in a table: reports are the SQL files under `queries/`, run over the written Parquet.
+
+pub mod catalogue;
+pub mod engine;
+pub mod manifest;
+pub mod output;
+pub mod summary;
+
+use std::path::PathBuf;
+
+use crate::table::parquet::CodecError;
+
+/// Why the output cannot be made: a failed run.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The folder holds something that is not an earlier run.
+    #[error("{path} is not empty and holds no overgrant run; choose another --out or empty it")]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file or folder cannot be written, read or moved.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// `create`, `write`, `move`, …
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Rows do not become Parquet.
+    #[error("cannot write the table {table}")]
+    Table {
+        /// The table.
+        table: String,
+        /// Why.
+        #[source]
+        source: CodecError,
+    },
+    /// A report query failed.
+    #[error("the query {query} failed")]
+    Query {
+        /// Name of the report.
+        query: String,
+        /// What the engine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The manifest does not serialise.
+    #[error("cannot write the manifest")]
+    Manifest(#[from] serde_json::Error),
+}

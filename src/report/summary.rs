@@ -1,0 +1,218 @@
+//! The summary for a terminal. Pure: values in, text out.
+//!
+//! Names come from logs and are hostile: control characters and bidirectional overrides are shown
+//! escaped, so that no grant can move the cursor or hide a line.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::model::tally::Counts;
+
+const MAX_FINDINGS: usize = 15;
+
+/// What the summary tells.
+#[derive(Debug, Clone, Default)]
+pub struct SummaryInput {
+    /// `2026-08-26T00:00:00Z … 2026-11-24T00:00:00Z`
+    pub window: String,
+    /// Names of clusters.
+    pub clusters: Vec<String>,
+    /// Customers' grants by verdict, in the order of verdicts.
+    pub verdicts: Vec<(&'static str, u64)>,
+    /// Grants that AWS and Kubernetes put into every cluster.
+    pub managed: u64,
+    /// Findings, worst first.
+    pub findings: Vec<Finding>,
+    /// Streams: name, covered hours, all hours.
+    pub coverage: Vec<(String, i64, i64)>,
+    /// Counters by stream.
+    pub counters: BTreeMap<&'static str, Counts>,
+    /// Copies folded away.
+    pub copies: u64,
+    /// What to know before acting.
+    pub warnings: Vec<String>,
+    /// Where the output is.
+    pub out: String,
+}
+
+/// One finding.
+#[derive(Debug, Clone, Default)]
+pub struct Finding {
+    /// `critical` …
+    pub severity: &'static str,
+    /// `over_scoped` …
+    pub verdict: &'static str,
+    /// Cluster name.
+    pub cluster: String,
+    /// Principal.
+    pub principal: String,
+    /// What it may, in a few words.
+    pub grant: String,
+    /// Why, with figures.
+    pub detail: String,
+    /// `review` …
+    pub recommendation: &'static str,
+}
+
+/// How to draw it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// Colour severities.
+    pub color: bool,
+}
+
+/// Renders the summary.
+#[must_use]
+pub fn render(input: &SummaryInput, style: Style) -> String {
+    let mut out = String::new();
+    // Writing to a String does not fail.
+    let _ = writeln!(
+        out,
+        "{} of {}\n",
+        if input.clusters.len() == 1 { "Grants" } else { "Grants by cluster" },
+        printable(&input.clusters.join(", "))
+    );
+    let _ = writeln!(out, "  window  {}", input.window);
+    for (verdict, n) in &input.verdicts {
+        let _ = writeln!(out, "  {verdict:<14}{n:>6}  {}", meaning(verdict));
+    }
+    let _ = writeln!(
+        out,
+        "  {:<14}{:>6}  defaults of AWS and Kubernetes, exact and unchanged",
+        "managed", input.managed
+    );
+
+    if input.findings.is_empty() {
+        let _ = writeln!(out, "\nNothing to act on.");
+    } else {
+        let shown = input.findings.len().min(MAX_FINDINGS);
+        let _ = writeln!(out, "\nWorst findings ({shown} of {})\n", input.findings.len());
+        for finding in input.findings.iter().take(MAX_FINDINGS) {
+            let _ = writeln!(
+                out,
+                "  {} {}  {}: {}",
+                painted(finding.severity, style),
+                finding.verdict,
+                printable(&finding.cluster),
+                printable(&finding.principal),
+            );
+            let _ = writeln!(out, "           {}", printable(&finding.grant));
+            let _ = writeln!(out, "           {}", printable(&finding.detail));
+            let _ = writeln!(out, "           -> {}", finding.recommendation);
+        }
+    }
+
+    let _ = writeln!(out, "\nCoverage");
+    for (stream, covered, hours) in &input.coverage {
+        let _ = writeln!(out, "  {covered:>6} of {hours} h  {}", printable(stream));
+    }
+    let _ = writeln!(out, "\nRead");
+    for (stream, counts) in &input.counters {
+        let _ = writeln!(
+            out,
+            "  {stream:<11}{:>9} seen = {} kept + {} filtered{} + {} rejected{}",
+            counts.seen,
+            counts.kept,
+            counts.filtered_total(),
+            reasons(counts.filtered.iter().map(|(why, n)| (why.as_str(), *n))),
+            counts.rejected_total(),
+            reasons(counts.rejected.iter().map(|(why, n)| (why.as_str(), *n))),
+        );
+    }
+    let _ = writeln!(out, "  {:<11}{:>9} folded away", "copies", input.copies);
+    if !input.warnings.is_empty() {
+        let _ = writeln!(out, "\nBefore you act");
+        for warning in &input.warnings {
+            let _ = writeln!(out, "  - {}", printable(warning));
+        }
+    }
+    let place = printable(&input.out);
+    let _ = writeln!(out, "\nWritten to {place}");
+    let _ = writeln!(out, "  duckdb -c \"FROM '{place}/reports/grant_review.parquet'\"");
+    out
+}
+
+fn meaning(verdict: &str) -> &'static str {
+    match verdict {
+        "ineffective" => "cannot be exercised",
+        "unobservable" => "rules or evidence are missing",
+        "too_new" => "not used, too young to say",
+        "unused" => "not used",
+        "redundant" => "other grants cover all its use",
+        "over_scoped" => "wider than its use",
+        "used" => "used as it is",
+        _ => "",
+    }
+}
+
+fn reasons<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
+    let parts: Vec<String> = counts.map(|(why, n)| format!("{n} {why}")).collect();
+    if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+}
+
+fn painted(severity: &str, style: Style) -> String {
+    let padded = format!("{severity:<8}");
+    let code = match severity {
+        "critical" => "1;31",
+        "high" => "31",
+        "medium" => "33",
+        _ => "2",
+    };
+    if style.color { format!("\u{1b}[{code}m{padded}\u{1b}[0m") } else { padded }
+}
+
+/// Text with everything that could steer a terminal made visible.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let steers = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if steers {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tally::{Filter, Reason};
+
+    #[test]
+    fn a_summary_reads_like_this() {
+        let counts = Counts {
+            seen: 10,
+            kept: 7,
+            filtered: BTreeMap::from([(Filter::NotRelevant, 2)]),
+            rejected: BTreeMap::from([(Reason::Truncated, 1)]),
+        };
+        let input = SummaryInput {
+            window: "2026-08-26 … 2026-11-24".to_owned(),
+            clusters: vec!["prod".to_owned()],
+            verdicts: vec![("unused", 2), ("over_scoped", 1)],
+            managed: 44,
+            findings: vec![Finding {
+                severity: "critical",
+                verdict: "over_scoped",
+                cluster: "prod".to_owned(),
+                principal: "evil\u{1b}[2J\u{202e}name".to_owned(),
+                grant: "AmazonEKSClusterAdminPolicy on the cluster".to_owned(),
+                detail: "exact RBAC needs 16 of 5,000 cells".to_owned(),
+                recommendation: "review",
+            }],
+            coverage: vec![("audit of prod".to_owned(), 2184, 2184)],
+            counters: BTreeMap::from([("audit", counts)]),
+            copies: 3,
+            warnings: vec!["trails.json is missing".to_owned()],
+            out: "reports".to_owned(),
+        };
+        insta::assert_snapshot!(render(&input, Style::default()));
+        let colored = render(&input, Style { color: true });
+        assert!(colored.contains("\u{1b}[1;31mcritical"));
+        assert!(!colored.contains("\u{1b}[2J"));
+    }
+}
