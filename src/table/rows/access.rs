@@ -13,7 +13,7 @@ table! {
 
 table! {
     "api_access", "requests of one hour that are alike in everything but time",
-    key (), sort (cluster, hour, principal_arn, username, verb, resource, path, namespace, name),
+    key (), sort (cluster, hour, via, verb, api_group, resource, subresource, namespace, name, path),
     ApiAccessRow {
         "Cluster ARN." cluster: String,
         "Hour." hour: Micros,

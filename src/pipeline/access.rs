@@ -1,0 +1,273 @@
+//! Folds the facts to disk and joins them to sessions, members and grants.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::world::World;
+use super::{PipelineError, finish};
+use crate::analyse::evidence::ClassesSeen;
+use crate::facts::FactsError;
+use crate::facts::fold::{self, FactSink, FoldCounts, Hourly, Issued};
+use crate::facts::sort::{Run, SpillDir};
+use crate::facts::store::{self, FactStore, partition};
+use crate::join::cluster::{Cluster, is_iam};
+use crate::join::sessions::{Sessions, hex16};
+use crate::join::usage::Usage;
+use crate::model::fact::{AccessFact, AwsCallFact, Decision, Via};
+use crate::model::time::Micros;
+use crate::report::output::OutputDir;
+use crate::table::parquet::RowWriter;
+use crate::table::rows::access::ApiAccessRow;
+
+/// The folded facts on disk.
+pub(super) struct Folded {
+    paths: Vec<PathBuf>,
+    root: PathBuf,
+    pub(super) counts: FoldCounts,
+}
+
+pub(super) fn fold(runs: Vec<Run>, spill: &SpillDir, root: &Path) -> Result<Folded, PipelineError> {
+    let mut store = FactStore::new(root.to_path_buf());
+    let counts = fold::fold(runs, spill, &mut store)?;
+    Ok(Folded { paths: store.finish()?, root: root.to_path_buf(), counts })
+}
+
+/// Everything the verdicts and tables need of the logs.
+pub(super) struct Joined<'a> {
+    pub(super) clusters: Vec<Cluster<'a>>,
+    pub(super) sessions: Sessions,
+    pub(super) usage: Usage,
+    pub(super) authentications: Vec<Hourly<AwsCallFact>>,
+    pub(super) calls: Vec<Hourly<AwsCallFact>>,
+    pub(super) seen: Vec<Seen>,
+    pub(super) group_sets: BTreeMap<String, Vec<String>>,
+}
+
+/// What was seen of one cluster beside use.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) classes: ClassesSeen,
+    pub(super) aws_auth_written: Option<Micros>,
+    pub(super) reviews: bool,
+    /// External users: first, last, requests.
+    pub(super) certificate_users: BTreeMap<String, (Micros, Micros, i64)>,
+    /// Anonymous requests that were allowed, beyond what everybody may.
+    pub(super) anonymous: Option<(Micros, Micros, i64)>,
+}
+
+pub(super) fn join<'a>(
+    world: &'a World,
+    folded: &Folded,
+    out: &OutputDir,
+) -> Result<Joined<'a>, PipelineError> {
+    let clusters: Vec<Cluster<'a>> = world
+        .clusters
+        .iter()
+        .map(|(inventory, found)| {
+            let providers = inventory.identity_providers.as_deref().unwrap_or_default();
+            Cluster::new(
+                &inventory.arn,
+                &inventory.name,
+                &found.identities,
+                &found.grants,
+                providers,
+            )
+        })
+        .collect();
+    let seen = clusters.iter().map(|_| Seen::default()).collect();
+    let mut sink = Sink {
+        world,
+        issued: Vec::new(),
+        ready: false,
+        writer: out.table_writer::<ApiAccessRow>()?,
+        joined: Joined {
+            clusters,
+            sessions: Sessions::default(),
+            usage: Usage::default(),
+            authentications: Vec::new(),
+            calls: Vec::new(),
+            seen,
+            group_sets: BTreeMap::new(),
+        },
+    };
+    // Clusters in order of ARN, and time forward within each, is the order of the table.
+    let mut paths = folded.paths.clone();
+    let order: BTreeMap<String, usize> = world
+        .clusters
+        .iter()
+        .enumerate()
+        .map(|(idx, (cluster, _))| (partition("p_cluster", &cluster.arn), idx))
+        .collect();
+    paths.sort_by_key(|path| {
+        let place = path.components().nth(2).map(|c| c.as_os_str().to_string_lossy().into_owned());
+        (place.and_then(|place| order.get(&place).copied()), path.clone())
+    });
+    store::read(&folded.root, &paths, &mut sink)?;
+    sink.make_ready();
+    let Sink { writer, mut joined, .. } = sink;
+    finish(writer)?;
+    joined.usage.finish();
+    Ok(joined)
+}
+
+struct Sink<'a> {
+    world: &'a World,
+    issued: Vec<Issued>,
+    ready: bool,
+    writer: RowWriter<ApiAccessRow, BufWriter<File>>,
+    joined: Joined<'a>,
+}
+
+impl Sink<'_> {
+    /// Sessions, and the keys that calls showed, are all known before the first access.
+    fn make_ready(&mut self) {
+        if self.ready {
+            return;
+        }
+        self.ready = true;
+        let mut sessions = Sessions::new(std::mem::take(&mut self.issued));
+        for call in self.joined.authentications.iter().chain(&self.joined.calls) {
+            sessions.observe_key(&call.body.caller, call.first, call.last);
+        }
+        sessions.adopt_observed_keys();
+        self.joined.sessions = sessions;
+    }
+
+    fn join_one(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
+        let fact = access.body;
+        let found = self.joined.clusters.iter().position(|cluster| cluster.arn == fact.cluster);
+        let (Some(idx), Some(cluster)) = (found, found.and_then(|i| self.joined.clusters.get(i)))
+        else {
+            return Ok(());
+        };
+        let who = cluster.who(&fact.caller);
+        let times = (access.first, access.last, access.count);
+        let joined = self.joined.usage.add(idx, cluster, &who, &fact, times);
+        let (session, confidence) = self.joined.sessions.of_kube_user(&fact.caller, access.first);
+        let session_id =
+            session.and_then(|idx| self.joined.sessions.all.get(idx)).map(|s| s.id.clone());
+        let credited =
+            joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());
+        if let Some(seen) = self.joined.seen.get_mut(idx) {
+            note(seen, &fact, times, who.kind, who.component);
+        }
+        let groups_digest = digest_of_groups(&fact.subject.groups);
+        if !self.joined.group_sets.contains_key(&groups_digest) {
+            self.joined.group_sets.insert(groups_digest.clone(), fact.subject.groups.clone());
+        }
+        let iam = is_iam(&fact.caller);
+        let principal_arn = if iam {
+            let known = self.world.principals.arn_of(&fact.caller.principal_id);
+            known.map_or_else(|| fact.caller.canonical_arn.clone(), str::to_owned)
+        } else {
+            fact.caller.username.clone()
+        };
+        let permission = fact.permission;
+        let row = ApiAccessRow {
+            cluster: fact.cluster,
+            hour: access.hour.start(),
+            principal_arn,
+            principal_id: some(fact.caller.principal_id),
+            uid: fact.caller.uid,
+            username: fact.caller.username,
+            groups_digest,
+            identity_kind: who.kind.map(|kind| kind.as_str().to_owned()),
+            component: who.component,
+            session_id,
+            join_confidence: confidence.as_str().to_owned(),
+            impersonated_username: (fact.via != Via::Direct).then_some(fact.subject.username),
+            via: fact.via.as_str().to_owned(),
+            verb: permission.verb,
+            api_group: permission.api_group,
+            resource: permission.resource,
+            subresource: permission.subresource,
+            namespace: permission.namespace,
+            name: permission.name,
+            path: permission.path,
+            decision: fact.decision.as_str().to_owned(),
+            status_class: (fact.status_class > 0).then(|| format!("{}xx", fact.status_class)),
+            credited_grant_id: credited,
+            user_agent_family: fact.user_agent_family,
+            source: "eks_audit".to_owned(),
+            count: access.count,
+            first_seen: access.first,
+            last_seen: access.last,
+        };
+        Ok(self.writer.push(row)?)
+    }
+}
+
+impl FactSink for Sink<'_> {
+    fn session(&mut self, issued: Issued) -> Result<(), FactsError> {
+        self.issued.push(issued);
+        Ok(())
+    }
+    fn authentication(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
+        self.joined.authentications.push(call);
+        Ok(())
+    }
+    fn aws_call(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
+        self.joined.calls.push(call);
+        Ok(())
+    }
+    fn access(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
+        self.make_ready();
+        self.join_one(access)
+    }
+}
+
+fn note(
+    seen: &mut Seen,
+    fact: &AccessFact,
+    (first, last, count): (Micros, Micros, i64),
+    kind: Option<crate::model::grant::IdentityKind>,
+    component: bool,
+) {
+    seen.classes.note(&fact.caller, fact.via, &fact.permission);
+    seen.reviews |= fact.via == Via::Delegated;
+    let permission = &fact.permission;
+    let writes_aws_auth = permission.resource == "configmaps"
+        && permission.namespace == "kube-system"
+        && permission.name == "aws-auth"
+        && matches!(permission.verb.as_str(), "update" | "patch" | "delete")
+        && fact.decision == Decision::Allow;
+    if writes_aws_auth {
+        seen.aws_auth_written = seen.aws_auth_written.max(Some(last));
+    }
+    let add = |slot: &mut (Micros, Micros, i64)| {
+        *slot = (slot.0.min(first), slot.1.max(last), slot.2 + count);
+    };
+    if kind == Some(crate::model::grant::IdentityKind::X509)
+        && !component
+        && fact.via == Via::Direct
+    {
+        let name = fact.caller.username.clone();
+        add(seen.certificate_users.entry(name).or_insert((first, last, 0)));
+    }
+    let beyond_everybody =
+        !crate::rbac::defaults::covered_by_discovery(permission, &fact.subject.groups);
+    if fact.caller.username == "system:anonymous"
+        && fact.decision == Decision::Allow
+        && beyond_everybody
+    {
+        add(seen.anonymous.get_or_insert((first, last, 0)));
+    }
+}
+
+/// 16 hex digits over a set of groups.
+pub(super) fn digest_of_groups(groups: &[String]) -> String {
+    let mut hash = Sha256::new();
+    for group in groups {
+        hash.update(group.len().to_be_bytes());
+        hash.update(group);
+    }
+    hex16(&hash.finalize())
+}
+
+pub(super) fn some(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

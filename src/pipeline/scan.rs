@@ -1,0 +1,181 @@
+//! Lists, fetches and extracts: objects in, sorted runs of facts and counters out.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::world::World;
+use super::{Events, PipelineError, Plan};
+use crate::extract::clusters::ClusterResolver;
+use crate::extract::{Batch, Context, Extractor};
+use crate::facts::FactsError;
+use crate::facts::sort::{Run, Sorter, SpillDir};
+use crate::model::coverage::Deliveries;
+use crate::model::tally::{Reason, Stream, Tally};
+use crate::model::time::Window;
+use crate::source::budget::ByteBudget;
+use crate::source::{Fetched, Object, Prune, Store, fetch_all};
+
+/// Compressed bytes in flight per thread; more only hides longer latencies.
+const IN_FLIGHT_PER_THREAD: u64 = 32 << 20;
+/// Requests in flight per thread.
+const REQUESTS_PER_THREAD: usize = 32;
+/// Facts buffered per thread before they are sorted and spilled.
+const SORT_BUFFER: usize = 32 << 20;
+
+/// What will be read.
+pub(super) struct Work {
+    objects: Vec<(Store, Object)>,
+    pub(super) pruned: BTreeMap<&'static str, u64>,
+    unreadable: Vec<(String, String)>,
+}
+
+impl Work {
+    pub(super) fn objects(&self) -> u64 {
+        u64::try_from(self.objects.len()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.objects.iter().map(|(_, object)| object.size).sum()
+    }
+
+    /// SHA-256 over the sorted keys and sizes.
+    pub(super) fn digest(&self) -> String {
+        let mut all: Vec<(&str, u64)> =
+            self.objects.iter().map(|(_, object)| (object.key.as_str(), object.size)).collect();
+        all.sort_unstable();
+        let mut hash = Sha256::new();
+        for (key, size) in all {
+            hash.update(key.len().to_be_bytes());
+            hash.update(key);
+            hash.update(size.to_be_bytes());
+        }
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+pub(super) fn list(
+    plan: &Plan,
+    window: Window,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<Work, PipelineError> {
+    let prune = Prune::window(window.since, window.until);
+    let mut work = Work { objects: Vec::new(), pruned: BTreeMap::new(), unreadable: Vec::new() };
+    for location in &plan.logs {
+        let store = runtime.block_on(Store::open(location, &plan.s3))?;
+        let listing = runtime.block_on(store.list(&prune))?;
+        for (why, n) in listing.pruned {
+            *work.pruned.entry(why).or_default() += n;
+        }
+        work.unreadable.extend(listing.unreadable);
+        work.objects.extend(listing.objects.into_iter().map(|object| (store.clone(), object)));
+    }
+    if work.objects.is_empty() {
+        let places: Vec<String> = plan.logs.iter().map(ToString::to_string).collect();
+        return Err(PipelineError::NoLogs { places: places.join(", ") });
+    }
+    Ok(work)
+}
+
+/// What the scan yields.
+pub(super) struct Scanned {
+    pub(super) runs: Vec<Run>,
+    pub(super) tally: Tally,
+    pub(super) deliveries: Deliveries,
+}
+
+pub(super) fn run(
+    plan: &Plan,
+    window: Window,
+    world: &World,
+    work: &Work,
+    spill: &SpillDir,
+    runtime: &tokio::runtime::Runtime,
+    events: &mut dyn Events,
+) -> Result<Scanned, PipelineError> {
+    let arns: Vec<String> = world.clusters.iter().map(|(cluster, _)| cluster.arn.clone()).collect();
+    let context = Arc::new(Context {
+        window,
+        relevant_ids: world.principals.relevant_ids().into_iter().collect(),
+        relevant_names: world.principals.relevant_names().iter().cloned().collect(),
+        clusters: ClusterResolver::new(&arns, &plan.cluster_map),
+        limits: plan.limits,
+    });
+    let threads = plan.threads.max(1);
+    let budget = ByteBudget::new(IN_FLIGHT_PER_THREAD * u64::try_from(threads).unwrap_or(1));
+    let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
+    let receiver = Mutex::new(receiver);
+    let (done_sender, done) = std::sync::mpsc::channel::<u64>();
+    runtime.spawn(fetch_all(work.objects.clone(), budget, threads * REQUESTS_PER_THREAD, sender));
+
+    let workers = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads)
+            .map(|_| {
+                let done = done_sender.clone();
+                let (context, receiver, spill) = (Arc::clone(&context), &receiver, spill);
+                scope.spawn(move || worker(context, receiver, spill, &done))
+            })
+            .collect();
+        drop(done_sender);
+        for bytes in done {
+            events.object(bytes);
+        }
+        handles
+            .into_iter()
+            .map(|handle| handle.join().map_err(|_| PipelineError::Worker)?.map_err(Into::into))
+            .collect::<Result<Vec<Scanned>, PipelineError>>()
+    })?;
+
+    let mut all =
+        Scanned { runs: Vec::new(), tally: Tally::default(), deliveries: Deliveries::default() };
+    for part in workers {
+        all.runs.extend(part.runs);
+        all.tally.merge(part.tally);
+        all.deliveries.merge(part.deliveries);
+    }
+    for (key, why) in &work.unreadable {
+        all.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
+    }
+    Ok(all)
+}
+
+fn worker(
+    context: Arc<Context>,
+    receiver: &Mutex<mpsc::Receiver<Fetched>>,
+    spill: &SpillDir,
+    done: &std::sync::mpsc::Sender<u64>,
+) -> Result<Scanned, FactsError> {
+    let mut extractor = Extractor::new(context);
+    let mut sorter = Sorter::new(spill, SORT_BUFFER);
+    let mut batch = Batch::default();
+    loop {
+        // The lock is held while waiting for an object, never while working on one.
+        let next = match receiver.lock() {
+            Ok(mut receiver) => receiver.blocking_recv(),
+            Err(_) => None,
+        };
+        let Some(fetched) = next else { break };
+        match &fetched.bytes {
+            Ok(bytes) => extractor.object(&fetched.object.key, bytes, &mut batch),
+            Err(error) => {
+                let example = error.to_string();
+                batch.tally.reject(
+                    Stream::Objects,
+                    &fetched.object.key,
+                    Reason::Unreadable,
+                    example.as_bytes(),
+                );
+            }
+        }
+        for fact in batch.facts.drain(..) {
+            sorter.push(&fact)?;
+        }
+        // Nobody may listen any more; the result does not depend on it.
+        if done.send(fetched.object.size).is_err() {
+            continue;
+        }
+    }
+    Ok(Scanned { runs: sorter.finish(), tally: batch.tally, deliveries: batch.deliveries })
+}

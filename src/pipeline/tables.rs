@@ -1,0 +1,337 @@
+//! Judges every grant and writes the tables that are recomputed in each run.
+
+mod evidence;
+mod grants;
+mod sessions;
+
+use std::collections::BTreeMap;
+
+use super::PipelineError;
+use super::access::Joined;
+use super::world::World;
+use crate::analyse::coverage::{self, Coverage, Unreadable};
+use crate::analyse::evidence::{Evidence, collect};
+use crate::analyse::recommend::{Advice, advise};
+use crate::analyse::scope::width;
+use crate::analyse::verdict::{Case, Kind, Verdict, judge};
+use crate::analyse::{AnalysePlan, paths};
+use crate::model::coverage::{Deliveries, LogStream};
+use crate::model::grant::{Allows, Grant};
+use crate::model::tally::{Stream, Tally};
+use crate::model::time::MICROS_PER_HOUR;
+use crate::rbac::cells::{Universe, needed_cells};
+use crate::rbac::policies::PolicyTable;
+use crate::rbac::sensitive::Severity;
+use crate::report::output::OutputDir;
+use crate::report::summary::Finding;
+use crate::source::key::read_key;
+use crate::table::rows::verdicts::{RunRow, VerdictRow};
+use crate::table::{Row, SCHEMA_VERSION};
+
+pub(super) struct Inputs<'a> {
+    pub(super) world: &'a World,
+    pub(super) policies: &'a PolicyTable,
+    pub(super) joined: &'a Joined<'a>,
+    pub(super) deliveries: &'a Deliveries,
+    pub(super) tally: &'a Tally,
+    pub(super) analyse: AnalysePlan,
+    pub(super) out: &'a OutputDir,
+}
+
+/// What the summary and the exit code need.
+pub(super) struct Judged {
+    pub(super) verdicts: Vec<(&'static str, u64)>,
+    pub(super) managed: u64,
+    pub(super) findings: Vec<Finding>,
+    pub(super) coverage: Vec<(String, i64, i64)>,
+    pub(super) warnings: Vec<String>,
+    /// Customers' grants that could not be judged for want of logs or inventory.
+    pub(super) lowered: u64,
+    pub(super) worst: Option<Severity>,
+}
+
+/// One cluster, judged.
+pub(super) struct JudgedCluster {
+    pub(super) evidence: Vec<Evidence>,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) advice: Vec<Advice>,
+}
+
+pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
+    let coverage = coverage_of(inputs);
+    let judged: Vec<JudgedCluster> = (0..inputs.joined.clusters.len())
+        .map(|idx| judge_cluster(inputs, &coverage, idx))
+        .collect();
+
+    let run = RunRow {
+        since: inputs.analyse.window.since,
+        until: inputs.analyse.window.until,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        schema_version: SCHEMA_VERSION.to_owned(),
+        policy_table_version: inputs.policies.version().to_owned(),
+        clusters: i64::try_from(inputs.world.clusters.len()).unwrap_or(i64::MAX),
+    };
+    inputs.out.write_table([run])?;
+    grants::write(inputs, &judged)?;
+    sessions::write(inputs)?;
+    evidence::write(inputs, &coverage, &judged)?;
+    write_verdicts(inputs, &judged)?;
+    Ok(summarise(inputs, &coverage, &judged))
+}
+
+fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
+    let mut unreadable = Unreadable::default();
+    for (object, _) in inputs.tally.rejects.keys() {
+        let whole_object = inputs
+            .tally
+            .streams
+            .get(&Stream::Objects)
+            .is_some_and(|counts| counts.rejected_total() > 0);
+        let key = read_key(object);
+        let (true, Some(day)) = (whole_object && is_rejected_object(inputs, object), key.day)
+        else {
+            continue;
+        };
+        let hours = match key.hour {
+            // Delivery follows the event by minutes: the hour before may be cut too.
+            Some(hour) => (day.0 * 24 + hour - 1)..=(day.0 * 24 + hour),
+            None => (day.0 * 24)..=(day.0 * 24 + 23),
+        };
+        let hours = hours.map(crate::model::time::Hour);
+        match (key.is_cloudtrail, key.account) {
+            (true, Some(account)) => {
+                unreadable.cloudtrail.entry(account).or_default().extend(hours)
+            }
+            _ => unreadable.audit.extend(hours),
+        }
+    }
+    Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
+}
+
+/// True when the object was rejected as a whole, not a record of it.
+fn is_rejected_object(inputs: &Inputs<'_>, object: &str) -> bool {
+    use crate::model::tally::Reason;
+    [Reason::BadGzip, Reason::TooLarge, Reason::Unreadable, Reason::ClusterAmbiguous]
+        .into_iter()
+        .any(|reason| inputs.tally.rejects.contains_key(&(object.to_owned(), reason)))
+}
+
+fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> JudgedCluster {
+    let empty = || JudgedCluster { evidence: Vec::new(), verdicts: Vec::new(), advice: Vec::new() };
+    let (Some(cluster), Some((inventory, _)), Some(seen)) = (
+        inputs.joined.clusters.get(idx),
+        inputs.world.clusters.get(idx),
+        inputs.joined.seen.get(idx),
+    ) else {
+        return empty();
+    };
+    let usage = &inputs.joined.usage;
+    let window = inputs.analyse.window;
+    let evidence = collect(idx, cluster, usage, &inputs.joined.sessions, window);
+    let namespaces =
+        inventory.kubernetes.as_ref().map(|k| k.namespaces.as_slice()).unwrap_or_default();
+    let used = usage.uses.iter().filter(|used| used.cluster == idx).map(|used| &used.permission);
+    let universe = Universe::new(inventory.api_resources.as_deref(), namespaces, used);
+    let multi_region = inventory.trails.iter().flatten().any(|trail| trail.multi_region);
+    let case = Case {
+        cluster,
+        inventory,
+        audit: coverage.audit(cluster.arn),
+        cloudtrail: coverage.cloudtrail(&inventory.account),
+        regions_known: multi_region || coverage.has_region(&inventory.account, &inventory.region),
+        classes: seen.classes.clone(),
+        aws_auth_written: seen.aws_auth_written,
+        reviews_seen: seen.reviews,
+        policies: inputs.policies,
+        universe,
+    };
+    let all_paths = paths::of_uses(idx, cluster, usage);
+    let widths: Vec<u64> =
+        cluster.grants.iter().map(|grant| width(grant, &case.universe)).collect();
+    let redundant = paths::redundant(cluster, &evidence, &all_paths, |grant| {
+        widths.get(grant).copied().unwrap_or(0)
+    });
+    let verdicts: Vec<Verdict> = cluster
+        .grants
+        .iter()
+        .zip(&evidence)
+        .enumerate()
+        .map(|(grant_idx, (grant, seen))| {
+            judge(&case, grant, seen, redundant.contains(&grant_idx), &inputs.analyse)
+        })
+        .collect();
+    let rivals = paths::rivals(cluster.grants.len(), &all_paths);
+    let age_hours = (window.until.0 - inventory.captured_at.0) / MICROS_PER_HOUR;
+    let stale = age_hours > 24 * inputs.analyse.max_inventory_age_days;
+    let advice = advise(cluster.grants, &evidence, &verdicts, &rivals, stale);
+    JudgedCluster { evidence, verdicts, advice }
+}
+
+fn excess_of(grant: &Grant, seen: &Evidence, universe: &Universe) -> Option<i64> {
+    let Allows::Rules(rules) = &grant.allows else { return None };
+    let needs = needed_cells(rules, &seen.permissions, universe);
+    i64::try_from(width(grant, universe).saturating_sub(needs)).ok()
+}
+
+fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
+    let mut rows = Vec::new();
+    for (idx, (cluster, judged)) in inputs.joined.clusters.iter().zip(judged).enumerate() {
+        let Some((inventory, found)) = inputs.world.clusters.get(idx) else { continue };
+        let namespaces =
+            inventory.kubernetes.as_ref().map(|k| k.namespaces.as_slice()).unwrap_or_default();
+        let used = inputs.joined.usage.uses.iter().filter(|u| u.cluster == idx);
+        let universe = Universe::new(
+            inventory.api_resources.as_deref(),
+            namespaces,
+            used.map(|used| &used.permission),
+        );
+        let mut known: BTreeMap<usize, i64> = BTreeMap::new();
+        for member in &found.members {
+            *known.entry(member.grant).or_default() += 1;
+        }
+        let all =
+            cluster.grants.iter().zip(&judged.verdicts).zip(&judged.evidence).zip(&judged.advice);
+        for (grant_idx, (((grant, verdict), seen), advice)) in all.enumerate() {
+            let also: Vec<&str> = verdict.also.iter().map(|kind| kind.as_str()).collect();
+            let observed = i64::try_from(seen.members.len()).unwrap_or(i64::MAX);
+            let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+            rows.push(VerdictRow {
+                grant_id: grant.id.clone(),
+                cluster: grant.cluster.clone(),
+                verdict: verdict.kind.as_str().to_owned(),
+                also: also.join(","),
+                reason: verdict.reason.clone(),
+                detail: verdict.detail.clone(),
+                confidence: verdict.confidence.as_str().to_owned(),
+                severity: verdict.severity.as_str().to_owned(),
+                severity_rank: verdict.severity as i64,
+                age_days: verdict.age_days,
+                coverage: verdict.share.ratio(),
+                window_start: verdict.span.since,
+                window_end: verdict.span.until,
+                members: observed.max(known.get(&grant_idx).copied().unwrap_or(0)),
+                first_used: seen.first,
+                last_used: seen.last,
+                used_days: count(seen.days.len()),
+                used_count: seen.count,
+                used_permissions: count(seen.permissions.len()),
+                recommendation: advice.as_str().to_owned(),
+                excess_before: excess_of(grant, seen, &universe),
+                ..VerdictRow::default()
+            });
+        }
+    }
+    rows.sort_by(|a, b| a.grant_id.cmp(&b.grant_id));
+    Ok(inputs.out.write_table(rows)?)
+}
+
+fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster]) -> Judged {
+    let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
+    let (mut managed, mut lowered) = (0, 0);
+    let mut findings: Vec<(Severity, Finding)> = Vec::new();
+    for (cluster, judged) in inputs.joined.clusters.iter().zip(judged) {
+        for ((grant, verdict), advice) in
+            cluster.grants.iter().zip(&judged.verdicts).zip(&judged.advice)
+        {
+            if grant.managed_by_aws {
+                managed += 1;
+                continue;
+            }
+            *counts.entry(verdict.kind).or_default() += 1;
+            if matches!(verdict.reason.as_str(), "coverage" | "no_logs" | "inventory_hole") {
+                lowered += 1;
+            }
+            let quiet = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable);
+            if !quiet {
+                findings.push((verdict.severity, finding(grant, verdict, *advice)));
+            }
+        }
+    }
+    findings.sort_by(|a, b| {
+        let key = |f: &Finding| (f.cluster.clone(), f.principal.clone(), f.grant.clone());
+        (b.0, key(&a.1)).cmp(&(a.0, key(&b.1)))
+    });
+    let mut streams = Vec::new();
+    let mut warnings = Vec::new();
+    let window = inputs.analyse.window;
+    for (inventory, _) in &inputs.world.clusters {
+        let share = coverage.audit(&inventory.arn).share(window);
+        streams.push((format!("audit log of {}", inventory.name), share.covered, share.hours));
+        if !coverage.has_audit(&inventory.arn) {
+            warnings.push(format!(
+                "no audit log of {} was found: its Kubernetes grants cannot be judged",
+                inventory.name
+            ));
+        }
+        let share = coverage.cloudtrail(&inventory.account).share(window);
+        let name = format!("CloudTrail of {}", inventory.account);
+        if !streams.iter().any(|(known, ..)| *known == name) {
+            streams.push((name, share.covered, share.hours));
+        }
+    }
+    Judged {
+        verdicts: Kind::ALL
+            .into_iter()
+            .map(|kind| (kind.as_str(), counts.get(&kind).copied().unwrap_or(0)))
+            .collect(),
+        managed,
+        worst: findings.first().map(|(severity, _)| *severity),
+        findings: findings.into_iter().map(|(_, finding)| finding).collect(),
+        coverage: streams,
+        warnings,
+        lowered,
+    }
+}
+
+fn finding(grant: &Grant, verdict: &Verdict, advice: Advice) -> Finding {
+    let place = if grant.scope == "cluster" {
+        "the cluster".to_owned()
+    } else {
+        grant.namespaces.join(", ")
+    };
+    let short = grant.grant_ref.rsplit(":cluster-access-policy/").next().unwrap_or_default();
+    let through = match short {
+        "" => String::new(),
+        short => format!(" {short}"),
+    };
+    let role = match grant.role_ref.as_str() {
+        role if role.is_empty() || role == grant.grant_ref => String::new(),
+        role => format!(" -> {role}"),
+    };
+    Finding {
+        severity: verdict.severity.as_str(),
+        verdict: verdict.kind.as_str(),
+        cluster: grant.cluster_name.clone(),
+        principal: grant.principal.clone(),
+        grant: format!("{}{through}{role} on {place}", grant.kind.as_str()),
+        detail: verdict.detail.clone(),
+        recommendation: advice.as_str(),
+    }
+}
+
+/// Streams that must be listed even if they never delivered.
+fn expected_streams(inputs: &Inputs<'_>) -> Vec<LogStream> {
+    let mut all = Vec::new();
+    for (inventory, _) in &inputs.world.clusters {
+        all.push(LogStream::Audit { cluster: inventory.arn.clone(), stream: String::new() });
+        all.push(LogStream::CloudTrail {
+            account: inventory.account.clone(),
+            region: inventory.region.clone(),
+        });
+    }
+    all
+}
+
+fn coverage_hours(inputs: &Inputs<'_>, coverage: &Coverage) -> Vec<coverage::CoverageHour> {
+    coverage::hours(coverage, inputs.deliveries, expected_streams(inputs), inputs.analyse.window)
+}
+
+/// Writes rows in the order of `key`.
+fn write_sorted<R: Row, K: Ord>(
+    inputs: &Inputs<'_>,
+    mut rows: Vec<R>,
+    key: impl Fn(&R) -> K,
+) -> Result<(), PipelineError> {
+    rows.sort_by_key(|row| key(row));
+    Ok(inputs.out.write_table(rows)?)
+}

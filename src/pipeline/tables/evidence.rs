@@ -1,0 +1,222 @@
+//! Rows of `coverage`, `rejects`, `notes`, `auth_mode_rows`, `token_findings`.
+
+use super::{Inputs, JudgedCluster, coverage_hours, write_sorted};
+use crate::analyse::coverage::Coverage;
+use crate::model::coverage::LogStream;
+use crate::model::grant::{Holder, Identity, IdentityKind};
+use crate::model::tally::example_from_bytes;
+use crate::model::time::Micros;
+use crate::pipeline::PipelineError;
+use crate::rbac::sensitive::Severity;
+use crate::table::rows::evidence::{AuthModeRow, CoverageRow, NoteRow, RejectRow, TokenFindingRow};
+
+/// Prefixes that access entries may not use in usernames and groups.
+const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
+
+pub(super) fn write(
+    inputs: &Inputs<'_>,
+    coverage: &Coverage,
+    judged: &[JudgedCluster],
+) -> Result<(), PipelineError> {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let hours = coverage_hours(inputs, coverage).into_iter().map(|hour| {
+        let mut row = CoverageRow {
+            hour: hour.hour.start(),
+            objects: count(hour.delivered.objects),
+            events: count(hour.delivered.events),
+            rejected: count(hour.delivered.rejected),
+            covered: hour.covered,
+            digest_status: "not_checked".to_owned(),
+            ..CoverageRow::default()
+        };
+        match hour.stream {
+            LogStream::Audit { cluster, stream } => {
+                "audit".clone_into(&mut row.stream_kind);
+                row.cluster = cluster;
+                row.stream = stream;
+            }
+            LogStream::CloudTrail { account, region } => {
+                "cloudtrail".clone_into(&mut row.stream_kind);
+                row.account = account;
+                row.region = region;
+            }
+        }
+        row
+    });
+    write_sorted(inputs, hours.collect(), |row| {
+        let place = (row.cluster.clone(), row.account.clone(), row.region.clone());
+        (row.stream_kind.clone(), place, row.stream.clone(), row.hour)
+    })?;
+    let rejects = inputs.tally.rejects.iter().map(|((object, why), reject)| RejectRow {
+        object: example_from_bytes(object.as_bytes()),
+        reason: why.as_str().to_owned(),
+        count: count(reject.count),
+        first_example: reject.example.clone(),
+    });
+    write_sorted(inputs, rejects.collect(), |row| (row.object.clone(), row.reason.clone()))?;
+    let mut notes = Vec::new();
+    for (inventory, found) in &inputs.world.clusters {
+        for note in &found.notes {
+            notes.push(NoteRow {
+                cluster: inventory.arn.clone(),
+                code: note.code.to_owned(),
+                grant_id: note.grant_id.clone(),
+                what: note.what.clone(),
+            });
+        }
+    }
+    write_sorted(inputs, notes, |row| {
+        (row.cluster.clone(), row.code.clone(), row.what.clone(), row.grant_id.clone())
+    })?;
+    auth_mode(inputs, judged)?;
+    tokens(inputs)
+}
+
+fn auth_mode(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
+    let mut rows: Vec<AuthModeRow> = Vec::new();
+    for (cluster, judged) in inputs.joined.clusters.iter().zip(judged) {
+        for (idx, identity) in cluster.identities.iter().enumerate() {
+            let kind = match identity.kind {
+                IdentityKind::AwsAuthRole => "role",
+                IdentityKind::AwsAuthUser => "user",
+                IdentityKind::AwsAuthAccount => "account",
+                _ => continue,
+            };
+            let last_used = cluster
+                .grants
+                .iter()
+                .zip(&judged.evidence)
+                .filter(|(grant, _)| grant.holder == Holder::Identity(idx))
+                .filter_map(|(_, seen)| seen.last)
+                .max();
+            let (movable, how) = migration(identity);
+            let before = rows.iter().filter(|row| {
+                row.cluster == cluster.arn
+                    && row.kind == kind
+                    && row.principal == identity.principal
+            });
+            let row_no = i32::try_from(before.count()).unwrap_or(i32::MAX);
+            rows.push(AuthModeRow {
+                cluster: cluster.arn.to_owned(),
+                cluster_name: cluster.name.to_owned(),
+                kind: kind.to_owned(),
+                principal: identity.principal.clone(),
+                row_no,
+                username: identity.username.clone(),
+                groups: identity.groups.join(","),
+                effective: identity.ineffective.is_none(),
+                ineffective_reason: identity.ineffective.map(|why| why.as_str().to_owned()),
+                movable,
+                how,
+                used: last_used.is_some(),
+                last_used,
+            });
+        }
+    }
+    write_sorted(inputs, rows, |row| {
+        (row.cluster.clone(), row.kind.clone(), row.principal.clone(), row.row_no)
+    })
+}
+
+/// Can an access entry take the place of an aws-auth row, and which?
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/migrating-access-entries.html>.
+fn migration(identity: &Identity) -> (bool, String) {
+    if identity.kind == IdentityKind::AwsAuthAccount {
+        let why = "no access entry stands for a whole account: make one for each principal in use";
+        return (false, why.to_owned());
+    }
+    if let Some(why) = identity.ineffective {
+        return (true, format!("delete the row, it has no effect ({})", why.as_str()));
+    }
+    if identity.username.starts_with("system:node:") {
+        return (true, "an entry of type EC2_LINUX, EC2_WINDOWS or FARGATE_LINUX".to_owned());
+    }
+    let reserved = |text: &str| RESERVED.iter().any(|prefix| text.starts_with(prefix));
+    let (masters, others): (Vec<&String>, Vec<&String>) =
+        identity.groups.iter().partition(|group| *group == "system:masters");
+    let stuck: Vec<&str> =
+        others.iter().filter(|group| reserved(group)).map(|group| group.as_str()).collect();
+    if !stuck.is_empty() {
+        let why = format!(
+            "an entry may not carry {}: bind its roles to a group of your own first",
+            stuck.join(", ")
+        );
+        return (false, why);
+    }
+    if reserved(&identity.username) {
+        return (false, format!("an entry may not take the username {}", identity.username));
+    }
+    let mut parts = Vec::new();
+    if !masters.is_empty() {
+        parts.push("AmazonEKSClusterAdminPolicy in place of system:masters".to_owned());
+    }
+    if !others.is_empty() {
+        let names: Vec<&str> = others.iter().map(|group| group.as_str()).collect();
+        parts.push(format!("the groups {}", names.join(", ")));
+    }
+    let with = if parts.is_empty() { "no group".to_owned() } else { parts.join(" and ") };
+    (true, format!("a STANDARD entry with {with}"))
+}
+
+fn tokens(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
+    let mut rows = Vec::new();
+    for (idx, (inventory, _)) in inputs.world.clusters.iter().enumerate() {
+        let mut add = |kind: &str,
+                       subject: String,
+                       detail: &str,
+                       severity: Severity,
+                       seen: Option<(Micros, Micros, i64)>| {
+            rows.push(TokenFindingRow {
+                cluster: inventory.arn.clone(),
+                cluster_name: inventory.name.clone(),
+                kind: kind.to_owned(),
+                subject,
+                detail: detail.to_owned(),
+                first_seen: seen.map(|(first, ..)| first),
+                last_seen: seen.map(|(_, last, _)| last),
+                count: seen.map_or(0, |(.., n)| n),
+                severity: severity.as_str().to_owned(),
+            });
+        };
+        for (namespace, name, account) in inventory.kubernetes.iter().flat_map(|k| &k.token_secrets)
+        {
+            let subject = format!("{namespace}/{name} of {account}");
+            let detail = "a token in a Secret never expires; use TokenRequest or a projected token";
+            add("legacy_secret_token", subject, detail, Severity::Medium, None);
+        }
+        for provider in inventory.identity_providers.iter().flatten() {
+            if crate::inventory::subjects::username_prefix(provider).is_none() {
+                let detail = "usernames come without a prefix and may meet those of other ways in";
+                add(
+                    "oidc_no_username_prefix",
+                    provider.name.clone(),
+                    detail,
+                    Severity::Medium,
+                    None,
+                );
+            }
+            let no_prefix = provider.groups_prefix.as_deref().is_none_or(str::is_empty);
+            if provider.groups_claim.is_some() && no_prefix {
+                let detail =
+                    "groups come without a prefix: the provider can name any group of RBAC";
+                add("oidc_no_groups_prefix", provider.name.clone(), detail, Severity::High, None);
+            }
+        }
+        let Some(seen) = inputs.joined.seen.get(idx) else { continue };
+        for (user, times) in &seen.certificate_users {
+            let detail = "a client certificate cannot be revoked; only its RBAC can be taken away";
+            add("x509_user", user.clone(), detail, Severity::Medium, Some(*times));
+        }
+        if let Some(times) = seen.anonymous {
+            let detail = "anonymous requests are allowed beyond health and discovery";
+            add(
+                "anonymous_access",
+                "system:anonymous".to_owned(),
+                detail,
+                Severity::High,
+                Some(times),
+            );
+        }
+    }
+    write_sorted(inputs, rows, |row| (row.cluster.clone(), row.kind.clone(), row.subject.clone()))
+}

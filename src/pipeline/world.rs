@@ -1,0 +1,78 @@
+//! The inventory side of a run: snapshots, what they grant, and what they leave open.
+
+use std::collections::BTreeMap;
+
+use crate::inventory::grants::{Enumerated, enumerate};
+use crate::inventory::principals::Principals;
+use crate::inventory::{Problem, load, newest};
+use crate::model::inventory::ClusterInventory;
+use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
+use crate::rbac::policies::PolicyTable;
+
+/// All clusters of a run, by ARN.
+pub(super) struct World {
+    pub(super) clusters: Vec<(ClusterInventory, Enumerated)>,
+    pub(super) principals: Principals,
+    problems: Vec<Problem>,
+}
+
+impl World {
+    pub(super) fn new(files: &[(String, Vec<u8>)], policies: &PolicyTable) -> Self {
+        let loaded = load(files);
+        let snapshots = newest(&loaded.clusters);
+        let principals = Principals::new(&snapshots);
+        let clusters = snapshots
+            .into_iter()
+            .map(|snapshot| (snapshot.clone(), enumerate(snapshot, policies)))
+            .collect();
+        World { clusters, principals, problems: loaded.problems }
+    }
+
+    pub(super) fn newest_capture(&self) -> Option<Micros> {
+        self.clusters.iter().map(|(cluster, _)| cluster.captured_at).max()
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.clusters.iter().map(|(cluster, _)| cluster.name.clone()).collect()
+    }
+
+    pub(super) fn captured(&self) -> BTreeMap<String, String> {
+        self.clusters
+            .iter()
+            .map(|(cluster, _)| (cluster.arn.clone(), cluster.captured_at.to_rfc3339()))
+            .collect()
+    }
+
+    pub(super) fn holes(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for (cluster, _) in &self.clusters {
+            for hole in &cluster.holes {
+                all.push(format!("{}: {}: {}", cluster.name, hole.what, hole.why));
+            }
+        }
+        all.extend(self.problems.iter().map(|p| format!("{}: {}", p.file, p.what)));
+        all
+    }
+
+    /// What a person must know before acting.
+    pub(super) fn warnings(&self, window: Window) -> Vec<String> {
+        let mut all = self.holes();
+        if self.clusters.is_empty() {
+            all.push(
+                "no inventory was given: nothing is judged; add --inventory DIR to see verdicts"
+                    .to_owned(),
+            );
+        }
+        for (cluster, enumerated) in &self.clusters {
+            let age = (window.until.0 - cluster.captured_at.0) / MICROS_PER_HOUR;
+            if age > 24 {
+                let name = &cluster.name;
+                all.push(format!("the inventory of {name} is {age} h older than the window's end"));
+            }
+            for note in &enumerated.notes {
+                all.push(format!("{}: {}: {}", cluster.name, note.code, note.what));
+            }
+        }
+        all
+    }
+}
