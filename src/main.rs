@@ -1,3 +1,5 @@
-//! The thin binary.
+//! The thin binary: everything is in the library, so that tests and benches can see it.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    overgrant::cli::main()
+}

@@ -1,1 +1,56 @@
-//! Arguments to a plan, results to exit codes.
+//! Arguments to a plan, results to an exit code. Touches no byte of data.
+//!
+//! stdout is data, stderr is talk. [`args`] is what was typed, [`plan`] what it means: after a plan
+//! exists nobody asks whether a flag was given.
+
+pub mod args;
+pub mod error;
+pub mod exit;
+pub mod plan;
+pub mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Audit, Command};
+use error::UserError;
+use exit::Exit;
+use ui::Ui;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // clap sends help and version to stdout with 0, mistakes to stderr with 2.
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Complete };
+            return match error.print() {
+                Ok(()) => code.into(),
+                Err(_) => Exit::Failed.into(),
+            };
+        }
+    };
+    let mut ui = Ui::new(&args);
+    ui.start_log();
+    let result = match &args.command {
+        Command::Audit(audit) => run_audit(audit, &mut ui),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            ui.error(&error);
+            error.exit().into()
+        }
+    }
+}
+
+fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
+    let plan = plan::resolve(audit, &plan::Env::read())?;
+    let outcome = crate::pipeline::run(&plan, ui);
+    ui.finish_progress();
+    let outcome = outcome?;
+    ui.summary(&outcome.summary);
+    Ok(exit::of_outcome(&outcome, audit.fail_on.map(Into::into)))
+}

@@ -1,0 +1,140 @@
+//! What the user typed. The doc comments are the help.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::rbac::sensitive::Severity;
+
+/// Who may do what in your EKS clusters, who really did, and what smaller grant would have been
+/// enough.
+#[derive(Debug, Parser)]
+#[command(name = "overgrant", version, max_term_width = 100)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say less: no progress, no summary
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more on stderr; repeat for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Judge every grant by what the logs show
+    ///
+    /// Reads gzipped CloudTrail and EKS audit logs and the inventory of the clusters, joins every
+    /// request to the grant that allowed it and to the session behind it, and writes Parquet tables
+    /// and reports. Nothing but the output folder is ever written.
+    Audit(Box<Audit>),
+}
+
+/// `overgrant audit`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 complete, 1 findings at or above --fail-on, 2 usage, 3 partial (a verdict was
+lowered for want of evidence, or too much was rejected), 4 failed, 130 interrupted.
+
+Example:
+  overgrant audit s3://logs/AWSLogs s3://logs/eks-audit --inventory inventory --out reports")]
+pub struct Audit {
+    /// Folders, files or s3://bucket/prefix with logs; their kind is read from their bytes
+    #[arg(required = true, value_name = "LOGS")]
+    pub logs: Vec<String>,
+    /// Folder or s3://bucket/prefix with a folder per cluster, as aws and kubectl print it
+    #[arg(long, value_name = "PATH")]
+    pub inventory: Vec<String>,
+    /// Start of the window: days before its end (90d) or a date (2026-08-25, RFC 3339)
+    #[arg(long, value_name = "WHEN", default_value = "90d")]
+    pub since: String,
+    /// End of the window; by default when the newest inventory was taken
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// Folder or s3://bucket/prefix for the output; an earlier run there is replaced
+    #[arg(long, value_name = "DIR")]
+    pub out: String,
+    /// Name the cluster of audit logs that do not say it: key prefix and cluster ARN
+    #[arg(long, value_name = "KEYPREFIX=ARN")]
+    pub cluster_map: Vec<String>,
+    /// Rules of access policies, in place of those that ship with this version
+    #[arg(long, value_name = "FILE")]
+    pub access_policies: Option<std::path::PathBuf>,
+    /// Exit with 1 when a finding is at least this bad
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<FailOn>,
+    /// Days a grant must be old before its silence means anything
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub min_age: i64,
+    /// Share of hours that the logs must cover, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
+    pub min_coverage: f64,
+    /// Longest gap in the logs that is tolerated, in hours
+    #[arg(long, value_name = "HOURS", default_value_t = 24)]
+    pub max_hole: i64,
+    /// Share of rejected records above which the run counts as partial
+    #[arg(long, value_name = "SHARE", default_value_t = 0.001)]
+    pub max_rejects: f64,
+    /// Threads that decode; by default one per core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Memory beside the scan, in MiB; half of it for SQL
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub memory: usize,
+    /// Bytes that one object may inflate to, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub max_object: u64,
+    /// Region of the buckets, in place of that of the environment
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// A severity on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Anything
+    Low,
+    /// Changes, or secrets of a namespace
+    Medium,
+    /// Secrets, code or identities of a cluster
+    High,
+    /// A whole cluster
+    Critical,
+}
+
+impl From<FailOn> for Severity {
+    fn from(from: FailOn) -> Self {
+        match from {
+            FailOn::Low => Severity::Low,
+            FailOn::Medium => Severity::Medium,
+            FailOn::High => Severity::High,
+            FailOn::Critical => Severity::Critical,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_declared() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,88 @@
+//! Errors as people see them: what, why, and what to do; and their only rendering.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use super::exit::Exit;
+use crate::pipeline::PipelineError;
+use crate::report::ReportError;
+use crate::report::summary::printable;
+use crate::source::SourceError;
+
+/// Something to tell the user before ending.
+#[derive(Debug)]
+pub enum UserError {
+    /// The command line is wrong: which flag, and what it takes.
+    Usage {
+        /// `--since`
+        flag: &'static str,
+        /// What was typed.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// The run failed.
+    Run(PipelineError),
+}
+
+impl From<PipelineError> for UserError {
+    fn from(error: PipelineError) -> Self {
+        UserError::Run(error)
+    }
+}
+
+impl UserError {
+    /// The code it ends with.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            UserError::Usage { .. } | UserError::Run(PipelineError::EmptyWindow { .. }) => {
+                Exit::Usage
+            }
+            UserError::Run(_) => Exit::Failed,
+        }
+    }
+
+    /// All of it, for stderr.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = String::from("error: ");
+        // Writing to a String does not fail.
+        let _ = match self {
+            UserError::Usage { flag, value, expected } => {
+                writeln!(out, "{flag} takes {expected}, not {:?}", printable(value))
+            }
+            UserError::Run(error) => {
+                let _ = writeln!(out, "{}", printable(&error.to_string()));
+                let mut source = error.source();
+                while let Some(cause) = source {
+                    let _ = writeln!(out, "  because: {}", printable(&cause.to_string()));
+                    source = cause.source();
+                }
+                Ok(())
+            }
+        };
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(out, "  hint: {hint}");
+        }
+        out
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            UserError::Run(PipelineError::NoLogs { .. }) => Some(
+                "give the folder or prefix that holds AWSLogs/ or the audit log objects; --since and --until prune by delivery day",
+            ),
+            UserError::Run(PipelineError::Source(SourceError::Local { .. })) => {
+                Some("check the path; logs may also be s3://bucket/prefix")
+            }
+            UserError::Run(PipelineError::Source(SourceError::S3 { .. })) => {
+                Some("check credentials (AWS_PROFILE), region (--region) and the bucket's policy")
+            }
+            UserError::Run(PipelineError::Report(ReportError::Io { .. })) => {
+                Some("check that --out can be written and the disk is not full")
+            }
+            _ => None,
+        }
+    }
+}

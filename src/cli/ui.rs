@@ -1,0 +1,119 @@
+//! The only printer: the summary on stdout, progress and errors on stderr.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "cli is the one room that prints")]
+#![expect(clippy::disallowed_methods, reason = "cli reads NO_COLOR and the log filter")]
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::{Args, Color};
+use super::error::UserError;
+use crate::pipeline::Events;
+use crate::report::summary::{Style, SummaryInput, render};
+
+/// What may be shown, decided once.
+pub struct Ui {
+    quiet: bool,
+    verbose: u8,
+    color: bool,
+    bar: ProgressBar,
+    bytes: u64,
+    total_bytes: u64,
+}
+
+impl Ui {
+    /// Looks at the arguments and at what stdout and stderr are.
+    #[must_use]
+    pub fn new(args: &Args) -> Self {
+        let no_color = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
+        let color = match args.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => std::io::stdout().is_terminal() && !no_color,
+        };
+        let draw = !args.quiet && std::io::stderr().is_terminal();
+        let target = if draw { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        Ui { quiet: args.quiet, verbose: args.verbose, color, bar, bytes: 0, total_bytes: 0 }
+    }
+
+    /// Starts the log on stderr: warnings, more with `-v`; `RUST_LOG` overrides.
+    pub fn start_log(&self) {
+        use tracing_subscriber::EnvFilter;
+        let level = match self.verbose {
+            0 => "error",
+            1 => "warn,overgrant=info",
+            2 => "info,overgrant=debug",
+            _ => "debug",
+        };
+        let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+        let logger = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .without_time()
+            .try_init();
+        if logger.is_err() {
+            self.warn("the log was already started");
+        }
+    }
+
+    /// Prints the summary; a closed pipe is no error.
+    pub fn summary(&self, input: &SummaryInput) {
+        if self.quiet {
+            return;
+        }
+        let text = render(input, Style { color: self.color });
+        let mut out = std::io::stdout().lock();
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            self.warn("stdout was closed before the summary was written");
+        }
+    }
+
+    /// Prints an error.
+    pub fn error(&self, error: &UserError) {
+        self.finish_progress();
+        eprint!("{}", error.render());
+    }
+
+    /// Takes the progress bar away.
+    pub fn finish_progress(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn warn(&self, what: &str) {
+        if !self.quiet {
+            eprintln!("warning: {what}");
+        }
+    }
+}
+
+impl Events for Ui {
+    fn stage(&mut self, name: &'static str) {
+        if name == "scan" {
+            let style = ProgressStyle::with_template(
+                "{prefix:>9} [{bar:30}] {pos}/{len} objects  {msg}  {eta} left",
+            );
+            if let Ok(style) = style {
+                self.bar.set_style(style.progress_chars("=> "));
+            }
+        } else if let Ok(style) = ProgressStyle::with_template("{prefix:>9} {spinner}") {
+            self.bar.set_style(style);
+        }
+        self.bar.set_prefix(name);
+        self.bar.tick();
+    }
+
+    fn total(&mut self, objects: u64, bytes: u64) {
+        self.bar.set_length(objects);
+        self.total_bytes = bytes;
+    }
+
+    fn object(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.bar.inc(1);
+        if !self.bar.is_hidden() {
+            let mib = |n: u64| n >> 20;
+            self.bar.set_message(format!("{} of {} MiB", mib(self.bytes), mib(self.total_bytes)));
+        }
+    }
+}
