@@ -57,10 +57,13 @@ pub fn advise(
     let rank = |idx: usize| {
         let verdict = verdicts.get(idx);
         let grant = grants.get(idx);
+        let redundant = verdict.is_some_and(|v| v.kind == Kind::Redundant);
+        // What is spare goes where it touches one principal; what is too wide is where its rules are.
+        let is_binding = grant.is_some_and(|g| g.kind == GrantKind::RbacSubject);
         (
-            verdict.map(|v| v.kind != Kind::Redundant),
+            !redundant,
             std::cmp::Reverse(verdict.map(|v| v.severity)),
-            grant.map(|g| g.kind != GrantKind::RbacSubject),
+            if redundant { is_binding } else { !is_binding },
             grant.map(|g| g.id.clone()),
         )
     };

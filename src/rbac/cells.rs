@@ -31,6 +31,12 @@ const KNOWN_PATHS: [&str; 12] = [
 const STANDARD_VERBS: [&str; 8] =
     ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// Verbs that no endpoint serves and the authorizer knows all the same.
+const UNSERVED_VERBS: [&str; 7] =
+    ["impersonate", "bind", "escalate", "use", "approve", "sign", "attest"];
+/// Resources that no endpoint serves and rules speak of all the same.
+const UNSERVED_RESOURCES: [&str; 4] = ["users", "groups", "uids", "signers"];
+
 /// Resources of every cluster, for snapshots without `api-resources.json`: group, resource,
 /// namespaced.
 const BUILTIN: &[(&str, &str, bool)] = &[
@@ -97,6 +103,8 @@ pub struct Universe {
     resources: BTreeMap<(String, String), Resource>,
     namespaces: BTreeSet<String>,
     paths: BTreeSet<String>,
+    /// True when the cluster told what it serves: then a rule about anything else allows nothing.
+    is_whole: bool,
 }
 
 impl Universe {
@@ -110,6 +118,7 @@ impl Universe {
         let mut all = Universe::default();
         match api_resources {
             Some(listed) => {
+                all.is_whole = true;
                 for one in listed {
                     let key = (one.api_group.clone(), one.name.clone());
                     let slot = all.resources.entry(key).or_default();
@@ -172,7 +181,11 @@ pub fn cells(rules: &[ScopedRule], universe: &Universe) -> u64 {
         }
         let mut verbs = known.verbs.clone();
         let explicit = matching.iter().flat_map(|scoped| &scoped.rule.verbs).filter(|v| *v != "*");
-        verbs.extend(explicit.cloned());
+        verbs.extend(
+            explicit
+                .filter(|v| !universe.is_whole || UNSERVED_VERBS.contains(&v.as_str()))
+                .cloned(),
+        );
         for verb in verbs {
             let granting = matching.iter().filter(|scoped| has(&scoped.rule.verbs, &verb));
             sum = sum.saturating_add(places(granting.copied(), &known, &namespaces, &name));
@@ -285,17 +298,23 @@ fn with_bound_namespaces(rules: &[ScopedRule], universe: &Universe) -> BTreeSet<
     all
 }
 
-/// Resources of the universe and those that a rule spells out although nobody serves them.
+/// Resources of the universe and those that a rule spells out: any where the cluster did not tell
+/// what it serves, else only those that no endpoint serves.
 fn with_named_resources(
     rules: &[ScopedRule],
     universe: &Universe,
 ) -> BTreeMap<(String, String), Resource> {
     let mut all = universe.resources.clone();
+    let may_exist = |name: &str| !universe.is_whole || UNSERVED_RESOURCES.contains(&name);
     for rule in rules.iter().map(|scoped| &scoped.rule) {
         for group in rule.api_groups.iter().filter(|group| *group != "*") {
             for name in rule.resources.iter().filter(|name| !name.starts_with('*')) {
+                if !may_exist(name) {
+                    continue;
+                }
+                let namespaced = !UNSERVED_RESOURCES.contains(&name.as_str());
                 all.entry((group.clone(), name.clone()))
-                    .or_insert_with(|| Resource { namespaced: true, verbs: BTreeSet::new() });
+                    .or_insert_with(|| Resource { namespaced, verbs: BTreeSet::new() });
             }
         }
     }

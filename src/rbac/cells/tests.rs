@@ -52,10 +52,12 @@ fn widths() {
     check(&Scope::Cluster, r#"[{"verbs":["get"],"nonResourceURLs":["/metrics","/metrics/*"]}]"#, 2);
     check(&n1, r#"[{"verbs":["get"],"nonResourceURLs":["/metrics"]}]"#, 0);
     check(&n1, r#"[{"verbs":["get"],"apiGroups":[""],"resources":["nodes"]}]"#, 0);
+    check(&Scope::Cluster, r#"[{"verbs":["get"],"apiGroups":["x"],"resources":["things"]}]"#, 0);
+    check(&Scope::Cluster, r#"[{"verbs":["get","fly"],"apiGroups":[""],"resources":["pods"]}]"#, 3);
     check(
         &Scope::Cluster,
-        r#"[{"verbs":["impersonate"],"apiGroups":["x"],"resources":["things"]}]"#,
-        3,
+        r#"[{"verbs":["impersonate"],"apiGroups":[""],"resources":["users","pods"]}]"#,
+        4,
     );
     check(&Scope::Cluster, "[]", 0);
 }
