@@ -1,5 +1,37 @@
 //! overgrant: who may do what in your EKS clusters, who really did, and what smaller grant would
 //! have been enough.
+//!
+//! The library exists for the binary, the tests and the benches; its API is not stable.
+//!
+//! # The map
+//!
+//! Data moves one way. Each folder is a room; `tests/tidy.rs` holds the table of who may name whom,
+//! `.clippy.toml` the calls that only one room may make.
+//!
+//! 1. [`source`] lists and fetches objects from folders and S3. Async.
+//! 2. [`decode`] turns bytes into borrowed records; knows no source, no fact, no rule.
+//! 3. [`extract`] turns records into facts; knows what CloudTrail and audit fields mean. No state
+//!    crosses events.
+//! 4. [`facts`] counts every fact once, adds facts up per hour, in bounded memory, and keeps them.
+//! 5. [`inventory`] stands beside the source: files of a snapshot to identities, grants, members.
+//! 6. [`join`] says whose grant carried which request, through which session.
+//! 7. [`analyse`] turns use and coverage into verdicts and advice.
+//! 8. [`table`] declares the public tables; [`report`] writes them, runs `queries/*.sql` over them,
+//!    and puts the output in place.
+//! 9. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
+//!
+//! Below all is [`model`]: plain values that cross a boundary. [`rbac`] holds the rules of
+//! authorization as pure functions.
+//!
+//! # What always holds
+//!
+//! - Bad input is data: a [`model::tally::Reason`], counted and shown. It never ends a run and never
+//!   passes in silence: `seen = kept + filtered + rejected`.
+//! - The same inputs give the same bytes, in any order and on any threads: every merge is over a
+//!   total order, and nothing below [`cli`] reads a clock.
+//! - Errors come in three classes: a wrong command line, bad input (no error), a run that cannot go
+//!   on. Each room has one enum for the last.
+//! - No verdict without evidence: what the logs do not cover is said, never called unused.
 
 pub mod analyse;
 pub mod cli;

@@ -1,1 +1,18 @@
-//! One integration binary: each module says what belongs there.
+//! One integration binary, so that the engine is linked once. Each module says what belongs there.
+
+/// What a person sees: help, summary, exit codes, mistakes.
+mod cli;
+/// The recorded cluster and its truth, row by row.
+mod lab;
+/// Every report query over small hand-written tables.
+mod queries;
+/// Public logs: no panic, counters partition, sessions resolve.
+mod real_logs;
+/// The same over S3, in-process, over a real socket.
+mod s3;
+/// The samples of the README: verdicts, determinism, the output contract.
+mod samples;
+/// What the tests share.
+mod support;
+/// Rooms and fences.
+mod tidy;

@@ -274,7 +274,6 @@ fn blind_spot(
     None
 }
 
-#[expect(clippy::too_many_arguments, reason = "one sentence needs every figure of the judgement")]
 fn words(
     grant: &Grant,
     evidence: &Evidence,

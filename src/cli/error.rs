@@ -1,7 +1,6 @@
 //! Errors as people see them: what, why, and what to do; and their only rendering.
 
 use std::error::Error;
-use std::fmt::Write;
 
 use super::exit::Exit;
 use crate::pipeline::PipelineError;
@@ -46,26 +45,23 @@ impl UserError {
     /// All of it, for stderr.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut out = String::from("error: ");
-        // Writing to a String does not fail.
-        let _ = match self {
+        let mut lines = match self {
             UserError::Usage { flag, value, expected } => {
-                writeln!(out, "{flag} takes {expected}, not {:?}", printable(value))
+                vec![format!("error: {flag} takes {expected}, not {:?}", printable(value))]
             }
             UserError::Run(error) => {
-                let _ = writeln!(out, "{}", printable(&error.to_string()));
+                let mut lines = vec![format!("error: {}", printable(&error.to_string()))];
                 let mut source = error.source();
                 while let Some(cause) = source {
-                    let _ = writeln!(out, "  because: {}", printable(&cause.to_string()));
+                    lines.push(format!("  because: {}", printable(&cause.to_string())));
                     source = cause.source();
                 }
-                Ok(())
+                lines
             }
         };
-        if let Some(hint) = self.hint() {
-            let _ = writeln!(out, "  hint: {hint}");
-        }
-        out
+        lines.extend(self.hint().map(|hint| format!("  hint: {hint}")));
+        lines.push(String::new());
+        lines.join("\n")
     }
 
     fn hint(&self) -> Option<&'static str> {

@@ -1,5 +1,5 @@
 //! The only printer: the summary on stdout, progress and errors on stderr.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "cli is the one room that prints")]
+#![expect(clippy::print_stderr, reason = "cli is the one room that prints")]
 #![expect(clippy::disallowed_methods, reason = "cli reads NO_COLOR and the log filter")]
 
 use std::io::{IsTerminal, Write};

@@ -1,6 +1,6 @@
 //! What a top-level JSON value is, by the keys it has.
 //!
-//! Input: one value of an object, as [`split`](super::split) cut it. Output: its kind. Names of
+//! Input: one value of an object, as [`super::split`] cut it. Output: its kind. Names of
 //! files and folders say nothing here. New export shapes get a variant and a line in [`kind`].
 
 use super::split;

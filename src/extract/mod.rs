@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
-use sha2::{Digest, Sha256};
 
 use crate::decode::envelope::{Envelope, cluster_from_log_group};
 use crate::decode::gunzip::{GunzipError, Inflater, Limits};
@@ -22,6 +21,7 @@ use crate::decode::sniff::{Kind, kind};
 use crate::decode::split;
 use crate::model::arn::PrincipalName;
 use crate::model::coverage::{Deliveries, LogStream};
+use crate::model::digest;
 use crate::model::fact::Fact;
 use crate::model::tally::{Filter, Reason, Stream, Tally};
 use crate::model::time::{Hour, Micros, Window};
@@ -305,20 +305,9 @@ fn reason_of(unread: Unread) -> Reason {
     }
 }
 
-/// 128 bits of SHA-256 over length-prefixed parts: clients choose ids, so a collision must not be
-/// makeable.
+/// 128 bits over the parts of a record's identity.
 pub(crate) fn id_from_parts(parts: &[&[u8]]) -> u128 {
-    let mut hash = Sha256::new();
-    for part in parts {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    for (to, from) in bytes.iter_mut().zip(digest.iter()) {
-        *to = *from;
-    }
-    u128::from_be_bytes(bytes)
+    digest::id(&digest::of_parts(parts.iter().copied()))
 }
 
 /// The product of a user agent: what stands before its first `/` or space, bounded, printable.

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::FactsError;
 use super::fold::{FactSink, Hourly, Issued};
+use crate::model::digest;
 use crate::model::fact::{
     AccessFact, AwsCallFact, AwsCaller, Decision, IssuedBy, KubeUser, SessionFact, Via,
 };
@@ -248,16 +249,13 @@ pub fn read(root: &Path, paths: &[PathBuf], sink: &mut impl FactSink) -> Result<
 /// `p_cluster=prod-1a2b3c4d`: readable, safe in any path, and never the ARN itself.
 #[must_use]
 pub fn partition(column: &str, value: &str) -> String {
-    use sha2::{Digest, Sha256};
     let short = value.rsplit(['/', ':']).next().unwrap_or_default();
     let safe: String = short
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
         .take(40)
         .collect();
-    let digest = Sha256::digest(value.as_bytes());
-    let hex: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{column}={safe}-{hex}")
+    format!("{column}={safe}-{}", digest::hex(&digest::of_bytes(value.as_bytes()), 8))
 }
 
 fn access_row(fact: AccessFact, name_capped: bool, seen: &Hourly<()>) -> AccessFactRow {

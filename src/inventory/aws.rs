@@ -240,11 +240,9 @@ pub fn trails(value: &Value, notes: &mut Notes) -> Vec<Trail> {
 }
 
 fn elements<'a>(value: &'a Value, outer: &str, notes: &mut Notes) -> &'a [Value] {
-    match list(value, outer) {
-        Some(list) => list,
-        None => {
-            notes.lost(format!("neither an array nor an object with {outer}"));
-            &[]
-        }
+    if let Some(list) = list(value, outer) {
+        return list;
     }
+    notes.lost(format!("neither an array nor an object with {outer}"));
+    &[]
 }

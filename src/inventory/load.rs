@@ -148,7 +148,7 @@ fn read_snapshot(
 ) -> Option<ClusterInventory> {
     let mut snapshot = Snapshot { folder, files, notes, holes: Vec::new() };
     let header = snapshot.file("inventory.json", |value, _| aws::header(value)).unwrap_or_default();
-    let described = snapshot.file("cluster.json", |value, notes| aws::cluster(value, notes));
+    let described = snapshot.file("cluster.json", aws::cluster);
     let (cluster_arn, cluster) = described.flatten().unzip();
     let arn = header.cluster_arn.or(cluster_arn).unwrap_or_default();
     let parsed = Arn::parse(&arn).filter(|arn| arn.resource.starts_with("cluster/"));
@@ -264,12 +264,11 @@ pub fn time(value: &Value, name: &str) -> Option<Micros> {
     match field(value, name)? {
         Value::String(text) => Micros::parse(text),
         Value::Number(number) => {
-            let (seconds, fraction) = match number.as_i64() {
-                Some(seconds) => (seconds, 0.0),
-                None => {
-                    let float = number.as_f64().filter(|f| f.abs() < 1e11)?;
-                    (format!("{:.0}", float.trunc()).parse().ok()?, float.fract())
-                }
+            let (seconds, fraction) = if let Some(seconds) = number.as_i64() {
+                (seconds, 0.0)
+            } else {
+                let float = number.as_f64().filter(|f| f.abs() < 1e11)?;
+                (format!("{:.0}", float.trunc()).parse().ok()?, float.fract())
             };
             let micros: i64 = format!("{:.0}", fraction * 1e6).parse().ok()?;
             seconds.checked_mul(1_000_000)?.checked_add(micros).map(Micros)

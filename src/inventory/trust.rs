@@ -27,9 +27,11 @@ pub enum Trust {
 #[must_use]
 pub fn pod_identity(policy: &str) -> Trust {
     decide(policy, "sts:AssumeRole", |principal, _| {
-        named(principal, "Service", |service| service == "pods.eks.amazonaws.com")
-            .then_some(Match::Yes { by_wildcard: false })
-            .unwrap_or(Match::No)
+        if named(principal, "Service", |service| service == "pods.eks.amazonaws.com") {
+            Match::Yes { by_wildcard: false }
+        } else {
+            Match::No
+        }
     })
 }
 

@@ -130,7 +130,7 @@ impl<'a> Cluster<'a> {
     }
 
     fn iam_who(&self, user: &KubeUser) -> Who {
-        if user.uid.splitn(3, ':').nth(1) == Some("administrative") {
+        if user.uid.split(':').nth(1) == Some("administrative") {
             return Who { kind: None, identities: Vec::new(), component: true };
         }
         let mut found =

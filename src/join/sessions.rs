@@ -12,10 +12,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::FxHashMap;
-use sha2::{Digest, Sha256};
 
 use crate::facts::fold::Issued;
 use crate::model::arn::{PrincipalName, unique_id_from_principal_id};
+use crate::model::digest;
 use crate::model::fact::{AwsCaller, KubeUser};
 use crate::model::time::Micros;
 
@@ -163,7 +163,7 @@ impl Sessions {
         let name = caller.principal_id.split_once(':').map_or("", |(_, name)| name);
         if let Some(created) = caller.created_at {
             let second = created.0.div_euclid(1_000_000);
-            let found = self.one(role_id, &caller.issuer_arn, |role| {
+            let found = one(role_id, &caller.issuer_arn, |role| {
                 let here = self.by_second.get(&(role, second))?;
                 unique(here.iter().copied().filter(|&idx| {
                     name.is_empty()
@@ -250,16 +250,6 @@ impl Sessions {
             .collect()
     }
 
-    fn one(
-        &self,
-        role_id: &str,
-        role_arn: &str,
-        find: impl Fn(String) -> Option<usize>,
-    ) -> Option<usize> {
-        // A session issued by ec2 or lambda has no role id in its record, only the role's ARN.
-        find(role_id.to_owned()).or_else(|| find(role_key("", role_arn)))
-    }
-
     fn by_session_name(
         &self,
         role_id: &str,
@@ -270,7 +260,7 @@ impl Sessions {
         if name.is_empty() {
             return None;
         }
-        self.one(role_id, role_arn, |role| {
+        one(role_id, role_arn, |role| {
             let here = self.by_name.get(&(role, name.to_owned()))?;
             unique(here.iter().copied().filter(|&idx| {
                 self.all.get(idx).is_some_and(|session| {
@@ -348,6 +338,11 @@ impl Sessions {
     }
 }
 
+fn one(role_id: &str, role_arn: &str, find: impl Fn(String) -> Option<usize>) -> Option<usize> {
+    // A session issued by ec2 or lambda has no role id in its record, only the role's ARN.
+    find(role_id.to_owned()).or_else(|| find(role_key("", role_arn)))
+}
+
 fn richness(session: &Session) -> (usize, bool, bool) {
     let fact = &session.fact;
     (fact.tags.len(), !fact.source.arn.is_empty(), !fact.role_id.is_empty())
@@ -371,27 +366,11 @@ fn unique(mut found: impl Iterator<Item = usize>) -> Option<usize> {
 
 fn session_id(issued: &Issued) -> String {
     let fact = &issued.body;
-    let mut hash = Sha256::new();
     let role = role_key(&fact.role_id, &fact.role_arn);
     let at = issued.at.0.to_be_bytes();
     let parts: [&[u8]; 4] =
         [role.as_bytes(), fact.session_name.as_bytes(), &at, fact.access_key_id.as_bytes()];
-    for part in parts {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    hex16(&hash.finalize())
-}
-
-/// The first 16 hex digits of a digest.
-#[must_use]
-pub fn hex16(digest: &[u8]) -> String {
-    digest.iter().take(8).fold(String::with_capacity(16), |mut text, byte| {
-        for nibble in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-        }
-        text
-    })
+    digest::hex(&digest::of_parts(parts), 16)
 }
 
 #[cfg(test)]

@@ -61,6 +61,9 @@ pub struct Joined {
     pub member: usize,
 }
 
+/// What an evaluation depends on: member, way, permission and the authorizer's words.
+type Asked = (usize, Via, Permission, String);
+
 /// All use of a window.
 #[derive(Debug, Default)]
 pub struct Usage {
@@ -70,7 +73,7 @@ pub struct Usage {
     pub members: Vec<Member>,
     member_idx: FxHashMap<Member, usize>,
     use_idx: FxHashMap<(usize, Via, Permission), Vec<usize>>,
-    covering: FxHashMap<(usize, Via, Permission, String), Vec<(usize, bool)>>,
+    covering: FxHashMap<Asked, Vec<(usize, bool)>>,
 }
 
 impl Usage {

@@ -7,6 +7,7 @@
 
 pub mod arn;
 pub mod coverage;
+pub mod digest;
 pub mod fact;
 pub mod grant;
 pub mod inventory;

@@ -5,8 +5,6 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::world::World;
 use super::{PipelineError, finish};
 use crate::analyse::evidence::ClassesSeen;
@@ -15,8 +13,9 @@ use crate::facts::fold::{self, FactSink, FoldCounts, Hourly, Issued};
 use crate::facts::sort::{Run, SpillDir};
 use crate::facts::store::{self, FactStore, partition};
 use crate::join::cluster::{Cluster, is_iam};
-use crate::join::sessions::{Sessions, hex16};
+use crate::join::sessions::Sessions;
 use crate::join::usage::Usage;
+use crate::model::digest;
 use crate::model::fact::{AccessFact, AwsCallFact, Decision, Via};
 use crate::model::time::Micros;
 use crate::report::output::OutputDir;
@@ -260,12 +259,7 @@ fn note(
 
 /// 16 hex digits over a set of groups.
 pub(super) fn digest_of_groups(groups: &[String]) -> String {
-    let mut hash = Sha256::new();
-    for group in groups {
-        hash.update(group.len().to_be_bytes());
-        hash.update(group);
-    }
-    hex16(&hash.finalize())
+    digest::hex(&digest::of_parts(groups.iter().map(String::as_bytes)), 16)
 }
 
 pub(super) fn some(text: String) -> Option<String> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::world::World;
@@ -13,6 +12,7 @@ use crate::extract::{Batch, Context, Extractor};
 use crate::facts::FactsError;
 use crate::facts::sort::{Run, Sorter, SpillDir};
 use crate::model::coverage::Deliveries;
+use crate::model::digest;
 use crate::model::tally::{Reason, Stream, Tally};
 use crate::model::time::Window;
 use crate::source::budget::ByteBudget;
@@ -46,13 +46,9 @@ impl Work {
         let mut all: Vec<(&str, u64)> =
             self.objects.iter().map(|(_, object)| (object.key.as_str(), object.size)).collect();
         all.sort_unstable();
-        let mut hash = Sha256::new();
-        for (key, size) in all {
-            hash.update(key.len().to_be_bytes());
-            hash.update(key);
-            hash.update(size.to_be_bytes());
-        }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        let sizes: Vec<[u8; 8]> = all.iter().map(|(_, size)| size.to_be_bytes()).collect();
+        let parts = all.iter().zip(&sizes).flat_map(|((key, _), size)| [key.as_bytes(), size]);
+        digest::hex(&digest::of_parts(parts), 64)
     }
 }
 
@@ -172,10 +168,8 @@ fn worker(
         for fact in batch.facts.drain(..) {
             sorter.push(&fact)?;
         }
-        // Nobody may listen any more; the result does not depend on it.
-        if done.send(fetched.object.size).is_err() {
-            continue;
-        }
+        // Progress only: whether anybody listens changes nothing.
+        done.send(fetched.object.size).ok();
     }
     Ok(Scanned { runs: sorter.finish(), tally: batch.tally, deliveries: batch.deliveries })
 }

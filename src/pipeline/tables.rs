@@ -100,7 +100,7 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
         let hours = hours.map(crate::model::time::Hour);
         match (key.is_cloudtrail, key.account) {
             (true, Some(account)) => {
-                unreadable.cloudtrail.entry(account).or_default().extend(hours)
+                unreadable.cloudtrail.entry(account).or_default().extend(hours);
             }
             _ => unreadable.audit.extend(hours),
         }

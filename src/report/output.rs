@@ -9,9 +9,8 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::ReportError;
+use crate::model::digest;
 use crate::table::Row;
 use crate::table::parquet::{CodecError, RowWriter};
 
@@ -133,11 +132,10 @@ impl OutputDir {
                 let relative = path.strip_prefix(&self.staging).unwrap_or(&path);
                 let parts: Vec<_> =
                     relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
-                let digest = Sha256::digest(&bytes);
                 files.push(WrittenFile {
                     path: parts.join("/"),
                     bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-                    sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+                    sha256: digest::hex(&digest::of_bytes(&bytes), 64),
                 });
             }
         }

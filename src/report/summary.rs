@@ -4,7 +4,7 @@
 //! escaped, so that no grant can move the cursor or hide a line.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt;
 
 use crate::model::tally::Counts;
 
@@ -64,72 +64,82 @@ pub struct Style {
 /// Renders the summary.
 #[must_use]
 pub fn render(input: &SummaryInput, style: Style) -> String {
-    let mut out = String::new();
-    // Writing to a String does not fail.
-    let _ = writeln!(
-        out,
-        "{} of {}\n",
-        if input.clusters.len() == 1 { "Grants" } else { "Grants by cluster" },
-        printable(&input.clusters.join(", "))
-    );
-    let _ = writeln!(out, "  window  {}", input.window);
-    for (verdict, n) in &input.verdicts {
-        let _ = writeln!(out, "  {verdict:<14}{n:>6}  {}", meaning(verdict));
-    }
-    let _ = writeln!(
-        out,
-        "  {:<14}{:>6}  defaults of AWS and Kubernetes, exact and unchanged",
-        "managed", input.managed
-    );
+    Rendered { input, style }.to_string()
+}
 
-    if input.findings.is_empty() {
-        let _ = writeln!(out, "\nNothing to act on.");
-    } else {
-        let shown = input.findings.len().min(MAX_FINDINGS);
-        let _ = writeln!(out, "\nWorst findings ({shown} of {})\n", input.findings.len());
-        for finding in input.findings.iter().take(MAX_FINDINGS) {
-            let _ = writeln!(
-                out,
-                "  {} {}  {}: {}",
-                painted(finding.severity, style),
-                finding.verdict,
-                printable(&finding.cluster),
-                printable(&finding.principal),
-            );
-            let _ = writeln!(out, "           {}", printable(&finding.grant));
-            let _ = writeln!(out, "           {}", printable(&finding.detail));
-            let _ = writeln!(out, "           -> {}", finding.recommendation);
-        }
-    }
+struct Rendered<'a> {
+    input: &'a SummaryInput,
+    style: Style,
+}
 
-    let _ = writeln!(out, "\nCoverage");
-    for (stream, covered, hours) in &input.coverage {
-        let _ = writeln!(out, "  {covered:>6} of {hours} h  {}", printable(stream));
-    }
-    let _ = writeln!(out, "\nRead");
-    for (stream, counts) in &input.counters {
-        let _ = writeln!(
+impl fmt::Display for Rendered<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rendered { input, style } = *self;
+        writeln!(
             out,
-            "  {stream:<11}{:>9} seen = {} kept + {} filtered{} + {} rejected{}",
-            counts.seen,
-            counts.kept,
-            counts.filtered_total(),
-            reasons(counts.filtered.iter().map(|(why, n)| (why.as_str(), *n))),
-            counts.rejected_total(),
-            reasons(counts.rejected.iter().map(|(why, n)| (why.as_str(), *n))),
-        );
-    }
-    let _ = writeln!(out, "  {:<11}{:>9} folded away", "copies", input.copies);
-    if !input.warnings.is_empty() {
-        let _ = writeln!(out, "\nBefore you act");
-        for warning in &input.warnings {
-            let _ = writeln!(out, "  - {}", printable(warning));
+            "{} of {}\n",
+            if input.clusters.len() == 1 { "Grants" } else { "Grants by cluster" },
+            printable(&input.clusters.join(", "))
+        )?;
+        writeln!(out, "  window  {}", input.window)?;
+        for (verdict, n) in &input.verdicts {
+            writeln!(out, "  {verdict:<14}{n:>6}  {}", meaning(verdict))?;
         }
+        writeln!(
+            out,
+            "  {:<14}{:>6}  defaults of AWS and Kubernetes, exact and unchanged",
+            "managed", input.managed
+        )?;
+
+        if input.findings.is_empty() {
+            writeln!(out, "\nNothing to act on.")?;
+        } else {
+            let shown = input.findings.len().min(MAX_FINDINGS);
+            writeln!(out, "\nWorst findings ({shown} of {})\n", input.findings.len())?;
+            for finding in input.findings.iter().take(MAX_FINDINGS) {
+                writeln!(
+                    out,
+                    "  {} {}  {}: {}",
+                    painted(finding.severity, style),
+                    finding.verdict,
+                    printable(&finding.cluster),
+                    printable(&finding.principal),
+                )?;
+                writeln!(out, "           {}", printable(&finding.grant))?;
+                writeln!(out, "           {}", printable(&finding.detail))?;
+                writeln!(out, "           -> {}", finding.recommendation)?;
+            }
+        }
+
+        writeln!(out, "\nCoverage")?;
+        for (stream, covered, hours) in &input.coverage {
+            writeln!(out, "  {covered:>6} of {hours} h  {}", printable(stream))?;
+        }
+        writeln!(out, "\nRead")?;
+        for (stream, counts) in &input.counters {
+            writeln!(
+                out,
+                "  {stream:<11}{:>9} seen = {} kept + {} filtered{} + {} rejected{}",
+                counts.seen,
+                counts.kept,
+                counts.filtered_total(),
+                reasons(counts.filtered.iter().map(|(why, n)| (why.as_str(), *n))),
+                counts.rejected_total(),
+                reasons(counts.rejected.iter().map(|(why, n)| (why.as_str(), *n))),
+            )?;
+        }
+        writeln!(out, "  {:<11}{:>9} folded away", "copies", input.copies)?;
+        if !input.warnings.is_empty() {
+            writeln!(out, "\nBefore you act")?;
+            for warning in &input.warnings {
+                writeln!(out, "  - {}", printable(warning))?;
+            }
+        }
+        let place = printable(&input.out);
+        writeln!(out, "\nWritten to {place}")?;
+        writeln!(out, "  duckdb -c \"FROM '{place}/reports/grant_review.parquet'\"")?;
+        Ok(())
     }
-    let place = printable(&input.out);
-    let _ = writeln!(out, "\nWritten to {place}");
-    let _ = writeln!(out, "  duckdb -c \"FROM '{place}/reports/grant_review.parquet'\"");
-    out
 }
 
 fn meaning(verdict: &str) -> &'static str {

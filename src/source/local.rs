@@ -91,7 +91,7 @@ impl Folder {
                         }),
                     },
                     Ok(_) => {
-                        listing.unreadable.push((key, "neither a file nor a folder".to_owned()))
+                        listing.unreadable.push((key, "neither a file nor a folder".to_owned()));
                     }
                     Err(error) => listing.unreadable.push((key, error.to_string())),
                 }

@@ -47,7 +47,7 @@ pub struct S3Options {
 #[derive(Debug, Clone)]
 pub struct Bucket {
     client: Client,
-    bucket: String,
+    name: String,
     prefix: String,
 }
 
@@ -76,7 +76,7 @@ impl Bucket {
         }
         Bucket {
             client: Client::from_conf(config.build()),
-            bucket: bucket.to_owned(),
+            name: bucket.to_owned(),
             prefix: prefix.to_owned(),
         }
     }
@@ -128,7 +128,7 @@ impl Bucket {
         let mut pages = self
             .client
             .list_objects_v2()
-            .bucket(&self.bucket)
+            .bucket(&self.name)
             .prefix(&prefix)
             .set_delimiter(delimited.then(|| "/".to_owned()))
             .into_paginator()
@@ -169,7 +169,7 @@ impl Bucket {
             let answer = self
                 .client
                 .get_object()
-                .bucket(&self.bucket)
+                .bucket(&self.name)
                 .key(&object.key)
                 .set_if_match(object.etag.clone())
                 .set_range(range)
@@ -248,7 +248,7 @@ impl Bucket {
             path: path.clone(),
             source: std::io::Error::other(error),
         })?;
-        let put = self.client.put_object().bucket(&self.bucket).key(&key).body(body).send().await;
+        let put = self.client.put_object().bucket(&self.name).key(&key).body(body).send().await;
         match put {
             Ok(_) => Ok(()),
             Err(error) => Err(self.error("PutObject", &key, &error, "s3:PutObject", &key)),
@@ -256,7 +256,7 @@ impl Bucket {
     }
 
     async fn remove(&self, key: String) -> Result<(), SourceError> {
-        let removed = self.client.delete_object().bucket(&self.bucket).key(&key).send().await;
+        let removed = self.client.delete_object().bucket(&self.name).key(&key).send().await;
         match removed {
             Ok(_) => Ok(()),
             Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject", &key)),
@@ -276,13 +276,13 @@ impl Bucket {
         R: std::fmt::Debug,
     {
         let resource = if resource_key.is_empty() {
-            format!("arn:aws:s3:::{}", self.bucket)
+            format!("arn:aws:s3:::{}", self.name)
         } else {
-            format!("arn:aws:s3:::{}/{resource_key}", self.bucket)
+            format!("arn:aws:s3:::{}/{resource_key}", self.name)
         };
         SourceError::S3 {
             operation,
-            bucket: self.bucket.clone(),
+            bucket: self.name.clone(),
             key: key.to_owned(),
             message: message(error),
             permission: format!("{action} on {resource}"),

@@ -1,6 +1,6 @@
 //! The column reference and the DDL, generated from the declarations.
 
-use std::fmt::Write;
+use std::fmt;
 
 use arrow::datatypes::DataType;
 
@@ -9,50 +9,52 @@ use super::rows::ALL;
 /// Markdown: every table, its keys and its columns.
 #[must_use]
 pub fn markdown() -> String {
-    let mut out = String::from(
+    Reference.to_string()
+}
+
+struct Reference;
+
+impl fmt::Display for Reference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(
         "# Tables and columns\n\nGenerated from the declarations in `src/table/rows`. Timestamps are UTC with \
          microseconds; lists and maps are sorted; reports read these tables and nothing else.\n",
-    );
-    for table in ALL {
-        let keys = |keys: &[&str]| keys.join(", ");
-        // Writing to a String does not fail.
-        let _ = write!(out, "\n## {}\n\nOne row is {}.", table.name, table.one_row_is);
-        if !table.primary_key.is_empty() {
-            let _ = write!(out, " Key: {}.", keys(table.primary_key));
-        }
-        let _ = write!(
-            out,
-            " Order: {}.\n\n| column | type | meaning |\n|---|---|---|\n",
-            keys(table.sort_key)
-        );
-        for column in table.columns {
-            let null = if column.nullable { ", may be null" } else { "" };
-            let _ = writeln!(
+    )?;
+        for table in ALL {
+            let keys = |keys: &[&str]| keys.join(", ");
+            write!(out, "\n## {}\n\nOne row is {}.", table.name, table.one_row_is)?;
+            if !table.primary_key.is_empty() {
+                write!(out, " Key: {}.", keys(table.primary_key))?;
+            }
+            write!(
                 out,
-                "| {} | {}{null} | {} |",
-                column.name,
-                type_name(&(column.data_type)()),
-                column.doc.replace('|', "\\|")
-            );
+                " Order: {}.\n\n| column | type | meaning |\n|---|---|---|\n",
+                keys(table.sort_key)
+            )?;
+            for column in table.columns {
+                let null = if column.nullable { ", may be null" } else { "" };
+                writeln!(
+                    out,
+                    "| {} | {}{null} | {} |",
+                    column.name,
+                    type_name(&(column.data_type)()),
+                    column.doc.replace('|', "\\|")
+                )?;
+            }
         }
+        Ok(())
     }
-    out
 }
 
 /// DDL for DuckDB: one view per table over the Parquet under a folder.
 #[must_use]
 pub fn schema_sql() -> String {
-    let mut out = String::from(
-        "-- Generated. Views over a run's tables for DuckDB; run from the output folder:\n--   duckdb -init schema.sql\n",
-    );
-    for table in ALL {
-        let _ = writeln!(
-            out,
-            "CREATE OR REPLACE VIEW {0} AS SELECT * FROM read_parquet('tables/{0}/*.parquet');",
-            table.name
-        );
-    }
-    out
+    let views = ALL.map(|table| {
+        let name = table.name;
+        format!("CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet('tables/{name}/*.parquet');\n")
+    });
+    let header = "-- Generated. Views over a run's tables for DuckDB; run from the output folder:\n--   duckdb -init tables/schema.sql\n";
+    format!("{header}{}", views.concat())
 }
 
 fn type_name(data_type: &DataType) -> &'static str {

@@ -8,9 +8,8 @@ mod iam;
 mod pods;
 mod rbac_subjects;
 
-use sha2::{Digest, Sha256};
-
 use crate::model::arn::PrincipalName;
+use crate::model::digest;
 use crate::model::grant::{
     Allows, Grant, GrantKind, Holder, Identity, IdentityKind, Ineffective, Member,
 };
@@ -56,13 +55,8 @@ pub fn grant_id(
     subject: &str,
     grant_ref: &str,
 ) -> String {
-    let mut hash = Sha256::new();
-    for part in [cluster_arn, kind.as_str(), subject_kind, subject, grant_ref] {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    let digest = hash.finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let parts = [cluster_arn, kind.as_str(), subject_kind, subject, grant_ref];
+    digest::hex(&digest::of_parts(parts.map(str::as_bytes)), 16)
 }
 
 /// Enumerates one snapshot.

@@ -30,7 +30,7 @@ impl Builder<'_> {
             };
             let trust = self
                 .trust_policy(&association.role_arn)
-                .map_or(Trust::Unknown, |policy| trust::pod_identity(policy));
+                .map_or(Trust::Unknown, trust::pod_identity);
             self.push_pod_grant(&of(&association.role_arn, trust));
             if let Some(target) = &association.target_role_arn {
                 // The second hop trusts the first role, in conditions this does not evaluate.

@@ -32,12 +32,12 @@ fn check(sessions: &Sessions, caller: &AwsCaller, at: i64, expected: (Option<&st
 
 #[test]
 fn the_ranks_in_order() {
+    use Confidence::{AccessKey, IssueSecond, None as Nobody, Principal, SessionName};
     let sessions = Sessions::new([
         issue(100, "AROA1", "a", "K1"),
         issue(100, "AROA1", "b", "K2"),
         issue(5000, "AROA1", "a", "K3"),
     ]);
-    use Confidence::{AccessKey, IssueSecond, None as Nobody, Principal, SessionName};
     check(&sessions, &caller("AROA1:a", "K1", Some(100)), 200, (Some("K1"), AccessKey));
     check(&sessions, &caller("AROA1:a", "KX", Some(100)), 200, (Some("K1"), IssueSecond));
     check(&sessions, &caller("AROA1:b", "KX", Some(100)), 200, (Some("K2"), IssueSecond));

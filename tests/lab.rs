@@ -1,0 +1,168 @@
+//! The recorded cluster: every grant of its README gets its verdict, every event counts once.
+
+use std::path::Path;
+
+use overgrant::model::time::Micros;
+use overgrant::pipeline::Since;
+use overgrant::table::rows::access::ApiAccessRow;
+use overgrant::table::rows::sessions::{SessionKeyRow, SessionRow};
+
+use crate::support::{audit, plan, rows, shared, verdicts};
+
+/// Grant, verdict, severity where the truth names one, recommendations that are right.
+const TRUTH: &[(&str, &str, &str, &[&str])] = &[
+    (
+        "access_policy ci-deployer AmazonEKSClusterAdminPolicy",
+        "over_scoped",
+        "critical",
+        &["review"],
+    ),
+    ("access_policy datadog AmazonEKSViewPolicy", "over_scoped", "low", &["review"]),
+    ("access_policy old-contractor AmazonEKSAdminPolicy", "unused", "", &["remove"]),
+    ("access_policy new-hire AmazonEKSViewPolicy", "too_new", "", &["keep"]),
+    ("none prober ", "ineffective", "", &["remove"]),
+    ("entry_group release-bot releasers", "used", "", &["keep"]),
+    ("rbac_subject releasers RoleBinding/ci-system/token-minter", "used", "", &["keep"]),
+    ("rbac_subject releasers RoleBinding/ci-system/impersonate-ci", "used", "", &["keep"]),
+    ("aws_auth_group terraform system:masters", "over_scoped", "critical", &["review"]),
+    ("aws_auth_group jenkins system:masters", "unused", "", &["remove"]),
+    (
+        "rbac_subject oidc:platform ClusterRoleBinding/platform-view",
+        "over_scoped",
+        "low",
+        &["review"],
+    ),
+    (
+        "rbac_subject legacy-ops ClusterRoleBinding/legacy-ops",
+        "over_scoped",
+        "critical",
+        &["review"],
+    ),
+    (
+        "rbac_subject ci-system/ci-pipeline-sa RoleBinding/ci-system/ci-pipeline",
+        "over_scoped",
+        "",
+        &["review"],
+    ),
+    ("rbac_subject monitoring/prometheus ClusterRoleBinding/prom-metrics", "used", "", &["keep"]),
+    ("pod_identity shop/app-controller shop-app-role", "used", "", &["keep"]),
+    ("pod_identity pay/ledger pay-ledger-role", "unused", "", &["remove"]),
+];
+
+const SSO: &str = "AWSReservedSSO_Dev_0123456789abcdef";
+
+/// Compares the verdicts of a run with the truth of the lab.
+pub(crate) fn check_truth(out: &Path) {
+    let verdicts = verdicts(out);
+    for (grant, verdict, severity, advice) in TRUTH {
+        let (_, got) = verdicts.get(*grant).unwrap_or_else(|| panic!("no grant {grant}"));
+        assert_eq!(got.verdict, *verdict, "{grant}: {got:?}");
+        assert!(severity.is_empty() || got.severity == *severity, "{grant}: {}", got.severity);
+        assert!(advice.contains(&got.recommendation.as_str()), "{grant}: {}", got.recommendation);
+    }
+
+    // Two ways to the same use: one is spare, one is too wide, and never both are to go.
+    let policy = &verdicts[&format!("access_policy {SSO} AmazonEKSAdminPolicy")].1;
+    let group = &verdicts[&format!("entry_group {SSO} developers")].1;
+    let binding = &verdicts["rbac_subject developers RoleBinding/shop/developers-edit"].1;
+    let mut pair = [policy.verdict.as_str(), group.verdict.as_str()];
+    pair.sort_unstable();
+    assert_eq!(pair, ["over_scoped", "redundant"]);
+    assert_eq!(binding.verdict, group.verdict);
+    let spare = if policy.verdict == "redundant" { policy } else { group };
+    assert_ne!(spare.recommendation, "keep");
+    let acting = [policy, group, binding].iter().filter(|v| v.recommendation != "keep").count();
+    assert_eq!(acting, 1, "of grants that cover the same use at most one is not kept");
+
+    // Nothing else of the customer's is there.
+    let customers = verdicts.values().filter(|(grant, _)| !grant.managed_by_aws).count();
+    assert_eq!(customers, TRUTH.len() + 3);
+    for (name, (grant, verdict)) in &verdicts {
+        if grant.managed_by_aws {
+            assert_eq!(verdict.recommendation, "keep", "{name}");
+            assert_eq!(verdict.severity, "info", "{name}");
+        }
+    }
+}
+
+#[test]
+fn every_row_of_the_truth() {
+    let Some(archive) = shared("labs/prod.tar.gz") else { return };
+    let lab = tempfile::tempdir().unwrap();
+    let unpacked = std::process::Command::new("tar")
+        .arg("xzf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(lab.path())
+        .status()
+        .unwrap();
+    assert!(unpacked.success());
+    let root = lab.path().join("lab-a");
+    let truth: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(root.join("truth.json")).unwrap()).unwrap();
+
+    let out = tempfile::tempdir().unwrap();
+    let of = |path: &str| root.join(path).display().to_string();
+    let mut plan = plan(&of("bucket"), &of("inventory"), &out.path().display().to_string());
+    plan.since = Since::At(Micros::parse("2026-08-25T00:00:00Z").unwrap());
+    plan.until = Micros::parse("2026-11-24T00:00:00Z");
+    let outcome = audit(&plan).unwrap();
+    check_truth(out.path());
+    assert!(!outcome.partial);
+
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.path().join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["distinct"]["audit_requests"], truth["audit_requests"]);
+    let audit = &manifest["counters"]["audit"]["rejected"];
+    assert_eq!(audit["truncated"], truth["truncated_audit_events"]);
+    // Records that no grant is about are filtered before copies are folded.
+    let trail = &manifest["counters"]["cloudtrail"];
+    let copies = 133;
+    let seen = truth["cloudtrail_records"].as_u64().unwrap() + copies;
+    assert_eq!(trail["seen"].as_u64().unwrap(), seen);
+
+    // Facts of one request count once: impersonation and reviews add rows, not requests.
+    let access = rows::<ApiAccessRow>(out.path());
+    let direct: i64 = access
+        .iter()
+        .filter(|row| row.verb != "impersonate" && row.via != "delegated")
+        .map(|row| row.count)
+        .sum();
+    assert_eq!(direct, truth["audit_requests"].as_i64().unwrap());
+
+    sessions_carry_their_tags(out.path(), &access);
+}
+
+fn sessions_carry_their_tags(out: &Path, access: &[ApiAccessRow]) {
+    let sessions = rows::<SessionRow>(out);
+    let of = |id: &str| sessions.iter().find(|session| session.session_id == id).unwrap();
+    let tag = |session: &SessionRow, key: &str| {
+        session.tags.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone())
+    };
+    let (mut teams, mut released) = (0, 0);
+    for row in access.iter().filter(|row| row.principal_id.is_some()) {
+        let Some(id) = &row.session_id else {
+            assert!(row.username == "terraform", "{} has no session", row.username);
+            continue;
+        };
+        let session = of(id);
+        if row.principal_arn.ends_with("/ci-deployer") {
+            // Two sessions of one second and name: the key alone tells the teams apart.
+            let team = if row.namespace == "shop" { "shop" } else { "payments" };
+            assert_eq!(tag(session, "team").as_deref(), Some(team), "{}", row.namespace);
+            teams += 1;
+        }
+        if row.principal_arn.ends_with("/release-bot") {
+            assert_eq!(tag(session, "team").as_deref(), Some("release"), "passed down the chain");
+            assert!(session.parent_session_id.is_some());
+            released += 1;
+        }
+    }
+    assert!(teams > 1000 && released > 200, "{teams} {released}");
+    let pods = sessions.iter().filter(|s| s.kind == "pod_identity");
+    for pod in pods {
+        assert_eq!(pod.pod_namespace.as_deref(), Some("shop"));
+        assert_eq!(pod.pod_service_account.as_deref(), Some("app-controller"));
+    }
+    assert!(rows::<SessionKeyRow>(out).len() >= sessions.len());
+}

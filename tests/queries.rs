@@ -1,0 +1,225 @@
+//! Every report over a few rows written by hand, with the rows it must give.
+
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use overgrant::model::time::Micros;
+use overgrant::report::catalogue::QUERIES;
+use overgrant::report::engine::{Engine, EnginePlan};
+use overgrant::report::output::OutputDir;
+use overgrant::table::rows::ALL;
+use overgrant::table::rows::access::{
+    ApiAccessRow, AwsAccessRow, GrantUsageRow, GroupSetRow, MemberUsageRow,
+};
+use overgrant::table::rows::evidence::{
+    AuthModeRow, CoverageRow, NoteRow, RejectRow, TokenFindingRow,
+};
+use overgrant::table::rows::grants::{GrantMemberRow, GrantRow, GrantRuleRow, IdentityRow};
+use overgrant::table::rows::sessions::{
+    AuthenticationRow, SessionKeyRow, SessionRow, SessionTagRow,
+};
+use overgrant::table::rows::verdicts::{RunRow, VerdictRow};
+
+fn grant(id: &str, managed: bool) -> GrantRow {
+    GrantRow {
+        grant_id: id.to_owned(),
+        cluster: "c".to_owned(),
+        cluster_name: "prod".to_owned(),
+        grant_kind: "rbac_subject".to_owned(),
+        principal: format!("p-{id}"),
+        grant_ref: "ClusterRoleBinding/x".to_owned(),
+        scope: "cluster".to_owned(),
+        managed_by_aws: managed,
+        ..GrantRow::default()
+    }
+}
+
+fn verdict(id: &str, verdict: &str, rank: i64) -> VerdictRow {
+    VerdictRow {
+        grant_id: id.to_owned(),
+        cluster: "c".to_owned(),
+        verdict: verdict.to_owned(),
+        severity: format!("s{rank}"),
+        severity_rank: rank,
+        recommendation: "review".to_owned(),
+        ..VerdictRow::default()
+    }
+}
+
+fn access(
+    principal: &str,
+    decision: &str,
+    session: Option<&str>,
+    credited: Option<&str>,
+) -> ApiAccessRow {
+    ApiAccessRow {
+        cluster: "c".to_owned(),
+        principal_arn: principal.to_owned(),
+        session_id: session.map(str::to_owned),
+        via: "direct".to_owned(),
+        verb: "get".to_owned(),
+        resource: "pods".to_owned(),
+        namespace: "shop".to_owned(),
+        decision: decision.to_owned(),
+        credited_grant_id: credited.map(str::to_owned),
+        count: 2,
+        first_seen: Micros(1_000_000),
+        last_seen: Micros(2_000_000),
+        ..ApiAccessRow::default()
+    }
+}
+
+fn write(out: &OutputDir) {
+    out.write_table([
+        grant("a", false),
+        grant("b", false),
+        grant("d", false),
+        grant("e", false),
+        grant("m", true),
+    ])
+    .unwrap();
+    out.write_table([
+        verdict("a", "unused", 1),
+        verdict("b", "over_scoped", 3),
+        verdict("d", "redundant", 2),
+        verdict("e", "ineffective", 0),
+        verdict("m", "unused", 0),
+    ])
+    .unwrap();
+    let mut system = access("system:node", "allow", None, None);
+    system.component = true;
+    out.write_table([
+        access("ann", "allow", Some("s1"), Some("a")),
+        access("ann", "allow", Some("s2"), Some("a")),
+        access("ann", "forbid", Some("s1"), None),
+        access("eve", "forbid", None, None),
+        access("ghost", "allow", None, None),
+        system,
+    ])
+    .unwrap();
+    let tag = |session: &str, value: &str| SessionTagRow {
+        session_id: session.to_owned(),
+        tag_key: "team".to_owned(),
+        tag_value: value.to_owned(),
+        inherited: false,
+    };
+    out.write_table([tag("s1", "pay"), tag("s2", "shop")]).unwrap();
+    out.write_table([AuthModeRow {
+        cluster: "c".to_owned(),
+        principal: "arn:aws:iam::1:role/x".to_owned(),
+        how: "a STANDARD entry".to_owned(),
+        ..AuthModeRow::default()
+    }])
+    .unwrap();
+    out.write_table([TokenFindingRow {
+        cluster: "c".to_owned(),
+        kind: "x509_user".to_owned(),
+        subject: "robot".to_owned(),
+        ..TokenFindingRow::default()
+    }])
+    .unwrap();
+    // Tables without a row are there all the same.
+    out.write_table::<RunRow>([]).unwrap();
+    out.write_table::<IdentityRow>([]).unwrap();
+    out.write_table::<GrantMemberRow>([]).unwrap();
+    out.write_table::<GrantRuleRow>([]).unwrap();
+    out.write_table::<SessionRow>([]).unwrap();
+    out.write_table::<SessionKeyRow>([]).unwrap();
+    out.write_table::<AuthenticationRow>([]).unwrap();
+    out.write_table::<GroupSetRow>([]).unwrap();
+    out.write_table::<AwsAccessRow>([]).unwrap();
+    out.write_table::<GrantUsageRow>([]).unwrap();
+    out.write_table::<MemberUsageRow>([]).unwrap();
+    out.write_table::<CoverageRow>([]).unwrap();
+    out.write_table::<RejectRow>([]).unwrap();
+    out.write_table::<NoteRow>([]).unwrap();
+}
+
+fn run_all(root: &Path, spill: &Path) -> Vec<(&'static str, Vec<RecordBatch>)> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let plan = EnginePlan { memory: 64 << 20, spill: spill.to_path_buf() };
+        let engine = Engine::open(root, &ALL, &plan).await.unwrap();
+        let mut all = Vec::new();
+        for query in QUERIES {
+            all.push((query.name, engine.run(query).await.unwrap().1));
+        }
+        all
+    })
+}
+
+/// The given columns of a report, a line each row.
+fn lines(batches: &[RecordBatch], columns: &[&str]) -> Vec<String> {
+    let options = FormatOptions::default();
+    let mut lines = Vec::new();
+    for batch in batches {
+        for row in 0..batch.num_rows() {
+            let cells = columns.iter().map(|name| {
+                let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no {name}"));
+                ArrayFormatter::try_new(column.as_ref(), &options).unwrap().value(row).to_string()
+            });
+            lines.push(cells.collect::<Vec<_>>().join(" "));
+        }
+    }
+    lines
+}
+
+#[test]
+fn golden_rows_of_every_report() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = OutputDir::create(&dir.path().join("out")).unwrap();
+    write(&out);
+    let reports = run_all(out.staging(), dir.path());
+    let check = |name: &str, columns: &[&str], expected: &[&str]| {
+        let (_, batches) = reports.iter().find(|(report, _)| *report == name).unwrap();
+        assert_eq!(lines(batches, columns), expected, "{name}");
+    };
+    check(
+        "grant_review",
+        &["severity", "principal", "verdict", "recommendation"],
+        &[
+            "s3 p-b over_scoped review",
+            "s2 p-d redundant review",
+            "s1 p-a unused review",
+            "s0 p-e ineffective review",
+            "s0 p-m unused review",
+        ],
+    );
+    check("unused_grants", &["grant_id"], &["a"]);
+    check("over_scoped_grants", &["grant_id"], &["b"]);
+    check("redundant_grants", &["grant_id"], &["d"]);
+    check("ineffective_grants", &["grant_id"], &["e"]);
+    check(
+        "access_by_tag",
+        &["principal_arn", "tag_key", "tag_value", "namespace", "used_count"],
+        &["ann team pay shop 2", "ann team shop shop 2"],
+    );
+    check(
+        "denied_access",
+        &["principal_arn", "kind", "denied_count"],
+        &["ann missing_grant 2", "eve probe 2"],
+    );
+    check("unmanaged_access", &["principal_arn", "used_count"], &["ghost 2"]);
+    check(
+        "auth_mode_migration",
+        &["principal", "how"],
+        &["arn:aws:iam::1:role/x a STANDARD entry"],
+    );
+    check("token_hygiene", &["kind", "subject"], &["x509_user robot"]);
+}
+
+#[test]
+fn reports_are_flat() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = OutputDir::create(&dir.path().join("out")).unwrap();
+    write(&out);
+    for (name, batches) in run_all(out.staging(), dir.path()) {
+        for batch in &batches {
+            for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+                let nested = column.as_list_opt::<i32>().is_some() || column.as_map_opt().is_some();
+                assert!(!nested && !column.data_type().is_nested(), "{name}.{}", field.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Logs, inventory and output in a bucket: an in-process server behind a real socket.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use overgrant::model::time::Micros;
+use overgrant::source::{FetchError, Location, Prune, SourceError, Store};
+
+use crate::support::s3::{Fault, Server};
+use crate::support::{audit, bytes_of, project, samples_plan};
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn put(root: &Path, key: &str, bytes: &[u8]) {
+    let path = root.join(key);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn everything() -> Prune {
+    Prune::everything()
+}
+
+fn open(server: &Server, url: &str) -> Store {
+    let location = Location::parse(url).unwrap();
+    server.block_on(Store::open(&location, &server.options())).unwrap()
+}
+
+#[test]
+fn the_audit_over_s3_gives_the_bytes_of_the_audit_over_folders() {
+    let root = tempfile::tempdir().unwrap();
+    copy(&project("samples/logs"), &root.path().join("logs/deep"));
+    copy(&project("samples/inventory"), &root.path().join("logs/inventory"));
+    std::fs::create_dir_all(root.path().join("results")).unwrap();
+    let server = Server::start(root.path(), |_, _| Fault::None);
+
+    let local = tempfile::tempdir().unwrap();
+    audit(&samples_plan(local.path())).unwrap();
+
+    let mut plan = samples_plan(local.path());
+    let at = |text: &str| Location::parse(text).unwrap();
+    plan.logs = vec![at("s3://logs/deep/")];
+    plan.inventories = vec![at("s3://logs/inventory/")];
+    plan.out = at("s3://results/nightly");
+    plan.s3 = server.options();
+    // What an earlier run left must not stay beside the new tables.
+    put(root.path(), "results/nightly/tables/gone/part-0.parquet", b"old");
+    put(root.path(), "results/nightly/tables-of-others/x", b"not ours");
+    audit(&plan).unwrap();
+
+    let mut expected = bytes_of(local.path());
+    let mut got = bytes_of(&root.path().join("results/nightly"));
+    assert!(got.remove("tables-of-others/x").is_some(), "others' objects stay");
+    assert!(!got.contains_key("tables/gone/part-0.parquet"));
+    // Keys are named from the bucket's root, so the digest of the input and the rejects differ.
+    for map in [&mut expected, &mut got] {
+        map.remove("manifest.json").unwrap();
+        map.retain(|path, _| !path.starts_with("tables/rejects/") && !path.contains(".s3s"));
+    }
+    let names =
+        |map: &std::collections::BTreeMap<String, Vec<u8>>| map.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&got), names(&expected));
+    assert_eq!(got, expected);
+
+    let requests = server.requests.lock().unwrap().clone();
+    let puts: Vec<&String> = requests.iter().filter(|line| line.starts_with("PUT")).collect();
+    assert!(puts.last().unwrap().contains("/manifest.json"), "the manifest is put last");
+}
+
+#[test]
+fn listing_leaves_out_what_the_window_does_not_need() {
+    let root = tempfile::tempdir().unwrap();
+    for account in ["111122223333", "444455556666"] {
+        for year in ["2024", "2025", "2026"] {
+            for day in ["01", "02", "03", "04"] {
+                let key = format!(
+                    "b/AWSLogs/{account}/CloudTrail/us-west-2/{year}/10/{day}/f-{day}.json.gz"
+                );
+                put(root.path(), &key, b"x");
+            }
+        }
+    }
+    let server = Server::start(root.path(), |_, _| Fault::None);
+    let since = Micros::parse("2026-10-03T00:00:00Z").unwrap();
+    let mut prune = Prune::window(since, Micros(since.0 + 3_600_000_000));
+    prune.accounts = Some(std::iter::once("111122223333".to_owned()).collect());
+    let listing = server.block_on(open(&server, "s3://b/").list(&prune)).unwrap();
+    let keys: Vec<&str> = listing.objects.iter().map(|object| object.key.as_str()).collect();
+    let base = "AWSLogs/111122223333/CloudTrail/us-west-2/2026/10";
+    assert_eq!(keys, [2, 3, 4].map(|d| format!("{base}/0{d}/f-0{d}.json.gz")));
+    assert_eq!(
+        server.count(&["list-type=2", "444455556666"]),
+        0,
+        "no page for an unwanted account"
+    );
+    assert_eq!(server.count(&["list-type=2", "2024"]), 0, "no page for an unwanted year");
+}
+
+#[test]
+fn a_listing_of_many_pages_is_whole() {
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..2100 {
+        put(root.path(), &format!("b/flat/{n:05}"), b"x");
+    }
+    let server = Server::start(root.path(), |_, _| Fault::None);
+    let listing = server.block_on(open(&server, "s3://b/flat/").list(&everything())).unwrap();
+    assert_eq!(listing.objects.len(), 2100);
+    assert!(listing.objects.is_sorted());
+    assert!(server.count(&["continuation-token"]) >= 2, "pages were followed");
+}
+
+#[test]
+fn a_cut_body_is_resumed_and_a_storm_is_waited_out() {
+    let root = tempfile::tempdir().unwrap();
+    let body: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    put(root.path(), "b/big", &body);
+    let gets = AtomicUsize::new(0);
+    let server = Server::start(root.path(), move |method, uri| {
+        if method != hyper::Method::GET || !uri.contains("/big") {
+            return Fault::None;
+        }
+        match gets.fetch_add(1, Ordering::SeqCst) {
+            0 => Fault::SlowDown,
+            1 | 2 => Fault::CutBody,
+            _ => Fault::None,
+        }
+    });
+    let store = open(&server, "s3://b/");
+    let listing = server.block_on(store.list(&everything())).unwrap();
+    let got = server.block_on(store.fetch(&listing.objects[0])).unwrap();
+    assert_eq!(got, body);
+}
+
+#[test]
+fn what_changed_or_went_since_the_listing_is_told_apart() {
+    let root = tempfile::tempdir().unwrap();
+    put(root.path(), "b/changed", b"one");
+    put(root.path(), "b/gone", b"one");
+    put(root.path(), "b/secret", b"one");
+    let server = Server::start(root.path(), |method, uri| {
+        if method == hyper::Method::GET && uri.contains("/secret") {
+            Fault::Denied
+        } else {
+            Fault::None
+        }
+    });
+    let store = open(&server, "s3://b/");
+    let listing = server.block_on(store.list(&everything())).unwrap();
+    put(root.path(), "b/changed", b"other");
+    std::fs::remove_file(root.path().join("b/gone")).unwrap();
+    let errors: Vec<FetchError> = listing
+        .objects
+        .iter()
+        .map(|object| server.block_on(store.fetch(object)).unwrap_err())
+        .collect();
+    assert_eq!(errors[0], FetchError::Changed);
+    assert_eq!(errors[1], FetchError::Gone);
+    assert!(
+        matches!(&errors[2], FetchError::Denied { message } if message.contains("AccessDenied"))
+    );
+}
+
+#[test]
+fn a_bucket_that_cannot_be_listed_says_what_it_takes() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("b")).unwrap();
+    let server = Server::start(root.path(), |_, _| Fault::Denied);
+    let error = server.block_on(open(&server, "s3://b/logs").list(&everything())).unwrap_err();
+    let SourceError::S3 { operation, permission, message, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(
+        (*operation, permission.as_str()),
+        ("ListObjectsV2", "s3:ListBucket on arn:aws:s3:::b")
+    );
+    assert!(message.contains("AccessDenied"), "{message}");
+}

@@ -1,0 +1,128 @@
+//! Plans, runs and tables for tests.
+
+pub(crate) mod s3;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use overgrant::decode::gunzip::Limits;
+use overgrant::model::time::Micros;
+use overgrant::pipeline::{Events, Outcome, PipelineError, Plan, Since, run};
+use overgrant::source::{Location, S3Options};
+use overgrant::table::Row;
+use overgrant::table::parquet::{CodecError, read_rows};
+use overgrant::table::rows::grants::GrantRow;
+use overgrant::table::rows::verdicts::VerdictRow;
+
+/// Hears nothing.
+pub(crate) struct Deaf;
+
+impl Events for Deaf {
+    fn stage(&mut self, _: &'static str) {}
+    fn total(&mut self, _: u64, _: u64) {}
+    fn object(&mut self, _: u64) {}
+}
+
+/// A file of the project.
+pub(crate) fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A file of the shared references, or a visible skip.
+pub(crate) fn shared(path: &str) -> Option<PathBuf> {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    eprintln!("SKIPPED: {path} is not here");
+    None
+}
+
+/// A plan with the defaults of the command line.
+pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
+    let at = |text: &str| Location::parse(text).unwrap();
+    Plan {
+        logs: vec![at(logs)],
+        inventories: if inventory.is_empty() { Vec::new() } else { vec![at(inventory)] },
+        since: Since::Days(90),
+        until: None,
+        now: Micros::parse("2026-11-24T00:00:00Z").unwrap(),
+        out: at(out),
+        cluster_map: Vec::new(),
+        policies: None,
+        threads: 2,
+        memory: 512 << 20,
+        limits: Limits::default(),
+        s3: S3Options::default(),
+        min_age_days: 30,
+        min_coverage: 0.95,
+        max_hole_hours: 24,
+        max_reject_share: 0.001,
+    }
+}
+
+/// The plan of the README.
+pub(crate) fn samples_plan(out: &Path) -> Plan {
+    let of = |path: &str| project(path).display().to_string();
+    plan(&of("samples/logs"), &of("samples/inventory"), &out.display().to_string())
+}
+
+/// Runs a plan in silence.
+pub(crate) fn audit(plan: &Plan) -> Result<Outcome, PipelineError> {
+    run(plan, &mut Deaf)
+}
+
+/// All rows of a table of a run.
+pub(crate) fn rows<R: Row>(out: &Path) -> Vec<R> {
+    let path = out.join("tables").join(R::TABLE.name).join("part-0.parquet");
+    let mut all = Vec::new();
+    let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    read_rows::<R, CodecError>(file, |row| {
+        all.push(row);
+        Ok(())
+    })
+    .unwrap();
+    all
+}
+
+/// Verdicts by `kind principal ref`.
+pub(crate) fn verdicts(out: &Path) -> BTreeMap<String, (GrantRow, VerdictRow)> {
+    let mut by_id: BTreeMap<String, VerdictRow> =
+        rows::<VerdictRow>(out).into_iter().map(|row| (row.grant_id.clone(), row)).collect();
+    rows::<GrantRow>(out)
+        .into_iter()
+        .map(|grant| {
+            let verdict = by_id.remove(&grant.grant_id).unwrap();
+            let short = |text: &str| text.rsplit('/').next().unwrap_or(text).to_owned();
+            let principal = if grant.principal.starts_with("arn:") {
+                short(&grant.principal)
+            } else {
+                grant.principal.clone()
+            };
+            let reference = if grant.grant_ref.starts_with("arn:") {
+                short(&grant.grant_ref)
+            } else {
+                grant.grant_ref.clone()
+            };
+            (format!("{} {principal} {reference}", grant.grant_kind), (grant, verdict))
+        })
+        .collect()
+}
+
+/// Every file below a folder with its bytes, but for what may differ between equal runs.
+pub(crate) fn bytes_of(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![out.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|name| name != "run.json") {
+                let name = path.strip_prefix(out).unwrap().display().to_string();
+                all.insert(name, std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,126 @@
+//! An S3 server in this process, on a real socket, that counts and may fail.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use overgrant::source::S3Options;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+
+/// What to do to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// 503 SlowDown.
+    SlowDown,
+    /// Half of the body, then the connection ends.
+    CutBody,
+    /// 403 AccessDenied.
+    Denied,
+}
+
+type Decide = dyn FnMut(&Method, &str) -> Fault + Send;
+
+/// A running server; it ends with its runtime.
+pub(crate) struct Server {
+    address: SocketAddr,
+    /// Method and path with query of every request.
+    pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    /// Serves the buckets (folders) below `root`.
+    pub(crate) fn start(
+        root: &Path,
+        decide: impl FnMut(&Method, &str) -> Fault + Send + 'static,
+    ) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let mut builder = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
+        builder.set_auth(SimpleAuth::from_single("test", "testtest"));
+        let service = builder.build();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let decide: Arc<Mutex<Box<Decide>>> = Arc::new(Mutex::new(Box::new(decide)));
+        runtime.spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                socket.set_nodelay(true).unwrap();
+                let (service, seen, decide) =
+                    (service.clone(), Arc::clone(&seen), Arc::clone(&decide));
+                let handler = service_fn(move |request: Request<Incoming>| {
+                    let line = format!("{} {}", request.method(), request.uri());
+                    let fault = {
+                        let mut decide = decide.lock().unwrap();
+                        (*decide)(request.method(), &request.uri().to_string())
+                    };
+                    seen.lock().unwrap().push(line);
+                    let service = service.clone();
+                    async move { answer(&service, request, fault).await }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), handler));
+            }
+        });
+        Server { address, requests, runtime }
+    }
+
+    /// How a client reaches it.
+    pub(crate) fn options(&self) -> S3Options {
+        S3Options {
+            region: Some("us-west-2".to_owned()),
+            endpoint: Some(format!("http://{}", self.address)),
+            credentials: Some(("test".to_owned(), "testtest".to_owned())),
+        }
+    }
+
+    /// The server's runtime, for async calls of a test.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Requests so far whose line has all of `parts`.
+    pub(crate) fn count(&self, parts: &[&str]) -> usize {
+        let seen = self.requests.lock().unwrap();
+        seen.iter().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+    }
+}
+
+async fn answer(
+    service: &s3s::service::S3Service,
+    request: Request<Incoming>,
+    fault: Fault,
+) -> Result<Response<s3s::Body>, s3s::HttpError> {
+    let error = |status: u16, code: &str| {
+        let body = format!("<Error><Code>{code}</Code><Message>injected</Message></Error>");
+        Response::builder().status(status).body(s3s::Body::from(body.into_bytes())).unwrap()
+    };
+    match fault {
+        Fault::None => service.call(request.map(s3s::Body::from)).await,
+        Fault::SlowDown => Ok(error(503, "SlowDown")),
+        Fault::Denied => Ok(error(403, "AccessDenied")),
+        Fault::CutBody => {
+            let (parts, body) = service.call(request.map(s3s::Body::from)).await?.into_parts();
+            let mut body = body;
+            let whole = body.store_all_limited(1 << 24).await.unwrap_or_default();
+            let half = whole.slice(..whole.len() / 2);
+            let frames = futures::stream::iter([
+                Ok(hyper::body::Frame::data(half)),
+                Err(std::io::Error::other("cut")),
+            ]);
+            let cut = s3s::Body::http_body_unsync(http_body_util::StreamBody::new(frames));
+            Ok(Response::from_parts(parts, cut))
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Rooms and fences: who may name whom, how long a file may be, what is written down.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::project;
+
+/// Room and the rooms it may name. A new edge is a reviewed line.
+const EDGES: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("source", &["model"]),
+    ("decode", &["model"]),
+    ("extract", &["model", "decode"]),
+    ("rbac", &["model"]),
+    ("table", &["model"]),
+    ("facts", &["model", "table"]),
+    ("inventory", &["model", "rbac"]),
+    ("join", &["model", "rbac", "facts"]),
+    ("analyse", &["model", "rbac", "join"]),
+    ("report", &["model", "table"]),
+    (
+        "pipeline",
+        &[
+            "model",
+            "source",
+            "decode",
+            "extract",
+            "facts",
+            "inventory",
+            "rbac",
+            "join",
+            "analyse",
+            "table",
+            "report",
+        ],
+    ),
+    // The plan structs of rooms, the summary, and how to print hostile text.
+    ("cli", &["model", "pipeline", "report", "source", "decode", "rbac"]),
+];
+
+const MAX_LINES: usize = 600;
+
+fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_below(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Rooms that a source text names as `crate::room`, also inside `use crate::{…}`.
+fn named_rooms(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        for (_, rest) in line.match_indices("crate::").map(|(at, m)| line.split_at(at + m.len())) {
+            let room: String =
+                rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            found.push((number + 1, room));
+        }
+    }
+    found
+}
+
+#[test]
+fn rooms_name_only_their_neighbours() {
+    let mut wrong = Vec::new();
+    for (room, may) in EDGES {
+        for path in files_below(&project("src").join(room), "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (line, named) in named_rooms(&text) {
+                if named != *room && !may.contains(&named.as_str()) {
+                    wrong.push(format!("{}:{line} names {named}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let rooms = std::fs::read_dir(project("src")).unwrap();
+    let rooms = rooms.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+    assert_eq!(rooms, EDGES.len(), "every room is in the table");
+}
+
+#[test]
+fn only_the_engine_names_the_engine() {
+    for path in files_below(&project("src"), "rs") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        if text.contains("datafusion::") {
+            assert!(path.ends_with("report/engine.rs"), "{}", path.display());
+        }
+        if text.contains("aws_sdk_s3::") {
+            assert!(path.ends_with("source/s3.rs"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_open_with_what_they_are_for_and_stay_small() {
+    for path in
+        files_below(&project("src"), "rs").into_iter().chain(files_below(&project("tests"), "rs"))
+    {
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//!"), "{} has no module doc", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
+        assert!(!text.contains("#[allow("), "{}: say #[expect(…, reason)]", path.display());
+        assert!(!text.contains("#[ignore"), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_query_is_a_report_in_the_portable_subset() {
+    let listed: Vec<&str> =
+        overgrant::report::catalogue::QUERIES.iter().map(|query| query.name).collect();
+    for path in files_below(&project("queries"), "sql") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(listed.contains(&name), "{name} is not in the catalogue");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("-- "), "{name} has no header");
+        let statement: String =
+            text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+        let upper = statement.to_uppercase();
+        assert!(upper.contains("ORDER BY"), "{name} has no order");
+        let order = upper.rsplit("ORDER BY").next().unwrap();
+        let keys = order.split(',').filter(|key| !key.trim().is_empty());
+        assert!(keys.clone().all(|key| key.contains("NULLS LAST")), "{name}: {order}");
+        for word in
+            ["SELECT *", "QUALIFY", "AS STRING", "AS VARCHAR", "STRING_AGG", "UNNEST", ";", "$"]
+        {
+            assert!(!upper.contains(word), "{name} says {word}");
+        }
+    }
+}
+
+#[test]
+fn generated_files_are_fresh() {
+    let check = |path: &str, expected: &str| {
+        let place = project(path);
+        let found = std::fs::read_to_string(&place).unwrap_or_default();
+        if found != expected {
+            std::fs::write(&place, expected).unwrap();
+            panic!("{path} was not fresh; it is now, look at it and run the test again");
+        }
+    };
+    check("queries/README.md", &overgrant::table::reference::markdown());
+    check("queries/schema.sql.txt", &overgrant::table::reference::schema_sql());
+}
+
+#[test]
+fn one_arrow_and_one_tls_stack() {
+    let lock = std::fs::read_to_string(project("Cargo.lock")).unwrap();
+    let versions = |name: &str| lock.matches(&format!("name = \"{name}\"\n")).count();
+    for name in
+        ["arrow", "arrow-array", "arrow-schema", "parquet", "object_store", "rustls", "datafusion"]
+    {
+        assert_eq!(versions(name), 1, "{name}");
+    }
+    for name in ["openssl-sys", "reqwest", "native-tls"] {
+        assert_eq!(versions(name), 0, "{name}");
+    }
+}
