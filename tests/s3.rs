@@ -85,7 +85,7 @@ fn listing_leaves_out_what_the_window_does_not_need() {
         for year in ["2024", "2025", "2026"] {
             for day in ["01", "02", "03", "04"] {
                 let key = format!(
-                    "b/AWSLogs/{account}/CloudTrail/us-west-2/{year}/10/{day}/f-{day}.json.gz"
+                    "buck/AWSLogs/{account}/CloudTrail/us-west-2/{year}/10/{day}/f-{day}.json.gz"
                 );
                 put(root.path(), &key, b"x");
             }
@@ -95,7 +95,7 @@ fn listing_leaves_out_what_the_window_does_not_need() {
     let since = Micros::parse("2026-10-03T00:00:00Z").unwrap();
     let mut prune = Prune::window(since, Micros(since.0 + 3_600_000_000));
     prune.accounts = Some(std::iter::once("111122223333".to_owned()).collect());
-    let listing = server.block_on(open(&server, "s3://b/").list(&prune)).unwrap();
+    let listing = server.block_on(open(&server, "s3://buck/").list(&prune)).unwrap();
     let keys: Vec<&str> = listing.objects.iter().map(|object| object.key.as_str()).collect();
     let base = "AWSLogs/111122223333/CloudTrail/us-west-2/2026/10";
     assert_eq!(keys, [2, 3, 4].map(|d| format!("{base}/0{d}/f-0{d}.json.gz")));
@@ -111,10 +111,10 @@ fn listing_leaves_out_what_the_window_does_not_need() {
 fn a_listing_of_many_pages_is_whole() {
     let root = tempfile::tempdir().unwrap();
     for n in 0..2100 {
-        put(root.path(), &format!("b/flat/{n:05}"), b"x");
+        put(root.path(), &format!("buck/flat/{n:05}"), b"x");
     }
     let server = Server::start(root.path(), |_, _| Fault::None);
-    let listing = server.block_on(open(&server, "s3://b/flat/").list(&everything())).unwrap();
+    let listing = server.block_on(open(&server, "s3://buck/flat/").list(&everything())).unwrap();
     assert_eq!(listing.objects.len(), 2100);
     assert!(listing.objects.is_sorted());
     assert!(server.count(&["continuation-token"]) >= 2, "pages were followed");
@@ -124,7 +124,7 @@ fn a_listing_of_many_pages_is_whole() {
 fn a_cut_body_is_resumed_and_a_storm_is_waited_out() {
     let root = tempfile::tempdir().unwrap();
     let body: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
-    put(root.path(), "b/big", &body);
+    put(root.path(), "buck/big", &body);
     let gets = AtomicUsize::new(0);
     let server = Server::start(root.path(), move |method, uri| {
         if method != hyper::Method::GET || !uri.contains("/big") {
@@ -136,7 +136,7 @@ fn a_cut_body_is_resumed_and_a_storm_is_waited_out() {
             _ => Fault::None,
         }
     });
-    let store = open(&server, "s3://b/");
+    let store = open(&server, "s3://buck/");
     let listing = server.block_on(store.list(&everything())).unwrap();
     let got = server.block_on(store.fetch(&listing.objects[0])).unwrap();
     assert_eq!(got, body);
@@ -145,9 +145,9 @@ fn a_cut_body_is_resumed_and_a_storm_is_waited_out() {
 #[test]
 fn what_changed_or_went_since_the_listing_is_told_apart() {
     let root = tempfile::tempdir().unwrap();
-    put(root.path(), "b/changed", b"one");
-    put(root.path(), "b/gone", b"one");
-    put(root.path(), "b/secret", b"one");
+    put(root.path(), "buck/changed", b"one");
+    put(root.path(), "buck/gone", b"one");
+    put(root.path(), "buck/secret", b"one");
     let server = Server::start(root.path(), |method, uri| {
         if method == hyper::Method::GET && uri.contains("/secret") {
             Fault::Denied
@@ -155,10 +155,10 @@ fn what_changed_or_went_since_the_listing_is_told_apart() {
             Fault::None
         }
     });
-    let store = open(&server, "s3://b/");
+    let store = open(&server, "s3://buck/");
     let listing = server.block_on(store.list(&everything())).unwrap();
-    put(root.path(), "b/changed", b"other");
-    std::fs::remove_file(root.path().join("b/gone")).unwrap();
+    put(root.path(), "buck/changed", b"other");
+    std::fs::remove_file(root.path().join("buck/gone")).unwrap();
     let errors: Vec<FetchError> = listing
         .objects
         .iter()
@@ -174,15 +174,15 @@ fn what_changed_or_went_since_the_listing_is_told_apart() {
 #[test]
 fn a_bucket_that_cannot_be_listed_says_what_it_takes() {
     let root = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(root.path().join("b")).unwrap();
+    std::fs::create_dir_all(root.path().join("buck")).unwrap();
     let server = Server::start(root.path(), |_, _| Fault::Denied);
-    let error = server.block_on(open(&server, "s3://b/logs").list(&everything())).unwrap_err();
+    let error = server.block_on(open(&server, "s3://buck/logs").list(&everything())).unwrap_err();
     let SourceError::S3 { operation, permission, message, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(
         (*operation, permission.as_str()),
-        ("ListObjectsV2", "s3:ListBucket on arn:aws:s3:::b")
+        ("ListObjectsV2", "s3:ListBucket on arn:aws:s3:::buck")
     );
     assert!(message.contains("AccessDenied"), "{message}");
 }

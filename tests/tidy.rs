@@ -107,8 +107,10 @@ fn files_open_with_what_they_are_for_and_stay_small() {
         assert!(text.starts_with("//!"), "{} has no module doc", path.display());
         let lines = text.lines().count();
         assert!(lines <= MAX_LINES, "{} has {lines} lines", path.display());
-        assert!(!text.contains("#[allow("), "{}: say #[expect(…, reason)]", path.display());
-        assert!(!text.contains("#[ignore"), "{}", path.display());
+        for banned in ["allow(", "ignore"] {
+            let attribute = format!("#[{banned}");
+            assert!(!text.contains(&attribute), "{} says {attribute}", path.display());
+        }
     }
 }
 
@@ -118,6 +120,9 @@ fn every_query_is_a_report_in_the_portable_subset() {
         overgrant::report::catalogue::QUERIES.iter().map(|query| query.name).collect();
     for path in files_below(&project("queries"), "sql") {
         let name = path.file_stem().unwrap().to_str().unwrap();
+        if name == "schema" {
+            continue;
+        }
         assert!(listed.contains(&name), "{name} is not in the catalogue");
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("-- "), "{name} has no header");
@@ -147,7 +152,7 @@ fn generated_files_are_fresh() {
         }
     };
     check("queries/README.md", &overgrant::table::reference::markdown());
-    check("queries/schema.sql.txt", &overgrant::table::reference::schema_sql());
+    check("queries/schema.sql", &overgrant::table::reference::schema_sql());
 }
 
 #[test]

@@ -188,7 +188,7 @@ pub enum Holder {
 /// A grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// 16 hex digits; see [`crate::inventory::grants::grant_id`].
+    /// 16 hex digits over what the grant is, never over its scope.
     pub id: String,
     /// Cluster ARN.
     pub cluster: String,
