@@ -148,16 +148,14 @@ fn what_changed_or_went_since_the_listing_is_told_apart() {
     put(root.path(), "buck/changed", b"one");
     put(root.path(), "buck/gone", b"one");
     put(root.path(), "buck/secret", b"one");
-    let server = Server::start(root.path(), |method, uri| {
-        if method == hyper::Method::GET && uri.contains("/secret") {
-            Fault::Denied
-        } else {
-            Fault::None
-        }
-    });
+    let server =
+        Server::start(root.path(), |method, uri| match (method == hyper::Method::GET, uri) {
+            (true, uri) if uri.contains("/secret") => Fault::Denied,
+            (true, uri) if uri.contains("/changed") => Fault::Changed,
+            _ => Fault::None,
+        });
     let store = open(&server, "s3://buck/");
     let listing = server.block_on(store.list(&everything())).unwrap();
-    put(root.path(), "buck/changed", b"other");
     std::fs::remove_file(root.path().join("buck/gone")).unwrap();
     let errors: Vec<FetchError> = listing
         .objects

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     CutBody,
     /// 403 AccessDenied.
     Denied,
+    /// 412: the object is another one than was listed.
+    Changed,
 }
 
 type Decide = dyn FnMut(&Method, &str) -> Fault + Send;
@@ -110,15 +112,25 @@ async fn answer(
         Fault::None => service.call(request.map(s3s::Body::from)).await,
         Fault::SlowDown => Ok(error(503, "SlowDown")),
         Fault::Denied => Ok(error(403, "AccessDenied")),
+        Fault::Changed => Ok(error(412, "PreconditionFailed")),
         Fault::CutBody => {
             let (parts, body) = service.call(request.map(s3s::Body::from)).await?.into_parts();
             let mut body = body;
             let whole = body.store_all_limited(1 << 24).await.unwrap_or_default();
             let half = whole.slice(..whole.len() / 2);
-            let frames = futures::stream::iter([
-                Ok(hyper::body::Frame::data(half)),
-                Err(std::io::Error::other("cut")),
-            ]);
+            // Head and half a body go out before the connection ends.
+            let frames = futures::stream::unfold(Some(half), |half| async move {
+                match half {
+                    Some(half) if !half.is_empty() => {
+                        Some((Ok(hyper::body::Frame::data(half)), Some(hyper::body::Bytes::new())))
+                    }
+                    Some(_) => {
+                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        Some((Err(std::io::Error::other("cut")), None))
+                    }
+                    None => None,
+                }
+            });
             let cut = s3s::Body::http_body_unsync(http_body_util::StreamBody::new(frames));
             Ok(Response::from_parts(parts, cut))
         }
