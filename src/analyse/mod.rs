@@ -45,3 +45,6 @@ impl AnalysePlan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

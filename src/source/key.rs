@@ -236,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_skipped_prefix_holds_nothing_wanted(key in "(a/)?(AWSLogs/)?(o-x/)?(1{12}|2{12})?/?(CloudTrail/)?(r1/|r2/)?20(25|26)/(0[1-9]|1[0-2])/[0-3][0-9]/[0-2][0-9]/x") {
+        fn a_skipped_prefix_holds_nothing_wanted(key in "(a/)?(AWSLogs/)?(o-x/)?(1{12}|2{12})?/?(CloudTrail/)?(r1/|r2/)?20(25|26)/(0[1-9]|1[0-2])/(0[1-9]|1[0-9]|2[0-8])/[0-2][0-9]/x") {
             let since = Micros::parse("2026-03-10T00:00:00Z").unwrap();
             let mut prune = Prune::window(since, Micros(since.0 + 86_400_000_000 * 20));
             prune.accounts = Some(BTreeSet::from(["1".repeat(12)]));
