@@ -1,4 +1,10 @@
 //! One integration binary, so that the engine is linked once. Each module says what belongs there.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests stand outside the rooms: they set the stage and look at what came out"
+)]
 
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;

@@ -60,7 +60,7 @@ fn every_public_file_is_read_or_rejected_with_a_reason() {
         objects += 1;
         facts += batch.facts.len();
     }
-    println!("{objects} files, {facts} facts");
+    eprintln!("{objects} files, {facts} facts");
     assert!(objects > 60 && facts > 60, "{objects} files, {facts} facts");
 }
 
@@ -128,7 +128,7 @@ fn sessions_of_a_real_account_are_those_of_a_plain_walk() {
     let sessions = Sessions::new(sessions);
     let resolved =
         calls.iter().filter(|(at, caller)| sessions.of_aws_caller(caller, *at).0.is_some()).count();
-    println!("{resolved} calls resolve, {second_keys} of them by the second of issue");
+    eprintln!("{resolved} calls resolve, {second_keys} of them by the second of issue");
     assert_eq!(resolved, expected);
     // A service-linked role with its id, and an instance's role that only its ARN names.
     let keys = records.iter().filter(|r| {

@@ -222,7 +222,7 @@ fn the_first_rule_that_holds_wins() {
     );
     check(
         one(same, &nothing, false, |c| {
-            c.audit = Covered::from_hours(window().hours().filter(|h| !(100..130).contains(&h.0)))
+            c.audit = Covered::from_hours(window().hours().filter(|h| !(100..130).contains(&h.0)));
         }),
         Kind::Unobservable,
         "coverage",
@@ -316,7 +316,7 @@ fn removal_needs_the_whole_window_and_nothing_unseen() {
     check(
         &|g| {
             g.allows =
-                Allows::Rules(vec![rule(&["get"], &["pods"]), rule(&["create"], &["events"])])
+                Allows::Rules(vec![rule(&["get"], &["pods"]), rule(&["create"], &["events"])]);
         },
         false,
         Advice::Review,

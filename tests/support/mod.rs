@@ -76,7 +76,8 @@ pub(crate) fn audit(plan: &Plan) -> Result<Outcome, PipelineError> {
 pub(crate) fn rows<R: Row>(out: &Path) -> Vec<R> {
     let path = out.join("tables").join(R::TABLE.name).join("part-0.parquet");
     let mut all = Vec::new();
-    let file = std::fs::File::open(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let file =
+        std::fs::File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     read_rows::<R, CodecError>(file, |row| {
         all.push(row);
         Ok(())
