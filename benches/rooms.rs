@@ -14,12 +14,12 @@ use overgrant::decode::gunzip::{Inflater, Limits};
 use overgrant::decode::split;
 use overgrant::extract::{Batch, Extractor};
 use overgrant::facts::FactsError;
-use overgrant::facts::fold::{FactSink, Hourly, Issued, fold};
+use overgrant::facts::fold::{FactSink, Folded, Issued, fold};
 use overgrant::facts::sort::{Sorter, SpillDir};
 use overgrant::inventory::grants::enumerate;
 use overgrant::inventory::load;
 use overgrant::join::sessions::Sessions;
-use overgrant::model::fact::{AccessFact, AwsCallFact, FactBody};
+use overgrant::model::fact::{Fact, FactBody};
 use overgrant::model::permission::{Permission, Rule, Scope, ScopedRule};
 use overgrant::rbac::cells::{Universe, cells};
 use overgrant::rbac::policies::PolicyTable;
@@ -83,7 +83,11 @@ fn extract(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter_batched_ref(
                 Batch::default,
-                |batch| extractor.object("k", black_box(&object), batch),
+                |batch| {
+                    extractor.object("k", black_box(&object), batch, &mut |fact| {
+                        black_box(fact);
+                    })
+                },
                 BatchSize::LargeInput,
             );
         });
@@ -95,7 +99,11 @@ fn extract(c: &mut Criterion) {
     group.bench_function("audit through firehose", |b| {
         b.iter_batched_ref(
             Batch::default,
-            |batch| extractor.object("k", black_box(&object), batch),
+            |batch| {
+                extractor.object("k", black_box(&object), batch, &mut |fact| {
+                    black_box(fact);
+                })
+            },
             BatchSize::LargeInput,
         );
     });
@@ -107,44 +115,34 @@ fn extract(c: &mut Criterion) {
 struct Counting(usize);
 
 impl FactSink for Counting {
-    fn session(&mut self, _: Issued) -> Result<(), FactsError> {
-        self.0 += 1;
-        Ok(())
-    }
-    fn authentication(&mut self, _: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        self.0 += 1;
-        Ok(())
-    }
-    fn aws_call(&mut self, _: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        self.0 += 1;
-        Ok(())
-    }
-    fn access(&mut self, _: Hourly<AccessFact>) -> Result<(), FactsError> {
+    fn take(&mut self, _: Folded) -> Result<(), FactsError> {
         self.0 += 1;
         Ok(())
     }
 }
 
-fn facts_of(object: &[u8]) -> Batch {
+fn facts_of(object: &[u8]) -> Vec<Fact> {
+    let mut facts = Vec::new();
     let mut batch = Batch::default();
-    Extractor::new(support::context()).object("k", object, &mut batch);
-    batch
+    let mut extractor = Extractor::new(support::context());
+    extractor.object("k", object, &mut batch, &mut |fact| facts.push(fact));
+    facts
 }
 
 fn facts(c: &mut Criterion) {
-    let batch = facts_of(&support::firehose(&support::audit_events(20_000, 2)));
+    let facts = facts_of(&support::firehose(&support::audit_events(20_000, 2)));
     let Ok(dir) = tempfile::tempdir() else { return };
     let spill = SpillDir::new(dir.path().to_path_buf());
     let mut group = c.benchmark_group("facts");
-    group.throughput(elements(batch.facts.len()));
+    group.throughput(elements(facts.len()));
     for (name, buffer) in
         [("sort and fold in memory", 64 << 20), ("sort and fold spilling", 1 << 20)]
     {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let mut sorter = Sorter::new(&spill, buffer);
-                for fact in &batch.facts {
-                    sorter.push(black_box(fact)).ok();
+                for fact in &facts {
+                    sorter.push(black_box(fact.clone())).ok();
                 }
                 let mut sink = Counting::default();
                 fold(sorter.finish(), &spill, &mut sink).ok();
@@ -156,9 +154,8 @@ fn facts(c: &mut Criterion) {
 }
 
 fn join(c: &mut Criterion) {
-    let batch = facts_of(&support::gzip(support::cloudtrail(20_000, 60, 3).as_bytes()));
-    let issued: Vec<Issued> = batch
-        .facts
+    let facts = facts_of(&support::gzip(support::cloudtrail(20_000, 60, 3).as_bytes()));
+    let issued: Vec<Issued> = facts
         .iter()
         .filter_map(|fact| match &fact.body {
             FactBody::Session(body) => Some(Issued { at: fact.at, body: (**body).clone() }),

@@ -112,9 +112,12 @@ fn every_row_of_the_truth() {
 
     let manifest: serde_json::Value =
         serde_json::from_slice(&std::fs::read(out.path().join("manifest.json")).unwrap()).unwrap();
-    assert_eq!(manifest["distinct"]["audit_requests"], truth["audit_requests"]);
-    let audit = &manifest["counters"]["audit"]["rejected"];
-    assert_eq!(audit["truncated"], truth["truncated_audit_events"]);
+    // The truth counts the events that were cut apart; here they count as far as they go.
+    let n = |value: &serde_json::Value| value.as_u64().unwrap();
+    let audit = &manifest["counters"]["audit"];
+    assert_eq!(audit["salvaged"], truth["truncated_audit_events"]);
+    let distinct = n(&manifest["distinct"]["audit_requests"]);
+    assert_eq!(distinct - n(&audit["salvaged"]), n(&truth["audit_requests"]));
     // Records that no grant is about are filtered before copies are folded.
     let trail = &manifest["counters"]["cloudtrail"];
     let copies = 133;
@@ -128,7 +131,7 @@ fn every_row_of_the_truth() {
         .filter(|row| row.verb != "impersonate" && row.via != "delegated")
         .map(|row| row.count)
         .sum();
-    assert_eq!(direct, truth["audit_requests"].as_i64().unwrap());
+    assert_eq!(direct, i64::try_from(distinct).unwrap());
 
     sessions_carry_their_tags(out.path(), &access);
 }
@@ -159,6 +162,17 @@ fn sessions_carry_their_tags(out: &Path, access: &[ApiAccessRow]) {
         }
     }
     assert!(teams > 1000 && released > 200, "{teams} {released}");
+    let mut by_token = 0;
+    for row in access.iter().filter(|row| row.username.ends_with(":ci-pipeline-sa")) {
+        // The server was too old to note JTIs everywhere; where it did, the minter is known.
+        let Some(session) = row.session_id.as_deref().map(of) else { continue };
+        assert_eq!(session.kind, "token_request");
+        assert!(session.minted_by.as_deref().unwrap().ends_with(":role/release-bot"));
+        let parent = of(session.parent_session_id.as_deref().unwrap());
+        assert_eq!(tag(parent, "team").as_deref(), Some("release"));
+        by_token += 1;
+    }
+    assert!(by_token > 200, "{by_token}");
     let pods = sessions.iter().filter(|s| s.kind == "pod_identity");
     for pod in pods {
         assert_eq!(pod.pod_namespace.as_deref(), Some("shop"));

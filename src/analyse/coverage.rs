@@ -78,6 +78,8 @@ impl Covered {
 pub struct Unreadable {
     /// Audit objects, by hour: which cluster they were about is not known.
     pub audit: BTreeSet<Hour>,
+    /// Audit events of one cluster that may be lost.
+    pub of_cluster: BTreeSet<(String, Hour)>,
     /// CloudTrail objects, by account.
     pub cloudtrail: BTreeMap<String, BTreeSet<Hour>>,
 }
@@ -120,7 +122,9 @@ impl Coverage {
             .into_iter()
             .map(|(cluster, streams)| {
                 let covered = window.hours().filter(|hour| {
-                    !unreadable.audit.contains(hour) && audit_hour_is_covered(&streams, *hour)
+                    !unreadable.audit.contains(hour)
+                        && !unreadable.of_cluster.contains(&(cluster.to_owned(), *hour))
+                        && audit_hour_is_covered(&streams, *hour)
                 });
                 (cluster.to_owned(), Covered::from_hours(covered))
             })
@@ -296,15 +300,18 @@ mod tests {
     fn what_could_not_be_read_is_a_hole() {
         let unreadable = Unreadable {
             audit: BTreeSet::from([Hour(2)]),
+            of_cluster: BTreeSet::from([("c".to_owned(), Hour(3)), ("d".to_owned(), Hour(1))]),
             cloudtrail: BTreeMap::from([("1".to_owned(), BTreeSet::from([Hour(3)]))]),
         };
         let all = deliveries(&[("a", &[1, 2, 3]), ("1/r", &[1, 2, 3])]);
         let coverage = Coverage::new(&all, &unreadable, window(1, 4));
         assert!(!coverage.audit("c").contains(Hour(2)));
+        assert!(!coverage.audit("c").contains(Hour(3)));
+        assert!(coverage.audit("c").contains(Hour(1)));
         assert!(!coverage.cloudtrail("1").contains(Hour(3)));
         let rows = hours(&coverage, &all, [], window(1, 4));
         assert_eq!(rows.len(), 6);
-        assert_eq!(rows.iter().filter(|row| row.covered).count(), 4);
+        assert_eq!(rows.iter().filter(|row| row.covered).count(), 3);
     }
 
     #[test]

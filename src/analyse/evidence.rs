@@ -85,8 +85,8 @@ pub fn collect(
         evidence.permissions.dedup();
         if matches!(grant.kind, GrantKind::PodIdentity | GrantKind::Irsa) {
             for session in sessions.all.iter().filter(|s| window.contains(s.issued_at)) {
-                if is_session_of(session, grant) {
-                    evidence.credited |= names_service_account(session);
+                if is_session_of(sessions, session, grant) {
+                    evidence.credited |= names_service_account(sessions, session);
                     let at = session.issued_at;
                     evidence.see(at, at, [at.day()], 1);
                 }
@@ -97,40 +97,41 @@ pub fn collect(
 }
 
 /// True when the session was issued through this association or annotation.
-fn is_session_of(session: &Session, grant: &Grant) -> bool {
+fn is_session_of(sessions: &Sessions, session: &Session, grant: &Grant) -> bool {
     let Holder::Subject(Subject::ServiceAccount { namespace, name }) = &grant.holder else {
         return false;
     };
-    let role = PrincipalName::from_arn(&session.fact.role_arn);
+    let role = PrincipalName::from_arn(sessions.text(session.role_arn));
     if role.is_none() || role != PrincipalName::from_arn(&grant.grant_ref) {
         return false;
     }
     match grant.kind {
         GrantKind::Irsa => {
-            session.fact.issued_by == IssuedBy::WebIdentity
-                && session.fact.subject == format!("system:serviceaccount:{namespace}:{name}")
+            session.issued_by == IssuedBy::WebIdentity
+                && sessions.text(session.subject)
+                    == format!("system:serviceaccount:{namespace}:{name}")
         }
         GrantKind::PodIdentity => {
             let tagged = (
-                session.tag("eks-cluster-arn"),
-                session.tag("kubernetes-namespace"),
-                session.tag("kubernetes-service-account"),
+                sessions.tag(session, "eks-cluster-arn"),
+                sessions.tag(session, "kubernetes-namespace"),
+                sessions.tag(session, "kubernetes-service-account"),
             );
             match tagged {
                 (cluster, Some(ns), Some(sa)) => {
                     ns == namespace && sa == name && cluster.is_none_or(|arn| arn == grant.cluster)
                 }
                 // Associations may switch session tags off; then only the role tells.
-                _ => session.fact.issued_by == IssuedBy::PodIdentity,
+                _ => session.issued_by == IssuedBy::PodIdentity,
             }
         }
         _ => false,
     }
 }
 
-fn names_service_account(session: &Session) -> bool {
-    session.fact.issued_by == IssuedBy::WebIdentity
-        || session.tag("kubernetes-service-account").is_some()
+fn names_service_account(sessions: &Sessions, session: &Session) -> bool {
+    session.issued_by == IssuedBy::WebIdentity
+        || sessions.tag(session, "kubernetes-service-account").is_some()
 }
 
 /// Classes of callers that a log pipeline may drop as a whole.

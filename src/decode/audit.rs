@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, object, part, repair};
+use super::lenient::{Part, Text, Unread, part, read_or_repair};
 
 /// One event. Absent fields are empty.
 #[derive(Debug, Deserialize)]
@@ -66,15 +66,10 @@ impl Event<'_> {
     ///
     /// # Errors
     /// When it is no JSON object.
-    pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Event<'_>) -> R) -> Result<R, Unread> {
-        match serde_json::from_slice::<Event<'_>>(object(bytes)?) {
-            Ok(event) => Ok(then(&event)),
-            Err(error) => {
-                let text = repair(bytes, &error)?;
-                let event = serde_json::from_str::<Event<'_>>(&text).map_err(|_| Unread::Broken)?;
-                Ok(then(&event))
-            }
-        }
+    pub fn read<R>(bytes: &[u8], mut then: impl FnMut(&Event<'_>) -> R) -> Result<R, Unread> {
+        read_or_repair(bytes, |bytes| {
+            serde_json::from_slice::<Event<'_>>(bytes).map(|it| then(&it))
+        })
     }
 
     /// The annotations, as text.
@@ -185,6 +180,47 @@ pub struct NonResourceAttributes<'a> {
     /// Verb.
     #[serde(borrow, default)]
     pub verb: Text<'a>,
+}
+
+/// `spec` of a TokenRequest.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenSpec<'a> {
+    /// Whom it is for.
+    #[serde(borrow, default)]
+    pub audiences: Part<'a>,
+    /// How long it lives.
+    #[serde(borrow, default)]
+    pub expiration_seconds: Text<'a>,
+}
+
+/// A RoleBinding or ClusterRoleBinding, as sent or answered.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingBody<'a> {
+    /// `{"kind":…,"name":…}`
+    #[serde(borrow, default)]
+    pub role_ref: Part<'a>,
+    /// `[{"kind":…,"namespace":…,"name":…}]`
+    #[serde(borrow, default)]
+    pub subjects: Part<'a>,
+    /// Name and namespace.
+    #[serde(borrow, default)]
+    pub metadata: Part<'a>,
+}
+
+/// A reference to a role or a subject, and `metadata`.
+#[derive(Debug, Deserialize, Default)]
+pub struct Named<'a> {
+    /// `ClusterRole`, `Group`, …
+    #[serde(borrow, default)]
+    pub kind: Text<'a>,
+    /// Namespace.
+    #[serde(borrow, default)]
+    pub namespace: Text<'a>,
+    /// Name.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
 }
 
 /// `status` of a review.

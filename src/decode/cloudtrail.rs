@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, object, part, repair};
+use super::lenient::{Part, Text, Unread, part, read_or_repair};
 use crate::model::fact::AwsCaller;
 use crate::model::time::Micros;
 
@@ -56,6 +56,9 @@ pub struct Record<'a> {
     /// Account that the record was delivered to.
     #[serde(borrow, default)]
     pub recipient_account_id: Text<'a>,
+    /// Equal in the records that two accounts got of one call.
+    #[serde(borrow, default, rename = "sharedEventID")]
+    pub shared_event_id: Text<'a>,
     /// Set on a corrected copy.
     #[serde(borrow, default)]
     pub addendum: Part<'a>,
@@ -66,16 +69,10 @@ impl Record<'_> {
     ///
     /// # Errors
     /// When it is no JSON object.
-    pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Record<'_>) -> R) -> Result<R, Unread> {
-        match serde_json::from_slice::<Record<'_>>(object(bytes)?) {
-            Ok(record) => Ok(then(&record)),
-            Err(error) => {
-                let text = repair(bytes, &error)?;
-                let record =
-                    serde_json::from_str::<Record<'_>>(&text).map_err(|_| Unread::Broken)?;
-                Ok(then(&record))
-            }
-        }
+    pub fn read<R>(bytes: &[u8], mut then: impl FnMut(&Record<'_>) -> R) -> Result<R, Unread> {
+        read_or_repair(bytes, |bytes| {
+            serde_json::from_slice::<Record<'_>>(bytes).map(|it| then(&it))
+        })
     }
 
     /// The caller.
@@ -104,6 +101,15 @@ struct UserIdentity<'a> {
     invoked_by: Text<'a>,
     #[serde(borrow, default)]
     session_context: Part<'a>,
+    #[serde(borrow, default)]
+    on_behalf_of: Part<'a>,
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct OnBehalfOf<'a> {
+    #[serde(borrow, default)]
+    user_id: Text<'a>,
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -140,6 +146,7 @@ impl UserIdentity<'_> {
         let context: SessionContext<'_> = part(self.session_context);
         let issuer: SessionIssuer<'_> = part(context.session_issuer);
         let attributes: Attributes<'_> = part(context.attributes);
+        let person: OnBehalfOf<'_> = part(self.on_behalf_of);
         AwsCaller {
             kind: self.kind.to_owned(),
             principal_id: self.principal_id.to_owned(),
@@ -153,6 +160,7 @@ impl UserIdentity<'_> {
             source_identity: context.source_identity.to_owned(),
             invoked_by: self.invoked_by.to_owned(),
             user_name: self.user_name.to_owned(),
+            on_behalf_of: person.user_id.to_owned(),
         }
     }
 }
@@ -217,6 +225,133 @@ pub struct AssumeRoleAnswer<'a> {
     /// Web identity provider.
     #[serde(borrow, default)]
     pub provider: Text<'a>,
+    /// `GetFederationToken`.
+    #[serde(borrow, default)]
+    pub federated_user: Part<'a>,
+    /// Roles Anywhere: a list of answers.
+    #[serde(borrow, default)]
+    pub credential_set: Part<'a>,
+    /// Roles Anywhere.
+    #[serde(borrow, default)]
+    pub role_arn: Text<'a>,
+    /// Roles Anywhere.
+    #[serde(borrow, default)]
+    pub source_identity: Text<'a>,
+}
+
+/// `federatedUser`
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct FederatedUser<'a> {
+    /// `ACCOUNT:name`
+    #[serde(borrow, default)]
+    pub federated_user_id: Text<'a>,
+    /// `arn:aws:sts::ACCOUNT:federated-user/name`
+    #[serde(borrow, default)]
+    pub arn: Text<'a>,
+}
+
+/// `requestParameters` of the EKS calls that change who may do what. Path parameters may be
+/// percent-encoded; the cluster is `name`, in newer models perhaps `clusterName`.
+/// Source: <https://docs.aws.amazon.com/eks/latest/APIReference/API_Operations.html>.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct EksRequest<'a> {
+    /// Cluster.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+    /// Cluster.
+    #[serde(borrow, default)]
+    pub cluster_name: Text<'a>,
+    /// IAM ARN of an entry.
+    #[serde(borrow, default)]
+    pub principal_arn: Text<'a>,
+    /// Groups of an entry.
+    #[serde(borrow, default)]
+    pub kubernetes_groups: Part<'a>,
+    /// Username of an entry.
+    #[serde(borrow, default)]
+    pub username: Text<'a>,
+    /// Type of an entry.
+    #[serde(borrow, default, rename = "type")]
+    pub entry_type: Text<'a>,
+    /// Access policy.
+    #[serde(borrow, default)]
+    pub policy_arn: Text<'a>,
+    /// `{"type":…,"namespaces":[…]}`
+    #[serde(borrow, default)]
+    pub access_scope: Part<'a>,
+    /// Of a ServiceAccount.
+    #[serde(borrow, default)]
+    pub namespace: Text<'a>,
+    /// ServiceAccount.
+    #[serde(borrow, default)]
+    pub service_account: Text<'a>,
+    /// Role of an association.
+    #[serde(borrow, default)]
+    pub role_arn: Text<'a>,
+    /// `a-…`
+    #[serde(borrow, default)]
+    pub association_id: Text<'a>,
+    /// `{"authenticationMode":…}`
+    #[serde(borrow, default)]
+    pub access_config: Part<'a>,
+    /// `{"identityProviderConfigName":…}`
+    #[serde(borrow, default)]
+    pub oidc: Part<'a>,
+    /// `{"name":…}`
+    #[serde(borrow, default)]
+    pub identity_provider_config: Part<'a>,
+}
+
+/// `responseElements` of the same calls.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct EksAnswer<'a> {
+    /// What is now.
+    #[serde(borrow, default)]
+    pub access_entry: Part<'a>,
+    /// What is now, or was.
+    #[serde(borrow, default)]
+    pub association: Part<'a>,
+    /// What is now.
+    #[serde(borrow, default)]
+    pub associated_access_policy: Part<'a>,
+    /// A new cluster.
+    #[serde(borrow, default)]
+    pub cluster: Part<'a>,
+    /// IAM ARN of an entry.
+    #[serde(borrow, default)]
+    pub principal_arn: Text<'a>,
+}
+
+/// `accessScope`
+#[derive(Debug, Deserialize, Default)]
+pub struct AccessScope<'a> {
+    /// Globs.
+    #[serde(borrow, default)]
+    pub namespaces: Part<'a>,
+}
+
+/// `accessConfig`, `oidc`, `identityProviderConfig`, `cluster`: one or two texts of each.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct EksDetail<'a> {
+    /// `CONFIG_MAP`, `API_AND_CONFIG_MAP`, `API`.
+    #[serde(borrow, default)]
+    pub authentication_mode: Text<'a>,
+    /// Of an OIDC provider.
+    #[serde(borrow, default)]
+    pub identity_provider_config_name: Text<'a>,
+    /// Of a provider that goes.
+    #[serde(borrow, default)]
+    pub name: Text<'a>,
+    /// Of a new cluster.
+    #[serde(borrow, default)]
+    pub arn: Text<'a>,
+    /// Of a new cluster.
+    #[serde(borrow, default)]
+    pub access_config: Part<'a>,
 }
 
 /// `credentials`

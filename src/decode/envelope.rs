@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, object, repair};
+use super::lenient::{Part, Text, Unread, read_or_repair};
 use super::split;
 
 /// A subscription message; the log events are read one by one.
@@ -45,16 +45,10 @@ impl Envelope<'_> {
     ///
     /// # Errors
     /// When it is no JSON object.
-    pub fn read<R>(bytes: &[u8], then: impl FnOnce(&Envelope<'_>) -> R) -> Result<R, Unread> {
-        match serde_json::from_slice::<Envelope<'_>>(object(bytes)?) {
-            Ok(envelope) => Ok(then(&envelope)),
-            Err(error) => {
-                let text = repair(bytes, &error)?;
-                let envelope =
-                    serde_json::from_str::<Envelope<'_>>(&text).map_err(|_| Unread::Broken)?;
-                Ok(then(&envelope))
-            }
-        }
+    pub fn read<R>(bytes: &[u8], mut then: impl FnMut(&Envelope<'_>) -> R) -> Result<R, Unread> {
+        read_or_repair(bytes, |bytes| {
+            serde_json::from_slice::<Envelope<'_>>(bytes).map(|it| then(&it))
+        })
     }
 
     /// The log lines, each as JSON bytes with its time in epoch milliseconds; `Err` for an element

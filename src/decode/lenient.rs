@@ -4,10 +4,19 @@
 //! read as their text, because some exporters write account ids as numbers.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::model::digest;
+
+/// Longest text that is kept of a field, in bytes. No name, ARN, path or reason that AWS or
+/// Kubernetes accepts comes near it; a forged record must not fill the memory.
+pub const MAX_TEXT: usize = 8 * 1024;
+/// Most elements that are kept of a list of texts.
+pub const MAX_LIST: usize = 4096;
 
 /// Text, or empty when the value is no text, number or boolean.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,11 +29,24 @@ impl Text<'_> {
         &self.0
     }
 
-    /// Owned; empty when absent.
+    /// Owned; empty when absent. Longer than [`MAX_TEXT`] it is cut and ends in a digest of the
+    /// whole, so that two long texts stay two.
     #[must_use]
     pub fn to_owned(&self) -> String {
-        self.0.clone().into_owned()
+        bounded(&self.0)
     }
+}
+
+fn bounded(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    let mut end = MAX_TEXT / 2;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let whole = digest::hex(&digest::of_bytes(text.as_bytes()), 32);
+    format!("{}…{whole}", text.get(..end).unwrap_or_default())
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -91,7 +113,8 @@ pub fn part<'a, T: Deserialize<'a> + Default>(part: Part<'a>) -> T {
 #[must_use]
 pub fn strings(raw: Part<'_>) -> Vec<String> {
     let list: Vec<Text<'_>> = part(raw);
-    list.into_iter().map(|text| text.0.into_owned()).filter(|text| !text.is_empty()).collect()
+    let texts = list.iter().filter(|text| !text.as_str().is_empty());
+    texts.take(MAX_LIST).map(Text::to_owned).collect()
 }
 
 /// Why a record does not read.
@@ -127,19 +150,54 @@ pub fn unread(record: &[u8], error: &serde_json::Error) -> Unread {
     }
 }
 
-/// A second chance for a record that a typed read refused: invalid UTF-8 is replaced and repeated
-/// keys are settled (the last wins, as in every common parser).
+/// Reads a record with `read`; where it refuses, repairs what can be repaired and reads again.
+/// First invalid UTF-8 is replaced, then repeated keys are settled (the last wins, as in every
+/// common parser).
 ///
 /// # Errors
 /// When the record is no JSON object even so.
-pub fn repair(record: &[u8], error: &serde_json::Error) -> Result<String, Unread> {
-    let failure = unread(record, error);
+pub fn read_or_repair<R>(
+    record: &[u8],
+    mut read: impl FnMut(&[u8]) -> Result<R, serde_json::Error>,
+) -> Result<R, Unread> {
+    let failure = match read(object(record)?) {
+        Ok(done) => return Ok(done),
+        Err(error) => unread(record, &error),
+    };
     if failure != Unread::Broken {
         return Err(failure);
     }
     let text = String::from_utf8_lossy(record);
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| failure)?;
-    serde_json::to_string(&value).map_err(|_| failure)
+    if let Ok(done) = read(text.as_bytes()) {
+        return Ok(done);
+    }
+    let settled = settle_keys(&text).ok_or(failure)?;
+    read(&settled).map_err(|_| failure)
+}
+
+/// The object with each key of its top level once; `None` when none is repeated.
+fn settle_keys(text: &str) -> Option<Vec<u8>> {
+    let mut kept: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
+    let mut n = 0_usize;
+    for (key, value) in super::split::members(text.as_bytes()) {
+        kept.insert(key, value);
+        n += 1;
+    }
+    if n == kept.len() {
+        return None;
+    }
+    let mut out = vec![b'{'];
+    for (key, value) in kept {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"");
+        out.extend_from_slice(key);
+        out.extend_from_slice(b"\":");
+        out.extend_from_slice(value);
+    }
+    out.push(b'}');
+    Some(out)
 }
 
 #[cfg(test)]
@@ -174,16 +232,31 @@ mod tests {
         let check = |record: &[u8], expected: Result<&str, Unread>| {
             #[derive(serde::Deserialize)]
             struct Strict {
-                #[expect(dead_code, reason = "only its repetition matters")]
                 a: String,
             }
-            let error = serde_json::from_slice::<Strict>(record).err().unwrap();
-            assert_eq!(repair(record, &error).as_deref(), expected.as_ref().copied());
+            let got = read_or_repair(record, |bytes| {
+                serde_json::from_slice::<Strict>(bytes).map(|strict| strict.a)
+            });
+            assert_eq!(got.as_deref(), expected.as_ref().copied());
         };
-        check(br#"{"a":"1","a":"2"}"#, Ok(r#"{"a":"2"}"#));
-        check(b"{\"a\":\"\xff\"}", Ok("{\"a\":\"\u{fffd}\"}"));
+        check(br#"{"a":"1"}"#, Ok("1"));
+        check(br#"{"a":"1","a":"2"}"#, Ok("2"));
+        check(b"{\"a\":\"\xff\"}", Ok("\u{fffd}"));
         check(br#"{"a":"1""#, Err(Unread::Cut));
         check(b"[1]", Err(Unread::NotAnObject));
         check(b"{\"a\":\"1\"}}", Err(Unread::Broken));
+        let deep =
+            format!(r#"{{"a":"1","a":"2","b":{}{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
+        check(deep.as_bytes(), Ok("2"));
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_stay_apart() {
+        let of = |c: &str| Text(Cow::Owned(c.repeat(100_000))).to_owned();
+        assert!(of("é").len() < MAX_TEXT);
+        assert_ne!(of("a"), of("aa"));
+        let many = format!("[{}\"x\"]", "\"y\",".repeat(10_000));
+        let raw: &RawValue = serde_json::from_str(&many).unwrap();
+        assert_eq!(strings(Some(raw)).len(), MAX_LIST);
     }
 }

@@ -7,6 +7,8 @@
 //! what it does not need without parsing it, because other services' shapes break rigid types.
 
 pub mod audit;
+pub mod authenticator;
+pub mod carrier;
 pub mod cloudtrail;
 pub mod envelope;
 pub mod gunzip;

@@ -24,7 +24,11 @@ pub enum Kind<'a> {
     AuditEventList(&'a [u8]),
     /// An array of any of these.
     Array(&'a [u8]),
-    /// A CloudTrail digest or another file that is known not to be a log.
+    /// A forwarder's record around a log line: Fluent Bit, Vector, Logs Insights.
+    Carrier(&'a [u8]),
+    /// An answer of Logs Insights: rows of fields.
+    InsightsRows(&'a [u8]),
+    /// A CloudTrail digest, an event of another service, or a file that is known not to be a log.
     NotALog,
     /// None of these.
     Unknown,
@@ -40,6 +44,7 @@ pub fn kind(value: &[u8]) -> Kind<'_> {
     }
     let mut is_digest = false;
     let mut is_audit = false;
+    let mut is_carrier = false;
     let mut has_source = false;
     let mut has_name = false;
     for (key, part) in split::members(value) {
@@ -48,7 +53,13 @@ pub fn kind(value: &[u8]) -> Kind<'_> {
             b"Events" if part.starts_with(b"[") => return Kind::LookupEvents(part),
             b"CloudTrailEvent" if part.starts_with(b"\"") => return Kind::CloudTrailText(part),
             b"messageType" | b"logEvents" => return Kind::CloudWatchMessage(value),
-            b"detail" if part.starts_with(b"{") => return Kind::CloudTrailRecord(part),
+            b"detail" if part.starts_with(b"{") => return eventbridge(part),
+            b"results" if part.starts_with(b"[[") || part == b"[]" => {
+                return Kind::InsightsRows(part);
+            }
+            b"log" | b"message" | b"@message" if matches!(part.first(), Some(b'"' | b'{')) => {
+                is_carrier = true;
+            }
             b"items" if part.starts_with(b"[") && is_audit => return Kind::AuditEventList(part),
             b"auditID" | b"auditId" | b"AuditID" => return Kind::AuditEvent(value),
             b"apiVersion" if part.starts_with(b"\"audit.k8s.io/") => is_audit = true,
@@ -64,6 +75,8 @@ pub fn kind(value: &[u8]) -> Kind<'_> {
     }
     if is_audit {
         Kind::AuditEvent(value)
+    } else if is_carrier {
+        Kind::Carrier(value)
     } else if has_source || has_name {
         Kind::CloudTrailRecord(value)
     } else if is_digest {
@@ -71,6 +84,13 @@ pub fn kind(value: &[u8]) -> Kind<'_> {
     } else {
         Kind::Unknown
     }
+}
+
+/// The `detail` of an EventBridge event: a CloudTrail record, or what another service says.
+/// Source: <https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-aws-service-event-cloudtrail.html>.
+fn eventbridge(detail: &[u8]) -> Kind<'_> {
+    let is_record = split::members(detail).any(|(key, _)| key == b"eventSource");
+    if is_record { Kind::CloudTrailRecord(detail) } else { Kind::NotALog }
 }
 
 #[cfg(test)]
@@ -87,6 +107,8 @@ mod tests {
             Kind::AuditEvent(_) => "audit",
             Kind::AuditEventList(_) => "audit list",
             Kind::Array(_) => "array",
+            Kind::Carrier(_) => "carrier",
+            Kind::InsightsRows(_) => "insights",
             Kind::NotALog => "not a log",
             Kind::Unknown => "unknown",
         };
@@ -99,7 +121,14 @@ mod tests {
         check(r#"{"x":{"Records":1},"Records":[{}]}"#, "file");
         check(r#"{"eventVersion":"1.0","eventTime":"","eventSource":"s"}"#, "record");
         check(r#"[{"eventVersion":"1.0"}]"#, "array");
-        check(r#"{"version":"0","detail-type":"x","detail":{"eventName":"y"}}"#, "record");
+        check(r#"{"version":"0","detail-type":"x","detail":{"eventSource":"y"}}"#, "record");
+        check(r#"{"version":"0","detail-type":"x","detail":{"state":"stopped"}}"#, "not a log");
+        check(r#"{"log":"x","stream":"stdout"}"#, "carrier");
+        check(r#"{"@timestamp":"t","@message":"{}"}"#, "carrier");
+        check(r#"{"message":{"kind":"Event"}}"#, "carrier");
+        check(r#"{"log":1}"#, "unknown");
+        check(r#"{"results":[[{"field":"@message","value":"{}"}]]}"#, "insights");
+        check(r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","message":"x"}"#, "audit");
         check(r#"{"Events":[]}"#, "lookup");
         check(r#"{"EventId":"e","CloudTrailEvent":"{}"}"#, "text");
         check(r#"{"messageType":"CONTROL_MESSAGE"}"#, "cloudwatch");

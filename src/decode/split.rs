@@ -2,9 +2,10 @@
 //!
 //! Input: a buffer of values that follow each other with or without white space, commas or line
 //! ends between them, or one array or object. Output: slices. Nothing recurses, so depth costs
-//! nothing; what is inside a value is not checked here.
+//! nothing; what is inside a value is not checked here. A raw line end inside a string is no JSON,
+//! so a value that was cut cannot swallow the lines after it. Source: RFC 8259 section 7.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr3};
 
 /// Where a value could not be ended: the buffer is cut or broken from this offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,90 @@ pub struct Broken {
 pub struct Values<'a> {
     bytes: &'a [u8],
     at: usize,
+}
+
+/// A part of an object that follows other parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// An object or an array.
+    Json(&'a [u8]),
+    /// A line of text that is neither, without its end.
+    Line(&'a [u8]),
+    /// An object or array that does not end: the rest of its line, or of the buffer.
+    Cut(&'a [u8]),
+}
+
+/// Cuts a whole object: JSON values and lines of text in any mix.
+#[derive(Debug, Clone)]
+pub struct Pieces<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// Set once a value did not end: from then on a value ends with its line, so that a thousand
+    /// broken lines cost one pass and not a thousand.
+    by_line: bool,
+}
+
+/// The pieces of `bytes`.
+#[must_use]
+pub fn pieces(bytes: &[u8]) -> Pieces<'_> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    Pieces { bytes, at: 0, by_line: false }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.bytes.get(self.at).is_some_and(|b| b.is_ascii_whitespace() || *b == b',') {
+            self.at += 1;
+        }
+        let start = self.at;
+        let first = *self.bytes.get(start)?;
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let line_len = memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest.get(..line_len).unwrap_or_default();
+        if !matches!(first, b'{' | b'[') {
+            self.at = start + line_len;
+            return Some(Piece::Line(line.trim_ascii_end()));
+        }
+        let within = if self.by_line { line } else { rest };
+        if let Some(end) = end_of_container(within, 0) {
+            self.at = start + end;
+            return Some(Piece::Json(rest.get(..end).unwrap_or_default()));
+        }
+        self.by_line = true;
+        if let Some(end) = end_of_container(line, 0) {
+            self.at = start + end;
+            return Some(Piece::Json(rest.get(..end).unwrap_or_default()));
+        }
+        self.at = start + line_len;
+        Some(Piece::Cut(line))
+    }
+}
+
+/// The object `bytes` as far as it goes: its whole members, closed with a brace. `None` when it has
+/// none. For records that were cut at a size limit.
+#[must_use]
+pub fn whole_members(bytes: &[u8]) -> Option<Vec<u8>> {
+    let start = bytes.iter().position(|b| !b.is_ascii_whitespace())?;
+    let bytes = bytes.get(start..)?;
+    if bytes.first() != Some(&b'{') {
+        return None;
+    }
+    let mut members = members(bytes);
+    let mut end = 0;
+    while let Some((_, value)) = members.next() {
+        let at = members.0.at;
+        // A number or a word at the very end may have lost its tail.
+        let may_be_cut =
+            at >= members.0.bytes.len() && !matches!(value.last(), Some(b'"' | b'}' | b']'));
+        if may_be_cut {
+            break;
+        }
+        end = at;
+    }
+    let kept = members.0.bytes.get(..end).filter(|kept| !kept.is_empty())?;
+    Some([b"{", kept, b"}"].concat())
 }
 
 /// Values at the top of `bytes`.
@@ -88,11 +173,12 @@ impl<'a> Iterator for Members<'a> {
 fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start + 1;
     loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes.get(at) == Some(&b'"') {
-            return Some(at + 1);
+        at += memchr3(b'"', b'\\', b'\n', bytes.get(at..)?)?;
+        match bytes.get(at) {
+            Some(b'"') => return Some(at + 1),
+            Some(b'\\') => at += 2,
+            _ => return None,
         }
-        at += 2;
     }
 }
 
@@ -157,6 +243,51 @@ mod tests {
         check("}x", &["}x"]);
     }
 
+    fn check_pieces(bytes: &str, expected: &[&str]) {
+        let got: Vec<String> = pieces(bytes.as_bytes())
+            .map(|piece| {
+                let (kind, bytes) = match piece {
+                    Piece::Json(bytes) => ("json", bytes),
+                    Piece::Line(bytes) => ("line", bytes),
+                    Piece::Cut(bytes) => ("cut", bytes),
+                };
+                format!("{kind} {}", String::from_utf8_lossy(bytes))
+            })
+            .collect();
+        assert_eq!(got, expected, "{bytes}");
+    }
+
+    #[test]
+    fn a_cut_value_costs_its_line_and_no_other() {
+        check_pieces("{}{}\n[1]", &["json {}", "json {}", "json [1]"]);
+        check_pieces("{\n \"a\": [\n1]\n}\n{}", &["json {\n \"a\": [\n1]\n}", "json {}"]);
+        check_pieces("{\"a\":\"x\n{}\n", &["cut {\"a\":\"x", "json {}"]);
+        check_pieces("{\"a\":\n{}\n{", &["cut {\"a\":", "json {}", "cut {"]);
+        check_pieces("Permission ok\r\n{}", &["line Permission ok", "json {}"]);
+        check_pieces("t1 {\"a\":1}\nt2 {", &["line t1 {\"a\":1}", "line t2 {"]);
+        check_pieces("\u{feff}{}", &["json {}"]);
+        check_pieces("", &[]);
+        check_pieces(" \n,", &[]);
+    }
+
+    #[test]
+    fn a_cut_object_keeps_its_whole_members() {
+        let check = |bytes: &str, expected: Option<&str>| {
+            let got = whole_members(bytes.as_bytes());
+            let got = got.map(|got| String::from_utf8(got).unwrap());
+            assert_eq!(got.as_deref(), expected, "{bytes}");
+        };
+        check(r#"{"a":1,"b":{"c":"#, Some(r#"{"a":1}"#));
+        check(r#"{"a":"x","b":12"#, Some(r#"{"a":"x"}"#));
+        check(r#"{"a":"x","b":12,"#, Some(r#"{"a":"x","b":12}"#));
+        check(r#"{"a":"x","b"#, Some(r#"{"a":"x"}"#));
+        check(r#"{"a":["x"]"#, Some(r#"{"a":["x"]}"#));
+        check(r#" {"a":"x"#, None);
+        check("{", None);
+        check("[1", None);
+        check("", None);
+    }
+
     #[test]
     fn depth_costs_no_stack() {
         let deep = ["[".repeat(200_000), "]".repeat(200_000)].concat();
@@ -210,6 +341,8 @@ mod tests {
             prop_assert!(n <= bytes.len());
             prop_assert!(members(&bytes).count() <= bytes.len());
             prop_assert!(elements(&bytes).count() <= bytes.len());
+            prop_assert!(pieces(&bytes).count() <= bytes.len());
+            prop_assert!(whole_members(&bytes).is_none_or(|kept| kept.len() <= bytes.len() + 1));
         }
     }
 }

@@ -9,35 +9,84 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::{id_from_parts, user_agent_family};
+use super::{changes, id_from_parts, low_half, user_agent_family};
 use crate::decode::audit::{
     Event, NonResourceAttributes, ObjectRef, ResourceAttributes, ResponseStatus, Review,
-    ReviewSpec, ReviewStatus, User,
+    ReviewSpec, ReviewStatus, TokenSpec, User,
 };
 use crate::decode::lenient::{Part, Text, Unread, part, strings};
-use crate::model::fact::{AccessFact, Decision, Fact, FactBody, KubeUser, Via};
+use crate::decode::split::whole_members;
+use crate::model::arn::Arn;
+use crate::model::fact::{
+    AccessFact, AwsCaller, ChangeFact, Decision, Fact, FactBody, IssuedBy, KubeUser, SessionFact,
+    Via,
+};
 use crate::model::permission::Permission;
 use crate::model::time::{Micros, Window};
 
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+/// Rank of an event that was cut at a size limit: any whole copy wins.
+const RANK_CUT: u8 = 9;
 
-/// Appends the facts of one event that lie in `window`. Returns the time of the request, or `None`
-/// when it has none that reads.
-pub(crate) fn extract(
+/// What the event itself does not say.
+pub(super) struct Asked<'a> {
+    /// Cluster ARN.
+    pub(super) cluster: &'a str,
+    pub(super) window: Window,
+    /// When CloudWatch Logs took the line, for events that were cut before their own time.
+    pub(super) logged_at: Option<Micros>,
+}
+
+/// How an event was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Read {
+    pub(super) at: Micros,
+    /// True when it was cut and only its first members are known.
+    pub(super) salvaged: bool,
+}
+
+/// Hands on the facts of one event that lie in the window. `None` when it has no time that reads.
+pub(super) fn extract(
     bytes: &[u8],
-    cluster: &str,
-    window: Window,
-    facts: &mut Vec<Fact>,
-) -> Result<Option<Micros>, Unread> {
-    Event::read(bytes, |event| {
-        // The request's own time is equal over all stages, so they fold even across an hour.
-        let times = [&event.request_received_timestamp, &event.timestamp, &event.stage_timestamp];
-        let at = times.into_iter().find_map(|text| Micros::parse(text.as_str()))?;
-        if window.contains(at) {
-            Reading::new(event, cluster).facts(at, facts);
+    asked: &Asked<'_>,
+    take: &mut dyn FnMut(Fact),
+) -> Result<Option<Read>, Unread> {
+    let whole = Event::read(bytes, |event| {
+        let at = time_of(event)?;
+        if asked.window.contains(at) {
+            Reading::new(event, asked.cluster).facts(at, false, take);
         }
-        Some(at)
-    })
+        Some(Read { at, salvaged: false })
+    });
+    if whole != Err(Unread::Cut) {
+        return whole;
+    }
+    // A CloudWatch Logs entry holds at most 1 MB. What comes first (who, what, the answer) is
+    // whole; the bodies, the times and the authorizer's words are lost.
+    let members = whole_members(bytes).ok_or(Unread::Cut)?;
+    let salvaged = Event::read(&members, |event| {
+        let at = time_of(event).or(asked.logged_at)?;
+        let known = !event.verb.as_str().is_empty() && event.user.is_some();
+        if known && asked.window.contains(at) {
+            Reading::new(event, asked.cluster).facts(at, true, take);
+        }
+        known.then_some(Read { at, salvaged: true })
+    });
+    match salvaged {
+        Ok(Some(read)) => Ok(Some(read)),
+        _ => Err(Unread::Cut),
+    }
+}
+
+/// The time of an event, where it reads.
+pub(super) fn time(bytes: &[u8]) -> Option<Micros> {
+    Event::read(bytes, time_of).ok().flatten()
+}
+
+fn time_of(event: &Event<'_>) -> Option<Micros> {
+    // The request's own time is equal over all stages, so they fold even across an hour.
+    let times = [&event.request_received_timestamp, &event.timestamp, &event.stage_timestamp];
+    times.into_iter().find_map(|text| Micros::parse_loose(text.as_str()))
 }
 
 struct Reading<'a> {
@@ -58,20 +107,21 @@ impl<'a> Reading<'a> {
         Reading { event, cluster, caller, impersonated, annotations: event.annotations() }
     }
 
-    fn facts(&self, at: Micros, facts: &mut Vec<Fact>) {
-        let id = self.id(at);
+    fn facts(&self, at: Micros, cut: bool, take: &mut dyn FnMut(Fact)) {
+        let (group, id) = self.id((!cut).then_some(at));
         let rank = match self.event.stage.as_str() {
+            _ if cut => RANK_CUT,
             "RequestReceived" => 4,
             "ResponseStarted" => 3,
             "Panic" => 2,
             _ => 1,
         };
         let mut ordinal = 0;
-        let mut push = |body: AccessFact| {
-            let body = FactBody::Access(Box::new(body));
-            facts.push(Fact { id, ordinal, rank, at, body });
+        let mut push_body = |body: FactBody| {
+            take(Fact { group, id, ordinal, rank, at, body });
             ordinal += 1;
         };
+        let mut push = |body: AccessFact| push_body(FactBody::Access(Box::new(body)));
         if let Some(target) = &self.impersonated {
             // No annotation speaks of the impersonation itself; that the request went on does.
             for permission in impersonations(target) {
@@ -88,7 +138,7 @@ impl<'a> Reading<'a> {
         };
         push(AccessFact {
             permission: self.permission(),
-            decision: self.decision(),
+            decision: if cut { self.decision_by_status() } else { self.decision() },
             reason: self.annotation("authorization.k8s.io/reason"),
             status_class: self.status_class(),
             issued_credential_id: self
@@ -98,6 +148,81 @@ impl<'a> Reading<'a> {
         if let Some(review) = self.review() {
             push(review);
         }
+        if let Some(token) = self.token(at) {
+            push_body(FactBody::Session(Box::new(token)));
+        }
+        if let Some(change) = self.change() {
+            push_body(FactBody::Change(Box::new(change)));
+        }
+    }
+
+    /// A minted ServiceAccount token, as a session: who asked for it, for whom, until when.
+    /// Source: <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>.
+    fn token(&self, at: Micros) -> Option<SessionFact> {
+        let jti = self.annotation("authentication.kubernetes.io/issued-credential-id");
+        let object: ObjectRef<'_> = part(self.event.object_ref);
+        let minted = object.resource.as_str() == "serviceaccounts"
+            && object.subresource.as_str() == "token"
+            && self.decision() == Decision::Allow
+            && !jti.is_empty();
+        if !minted {
+            return None;
+        }
+        let spec = |body| part::<TokenSpec<'_>>(part::<Review<'_>>(body).spec);
+        // The answer says what was given, the request what was asked.
+        let (given, asked) = (spec(self.event.response_object), spec(self.event.request_object));
+        let mut audiences = strings(given.audiences.or(asked.audiences));
+        audiences.sort();
+        let seconds = [&given.expiration_seconds, &asked.expiration_seconds];
+        let seconds: Option<i64> = seconds.into_iter().find_map(|text| text.as_str().parse().ok());
+        let (namespace, name) = (object.namespace.as_str(), object.name.as_str());
+        let caller = &self.caller;
+        Some(SessionFact {
+            account: Arn::parse(self.cluster).map(|arn| arn.account.to_owned()).unwrap_or_default(),
+            region: Arn::parse(self.cluster).map(|arn| arn.region.to_owned()).unwrap_or_default(),
+            issued_by: IssuedBy::TokenRequest,
+            role_id: self.cluster.to_owned(),
+            session_name: format!("{namespace}/{name}"),
+            access_key_id: jti,
+            expires_at: seconds
+                .and_then(|seconds| seconds.checked_mul(1_000_000)?.checked_add(at.0))
+                .map(Micros),
+            provider: audiences.join(","),
+            subject: format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"),
+            source: AwsCaller {
+                kind: "KubernetesUser".to_owned(),
+                principal_id: if caller.principal_id.is_empty() {
+                    String::new()
+                } else {
+                    format!("{}:{}", caller.principal_id, caller.session_name)
+                },
+                arn: caller.canonical_arn.clone(),
+                access_key_id: if caller.access_key_id.is_empty() {
+                    caller.credential_id.clone()
+                } else {
+                    caller.access_key_id.clone()
+                },
+                user_name: caller.username.clone(),
+                ..AwsCaller::default()
+            },
+            ..SessionFact::default()
+        })
+    }
+
+    /// A write that changes who may do what.
+    fn change(&self) -> Option<ChangeFact> {
+        if self.decision() != Decision::Allow || !matches!(self.status_class(), 0 | 2) {
+            return None;
+        }
+        let mut change = changes::of_object(self.event)?;
+        self.cluster.clone_into(&mut change.cluster);
+        change.actor = if self.caller.canonical_arn.is_empty() {
+            self.caller.username.clone()
+        } else {
+            self.caller.canonical_arn.clone()
+        };
+        change.actor_access_key_id.clone_from(&self.caller.access_key_id);
+        Some(change)
     }
 
     fn blank(&self, via: Via, subject: KubeUser) -> AccessFact {
@@ -111,17 +236,23 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn id(&self, at: Micros) -> u128 {
+    /// The Audit-ID's number and the event's: what was asked by whom in the high half, when in the
+    /// low half, 0 where the time is lost.
+    fn id(&self, at: Option<Micros>) -> (u64, u128) {
+        let audit_id = self.event.audit_id.as_str().as_bytes();
         let target = self.impersonated.as_ref().map_or("", |user| user.username.as_str());
-        id_from_parts(&[
-            self.event.audit_id.as_str().as_bytes(),
-            &at.0.to_be_bytes(),
+        let what = id_from_parts(&[
+            audit_id,
             self.event.verb.as_str().as_bytes(),
             self.event.request_uri.as_str().as_bytes(),
             self.caller.username.as_bytes(),
             self.caller.uid.as_bytes(),
             target.as_bytes(),
-        ])
+        ]);
+        let high = what & !u128::from(u64::MAX);
+        let low = at.map_or(0, |at| id_from_parts(&[&what.to_be_bytes(), &at.0.to_be_bytes()]));
+        let group = if audit_id.is_empty() { 0 } else { low_half(id_from_parts(&[audit_id])) };
+        (group, high | u128::from(low_half(low)))
     }
 
     fn annotation(&self, key: &str) -> String {
@@ -133,6 +264,16 @@ impl<'a> Reading<'a> {
             Some("allow") => Decision::Allow,
             Some("forbid") => Decision::Forbid,
             _ => Decision::Unknown,
+        }
+    }
+
+    /// Without the authorizer's word: an answer that only comes after authorization tells. A 403 may
+    /// be the authorizer's or an admission plugin's.
+    fn decision_by_status(&self) -> Decision {
+        let status: ResponseStatus<'_> = part(self.event.response_status);
+        match status.code.as_str().parse::<u16>() {
+            Ok(401 | 403) | Err(_) => Decision::Unknown,
+            Ok(_) => Decision::Allow,
         }
     }
 
@@ -260,7 +401,7 @@ fn impersonations(target: &KubeUser) -> Vec<Permission> {
             all.push(one("groups", "", group));
         }
     }
-    // One ordinal is left for the request and one for a review.
+    // Ordinals are left for the request, a review and a change.
     all.truncate(200);
     all
 }

@@ -1,4 +1,4 @@
-//! A CloudTrail record to at most one fact.
+//! A CloudTrail record to its facts: one of who called what, one more where a grant changed.
 //!
 //! Relevant are the services that issue or redeem credentials and EKS itself, and every call of a
 //! principal that some grant is about. All other records count as delivered and are filtered.
@@ -6,9 +6,9 @@
 
 use chrono::NaiveDateTime;
 
-use super::{Context, id_from_parts, session_window, user_agent_family};
+use super::{Context, changes, id_from_parts, session_window, user_agent_family};
 use crate::decode::cloudtrail::{
-    AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, Record, Tag,
+    AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, FederatedUser, Record, Tag,
 };
 use crate::decode::lenient::{Text, Unread, part, strings};
 use crate::model::arn::{PrincipalName, percent_decoded, unique_id_from_principal_id};
@@ -23,24 +23,29 @@ const RANK_WHOLE: u8 = 1;
 
 /// What a record came to.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(super) struct Outcome {
     /// The stream and time it proves a delivery for.
-    pub(crate) delivered: Option<(LogStream, Micros)>,
-    /// The fact, or why there is none.
-    pub(crate) result: Result<Fact, Left>,
+    pub(super) delivered: Option<(LogStream, Micros)>,
+    /// Why there is no fact, if there is none.
+    pub(super) left: Option<Left>,
 }
 
 /// Why a record yields no fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Left {
+pub(super) enum Left {
     /// On purpose.
     Filtered(Filter),
     /// It should have.
     Rejected(Reason),
 }
 
-/// Reads one record of the object `key`.
-pub(crate) fn extract(bytes: &[u8], context: &Context, key: &str) -> Result<Outcome, Unread> {
+/// Reads one record of the object `key` and hands on its facts.
+pub(super) fn extract(
+    bytes: &[u8],
+    context: &Context,
+    key: &str,
+    take: &mut dyn FnMut(Fact),
+) -> Result<Outcome, Unread> {
     Record::read(bytes, |record| {
         let Some(at) = Micros::parse(record.event_time.as_str()) else {
             let why = if record.event_time.as_str().is_empty() {
@@ -48,12 +53,10 @@ pub(crate) fn extract(bytes: &[u8], context: &Context, key: &str) -> Result<Outc
             } else {
                 Reason::BadTime
             };
-            return Outcome { delivered: None, result: Err(Left::Rejected(why)) };
+            return Outcome { delivered: None, left: Some(Left::Rejected(why)) };
         };
-        Outcome {
-            delivered: Some((stream_of(record, key), at)),
-            result: fact(record, bytes, at, context),
-        }
+        let left = facts(record, bytes, at, context, take).err().map(Left::Filtered);
+        Outcome { delivered: Some((stream_of(record, key), at)), left }
     })
 }
 
@@ -76,40 +79,25 @@ fn stream_of(record: &Record<'_>, key: &str) -> LogStream {
     LogStream::CloudTrail { account, region }
 }
 
-fn fact(record: &Record<'_>, bytes: &[u8], at: Micros, context: &Context) -> Result<Fact, Left> {
+fn facts(
+    record: &Record<'_>,
+    bytes: &[u8],
+    at: Micros,
+    context: &Context,
+    take: &mut dyn FnMut(Fact),
+) -> Result<(), Filter> {
     let service = record.event_source.as_str().split('.').next().unwrap_or_default();
-    let name = record.event_name.as_str();
-    let issues = service == "sts" && issued_by(name).is_some();
-    let window = if issues { session_window(context.window) } else { context.window };
+    let issued_by = issued_by(service, record.event_name.as_str());
+    let window = if issued_by.is_some() { session_window(context.window) } else { context.window };
     let caller = record.caller();
     if !matches!(service, "sts" | "eks" | "eks-auth" | "rolesanywhere")
         && !is_relevant(&caller, context)
     {
-        return Err(Left::Filtered(Filter::NotRelevant));
+        return Err(Filter::NotRelevant);
     }
     if !window.contains(at) {
-        return Err(Left::Filtered(Filter::OutsideWindow));
+        return Err(Filter::OutsideWindow);
     }
-    let body = match issued_by(name) {
-        Some(how) if service == "sts" => FactBody::Session(Box::new(session(record, how, caller))),
-        _ => {
-            let call = Box::new(AwsCallFact {
-                account: account_of(record, &caller),
-                region: record.aws_region.to_owned(),
-                caller,
-                event_source: record.event_source.to_owned(),
-                event_name: record.event_name.to_owned(),
-                error: record.error_code.to_owned(),
-                data_event: record.event_category.as_str() == "Data",
-                user_agent_family: user_agent_family(record.user_agent.as_str()),
-            });
-            if service == "sts" && name == "GetCallerIdentity" {
-                FactBody::Authentication(call)
-            } else {
-                FactBody::AwsCall(call)
-            }
-        }
-    };
     let id = if record.event_id.as_str().is_empty() {
         id_from_parts(&[bytes])
     } else {
@@ -119,7 +107,35 @@ fn fact(record: &Record<'_>, bytes: &[u8], at: Micros, context: &Context) -> Res
         ])
     };
     let rank = if record.addendum.is_some() { RANK_ADDENDUM } else { RANK_WHOLE };
-    Ok(Fact { id, ordinal: 0, rank, at, body })
+    let mut ordinal = 0;
+    let mut push = |body| {
+        take(Fact { group: 0, id, ordinal, rank, at, body });
+        ordinal += 1;
+    };
+    if let Some(how) = issued_by {
+        push(FactBody::Session(Box::new(session(record, how, caller))));
+        return Ok(());
+    }
+    let change = (service == "eks").then(|| changes::of_call(record, &caller)).flatten();
+    let call = Box::new(AwsCallFact {
+        account: account_of(record, &caller),
+        region: record.aws_region.to_owned(),
+        caller,
+        event_source: record.event_source.to_owned(),
+        event_name: record.event_name.to_owned(),
+        error: record.error_code.to_owned(),
+        data_event: record.event_category.as_str() == "Data",
+        user_agent_family: user_agent_family(record.user_agent.as_str()),
+    });
+    if service == "sts" && record.event_name.as_str() == "GetCallerIdentity" {
+        push(FactBody::Authentication(call));
+    } else {
+        push(FactBody::AwsCall(call));
+    }
+    if let Some(change) = change {
+        push(FactBody::Change(Box::new(change)));
+    }
+    Ok(())
 }
 
 /// True when the call was made by a principal that a grant is about: by id, else by name.
@@ -148,30 +164,48 @@ fn account_of(record: &Record<'_>, caller: &AwsCaller) -> String {
     }
 }
 
-fn issued_by(event_name: &str) -> Option<IssuedBy> {
-    Some(match event_name {
-        "AssumeRole" => IssuedBy::AssumeRole,
-        "AssumeRoleWithSAML" => IssuedBy::Saml,
-        "AssumeRoleWithWebIdentity" => IssuedBy::WebIdentity,
-        "AssumeRoot" => IssuedBy::AssumeRoot,
-        "GetSessionToken" => IssuedBy::SessionToken,
-        "GetFederationToken" => IssuedBy::FederationToken,
+fn issued_by(service: &str, event_name: &str) -> Option<IssuedBy> {
+    Some(match (service, event_name) {
+        ("sts", "AssumeRole") => IssuedBy::AssumeRole,
+        ("sts", "AssumeRoleWithSAML") => IssuedBy::Saml,
+        ("sts", "AssumeRoleWithWebIdentity") => IssuedBy::WebIdentity,
+        ("sts", "AssumeRoot") => IssuedBy::AssumeRoot,
+        ("sts", "GetSessionToken") => IssuedBy::SessionToken,
+        ("sts", "GetFederationToken") => IssuedBy::FederationToken,
+        ("rolesanywhere", "CreateSession") => IssuedBy::RolesAnywhere,
         _ => return None,
     })
 }
 
 fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact {
     let request: AssumeRoleRequest<'_> = part(record.request_parameters);
-    let answer: AssumeRoleAnswer<'_> = part(record.response_elements);
+    let mut answer: AssumeRoleAnswer<'_> = part(record.response_elements);
+    if how == IssuedBy::RolesAnywhere {
+        // One element, shaped like the answer of AssumeRole.
+        let set: Vec<AssumeRoleAnswer<'_>> = part(answer.credential_set);
+        answer = set.into_iter().next().unwrap_or_default();
+    }
     let credentials: Credentials<'_> = part(answer.credentials);
     let assumed: AssumedRoleUser<'_> = part(answer.assumed_role_user);
-    let by_pod = source.invoked_by == POD_IDENTITY_SERVICE
-        || record.source_ip_address.as_str() == POD_IDENTITY_SERVICE;
+    let federated: FederatedUser<'_> = part(answer.federated_user);
+    let by_pod =
+        is_pod_identity(&source.invoked_by) || is_pod_identity(record.source_ip_address.as_str());
     let issued_by = if how == IssuedBy::AssumeRole && by_pod { IssuedBy::PodIdentity } else { how };
-    let (role_id, named) = assumed.assumed_role_id.as_str().split_once(':').unwrap_or_default();
+    let (assumed_id, named) = assumed.assumed_role_id.as_str().split_once(':').unwrap_or_default();
     let first = |texts: [&str; 3]| {
         texts.into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned()
     };
+    // What later calls show in place of a role's id.
+    let role_id = match how {
+        IssuedBy::SessionToken => unique_id_from_principal_id(&source.principal_id).to_owned(),
+        IssuedBy::FederationToken => federated.federated_user_id.to_owned(),
+        _ => assumed_id.to_owned(),
+    };
+    let role_arn = percent_decoded(&first([
+        request.role_arn.as_str(),
+        answer.role_arn.as_str(),
+        federated.arn.as_str(),
+    ]));
     let mut tags = tags(&request);
     tags.sort();
     tags.dedup_by(|next, kept| next.0 == kept.0);
@@ -182,12 +216,16 @@ fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact
         account: account_of(record, &source),
         region: record.aws_region.to_owned(),
         issued_by,
-        role_arn: percent_decoded(request.role_arn.as_str()),
-        role_id: role_id.to_owned(),
+        role_arn,
+        role_id,
         session_name: first([request.role_session_name.as_str(), named, request.name.as_str()]),
         access_key_id: credentials.access_key_id.to_owned(),
         expires_at: expiry(credentials.expiration.as_str()),
-        source_identity: request.source_identity.to_owned(),
+        source_identity: first([
+            request.source_identity.as_str(),
+            answer.source_identity.as_str(),
+            "",
+        ]),
         tags,
         transitive_keys,
         provider: first([answer.provider.as_str(), request.principal_arn.as_str(), ""]),
@@ -200,9 +238,15 @@ fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact
                 ""
             },
         ]),
+        shared_event_id: record.shared_event_id.to_owned(),
         error: record.error_code.to_owned(),
         source,
     }
+}
+
+/// The service's name; in China it may end in another suffix.
+fn is_pod_identity(service: &str) -> bool {
+    service == POD_IDENTITY_SERVICE || service.strip_prefix(POD_IDENTITY_SERVICE) == Some(".cn")
 }
 
 fn tags(request: &AssumeRoleRequest<'_>) -> Vec<(String, String)> {

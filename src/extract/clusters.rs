@@ -35,24 +35,44 @@ impl ClusterResolver {
         ClusterResolver { by_name, by_prefix }
     }
 
-    /// The ARN, or `None` when no single cluster can be named.
-    #[must_use]
-    pub fn resolve(&self, owner: Option<&str>, log_group: Option<&str>, key: &str) -> Option<&str> {
+    /// The ARN, when exactly one cluster can be named.
+    ///
+    /// # Errors
+    /// The clusters that it could be: none where the envelope names a cluster that the inventory
+    /// does not hold, all of them where nothing is said.
+    pub fn resolve(
+        &self,
+        owner: Option<&str>,
+        log_group: Option<&str>,
+        key: &str,
+    ) -> Result<&str, Vec<&str>> {
         let mapped = || {
             self.by_prefix
                 .iter()
                 .find(|(prefix, _)| key.starts_with(prefix.as_str()))
                 .map(|(_, arn)| arn.as_str())
         };
-        let (Some(owner), Some(name)) = (owner, log_group.and_then(cluster_from_log_group)) else {
-            return mapped();
+        let named =
+            (owner.filter(|owner| !owner.is_empty()), log_group.and_then(cluster_from_log_group));
+        let (Some(owner), Some(name)) = named else {
+            return mapped().ok_or_else(|| self.all_named(named.1));
         };
         match self.by_name.get(&(owner.to_owned(), name.to_owned())).map(Vec::as_slice) {
-            Some([arn]) => Some(arn),
+            Some([arn]) => Ok(arn),
             // Two regions hold a cluster of this name: only the key can tell them apart.
-            Some(several) => mapped().filter(|arn| several.iter().any(|known| known == arn)),
-            None => None,
+            Some(several) => mapped()
+                .filter(|arn| several.iter().any(|known| known == arn))
+                .ok_or_else(|| several.iter().map(String::as_str).collect()),
+            None => Err(Vec::new()),
         }
+    }
+
+    fn all_named(&self, name: Option<&str>) -> Vec<&str> {
+        self.by_name
+            .iter()
+            .filter(|((_, known), _)| name.is_none_or(|name| name == known))
+            .flat_map(|(_, arns)| arns.iter().map(String::as_str))
+            .collect()
     }
 }
 
@@ -60,7 +80,7 @@ impl ClusterResolver {
 mod tests {
     use super::*;
 
-    fn check(owner: Option<&str>, group: Option<&str>, key: &str, expected: Option<&str>) {
+    fn check(owner: Option<&str>, group: Option<&str>, key: &str, expected: Result<&str, usize>) {
         let arns = [
             "arn:aws:eks:r1:1:cluster/a",
             "arn:aws:eks:r1:1:cluster/b",
@@ -72,20 +92,23 @@ mod tests {
             ("x/y/".to_owned(), "arn:aws:eks:r2:1:cluster/b".to_owned()),
         ];
         let resolver = ClusterResolver::new(&arns, &map);
-        assert_eq!(resolver.resolve(owner, group, key), expected, "{owner:?} {group:?} {key}");
+        let got = resolver.resolve(owner, group, key).map_err(|candidates| candidates.len());
+        assert_eq!(got, expected, "{owner:?} {group:?} {key}");
     }
 
     #[test]
     fn one_cluster_or_none() {
         let (a, b) = (Some("/aws/eks/a/cluster"), Some("/aws/eks/b/cluster"));
-        check(Some("1"), a, "k", Some("arn:aws:eks:r1:1:cluster/a"));
-        check(Some("2"), a, "k", None);
-        check(Some("2"), a, "x/k", None);
-        check(Some("1"), b, "k", None);
-        check(Some("1"), b, "x/y/k", Some("arn:aws:eks:r2:1:cluster/b"));
-        check(Some("1"), b, "x/k", None);
-        check(Some("1"), Some("/other"), "x/k", Some("arn:aws:eks:r1:1:cluster/a"));
-        check(None, None, "x/y/k", Some("arn:aws:eks:r2:1:cluster/b"));
-        check(None, None, "k", None);
+        let (a1, b2) = (Ok("arn:aws:eks:r1:1:cluster/a"), Ok("arn:aws:eks:r2:1:cluster/b"));
+        check(Some("1"), a, "k", a1);
+        check(Some("2"), a, "k", Err(0));
+        check(Some("2"), a, "x/k", Err(0));
+        check(Some("1"), b, "k", Err(2));
+        check(Some("1"), b, "x/y/k", b2);
+        check(Some("1"), b, "x/k", Err(2));
+        check(Some("1"), Some("/other"), "x/k", a1);
+        check(None, b, "k", Err(2));
+        check(None, None, "x/y/k", b2);
+        check(None, None, "k", Err(3));
     }
 }

@@ -1,35 +1,33 @@
 //! Records to facts: knows what the fields of CloudTrail and of the audit log mean.
 //!
-//! Input: one object's bytes. Output: facts, counters and deliveries in a [`Batch`]. No state
-//! crosses events, so objects may come in any order and on any thread. A broken object leaves
-//! nothing behind but its reject; a broken record leaves its reject and the rest counts.
+//! Input: one object's bytes. Output: facts, handed on one by one, and counters and deliveries in a
+//! [`Batch`]. No state crosses events, so objects may come in any order and on any thread. A broken
+//! object leaves nothing behind but its reject; a broken record leaves its reject and the rest
+//! counts.
 
-pub mod audit;
-pub mod cloudtrail;
+mod audit;
+mod changes;
+mod cloudtrail;
 pub mod clusters;
+mod login;
+mod object;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::decode::envelope::{Envelope, cluster_from_log_group};
 use crate::decode::gunzip::{GunzipError, Inflater, Limits};
 use crate::decode::lenient::Unread;
-use crate::decode::sniff::{Kind, kind};
-use crate::decode::split;
 use crate::model::arn::PrincipalName;
-use crate::model::coverage::{Deliveries, LogStream};
+use crate::model::coverage::Deliveries;
 use crate::model::digest;
 use crate::model::fact::Fact;
 use crate::model::tally::{Filter, Reason, Stream, Tally};
-use crate::model::time::{Hour, Micros, Window};
+use crate::model::time::{Micros, Window};
 
 use clusters::ClusterResolver;
+use object::Object;
 
-/// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
-const MAX_CARRIERS: usize = 4;
 /// A user agent's family is cut here: it is a label, not evidence.
 const FAMILY_CHARS: usize = 40;
 
@@ -49,11 +47,9 @@ pub struct Context {
     pub limits: Limits,
 }
 
-/// What one or more objects yielded.
+/// What one or more objects yielded beside facts.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Facts, copies included.
-    pub facts: Vec<Fact>,
     /// Counters.
     pub tally: Tally,
     /// Who delivered when.
@@ -74,9 +70,26 @@ impl Extractor {
         Extractor { context, inflater: Inflater::default() }
     }
 
-    /// Decodes the object `key` and appends what it holds to `batch`.
-    pub fn object(&mut self, key: &str, bytes: &[u8], batch: &mut Batch) {
+    /// Decodes the object `key`, hands its facts (copies included) to `take` and adds the rest of
+    /// what it holds to `batch`. Nothing is handed on before all of the object is inflated and its
+    /// checksums were right.
+    pub fn object(
+        &mut self,
+        key: &str,
+        bytes: &[u8],
+        batch: &mut Batch,
+        take: &mut dyn FnMut(Fact),
+    ) {
         batch.tally.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if bytes.is_empty() {
+            // A key that ends in a slash is how consoles show a folder.
+            if key.ends_with('/') {
+                batch.tally.filter(Stream::Objects, Filter::NotALog);
+            } else {
+                batch.tally.reject(Stream::Objects, key, Reason::Empty, b"");
+            }
+            return;
+        }
         let inflated = match self.inflater.inflate(bytes, self.context.limits) {
             Ok(inflated) => inflated,
             Err(error) => {
@@ -89,212 +102,7 @@ impl Extractor {
             }
         };
         batch.tally.bytes_inflated += u64::try_from(inflated.len()).unwrap_or(u64::MAX);
-        let mut object = Object {
-            context: &self.context,
-            key,
-            batch,
-            hours: BTreeMap::new(),
-            has_records: false,
-            filter: None,
-        };
-        let mut broken = None;
-        for value in split::values(inflated) {
-            match value {
-                Ok(value) => {
-                    if !object.value(value, 0) && broken.is_none() {
-                        broken = Some((Reason::UnknownFormat, value));
-                    }
-                }
-                Err(at) => {
-                    broken = Some((Reason::BadJson, inflated.get(at.at..).unwrap_or_default()));
-                }
-            }
-        }
-        object.finish(broken, inflated);
-    }
-}
-
-/// The state of one object while it is read.
-struct Object<'a> {
-    context: &'a Context,
-    key: &'a str,
-    batch: &'a mut Batch,
-    hours: BTreeMap<(LogStream, Hour), (u64, u64)>,
-    has_records: bool,
-    filter: Option<Filter>,
-}
-
-impl Object<'_> {
-    /// Takes one value; false when its shape is unknown.
-    fn value(&mut self, value: &[u8], depth: usize) -> bool {
-        if depth > MAX_CARRIERS {
-            return false;
-        }
-        match kind(value) {
-            Kind::CloudTrailFile(records) => {
-                for record in split::elements(records) {
-                    match record {
-                        Ok(record) => self.cloudtrail_record(record),
-                        Err(_) => self.reject(Stream::CloudTrail, Reason::BadJson, records),
-                    }
-                }
-                self.has_records = true;
-            }
-            Kind::CloudTrailRecord(record) => self.cloudtrail_record(record),
-            Kind::CloudTrailText(text) => match serde_json::from_slice::<Cow<'_, str>>(text) {
-                Ok(record) => self.cloudtrail_record(record.as_bytes()),
-                Err(_) => self.reject(Stream::CloudTrail, Reason::BadJson, text),
-            },
-            Kind::LookupEvents(list) | Kind::Array(list) => {
-                let mut known = true;
-                for element in split::elements(list) {
-                    known &= element.is_ok_and(|element| self.value(element, depth + 1));
-                }
-                return known;
-            }
-            Kind::AuditEventList(items) => {
-                for item in split::elements(items) {
-                    match item {
-                        Ok(item) => self.audit_event(item, None, None),
-                        Err(_) => self.reject(Stream::Audit, Reason::BadJson, items),
-                    }
-                }
-                self.has_records = true;
-            }
-            Kind::AuditEvent(event) => self.audit_event(event, None, None),
-            Kind::CloudWatchMessage(message) => self.cloudwatch_message(message),
-            Kind::NotALog => self.filter = self.filter.or(Some(Filter::NotALog)),
-            Kind::Unknown => return false,
-        }
-        true
-    }
-
-    fn cloudwatch_message(&mut self, message: &[u8]) {
-        let read = Envelope::read(message, |envelope| {
-            if envelope.message_type.as_str() == "CONTROL_MESSAGE" {
-                self.filter = self.filter.or(Some(Filter::ControlMessage));
-                return;
-            }
-            let stream = envelope.log_stream.as_str();
-            let is_eks = cluster_from_log_group(envelope.log_group.as_str()).is_some();
-            let is_audit = stream.starts_with("kube-apiserver-audit-");
-            for event in envelope.log_events() {
-                match event {
-                    // A log group of another name may carry CloudTrail, or audit events that a
-                    // forwarder renamed: what they are is read from their bytes.
-                    Ok((line, _)) if !is_eks && !is_audit => match kind(&line) {
-                        Kind::CloudTrailRecord(record) => self.cloudtrail_record(record),
-                        Kind::AuditEvent(event) => {
-                            self.audit_event(event, Some(envelope), Some(stream));
-                        }
-                        _ => self.filter_record(Stream::Audit, Filter::OtherStream),
-                    },
-                    Ok(_) if !is_audit => self.filter_record(Stream::Audit, Filter::OtherStream),
-                    Ok((line, _)) => self.audit_event(&line, Some(envelope), Some(stream)),
-                    Err(unread) => {
-                        self.reject(Stream::Audit, reason_of(unread), message);
-                    }
-                }
-            }
-        });
-        match read {
-            Ok(()) => {}
-            Err(unread) => self.reject(Stream::Audit, reason_of(unread), message),
-        }
-    }
-
-    fn audit_event(&mut self, event: &[u8], envelope: Option<&Envelope<'_>>, stream: Option<&str>) {
-        self.has_records = true;
-        let owner = envelope.map(|envelope| envelope.owner.as_str());
-        let group = envelope.map(|envelope| envelope.log_group.as_str());
-        let Some(cluster) = self.context.clusters.resolve(owner, group, self.key) else {
-            self.reject(Stream::Audit, Reason::ClusterAmbiguous, event);
-            return;
-        };
-        let cluster = cluster.to_owned();
-        let n_before = self.batch.facts.len();
-        let outcome = audit::extract(event, &cluster, self.context.window, &mut self.batch.facts);
-        let stream = LogStream::Audit { cluster, stream: stream.unwrap_or_default().to_owned() };
-        match outcome {
-            Ok(Some(at)) => {
-                self.delivered(stream, at.hour());
-                if self.batch.facts.len() > n_before {
-                    self.batch.tally.keep(Stream::Audit);
-                } else {
-                    self.batch.tally.filter(Stream::Audit, Filter::OutsideWindow);
-                }
-            }
-            Ok(None) => self.reject(Stream::Audit, Reason::BadTime, event),
-            Err(unread) => {
-                let reason =
-                    if unread == Unread::Cut { Reason::Truncated } else { reason_of(unread) };
-                self.reject(Stream::Audit, reason, event);
-            }
-        }
-    }
-
-    fn cloudtrail_record(&mut self, record: &[u8]) {
-        self.has_records = true;
-        match cloudtrail::extract(record, self.context, self.key) {
-            Ok(outcome) => {
-                if let Some((stream, at)) = outcome.delivered {
-                    self.delivered(stream, at.hour());
-                }
-                match outcome.result {
-                    Ok(fact) => {
-                        self.batch.facts.push(fact);
-                        self.batch.tally.keep(Stream::CloudTrail);
-                    }
-                    Err(cloudtrail::Left::Filtered(why)) => {
-                        self.batch.tally.filter(Stream::CloudTrail, why);
-                    }
-                    Err(cloudtrail::Left::Rejected(why)) => {
-                        self.reject(Stream::CloudTrail, why, record);
-                    }
-                }
-            }
-            Err(unread) => self.reject(Stream::CloudTrail, reason_of(unread), record),
-        }
-    }
-
-    fn delivered(&mut self, stream: LogStream, hour: Hour) {
-        self.hours.entry((stream, hour)).or_default().0 += 1;
-    }
-
-    fn filter_record(&mut self, stream: Stream, why: Filter) {
-        self.has_records = true;
-        self.batch.tally.filter(stream, why);
-    }
-
-    fn reject(&mut self, stream: Stream, why: Reason, example: &[u8]) {
-        self.has_records = true;
-        self.batch.tally.reject(stream, self.key, why, example);
-    }
-
-    fn finish(self, broken: Option<(Reason, &[u8])>, inflated: &[u8]) {
-        let tally = &mut self.batch.tally;
-        match (broken, self.has_records, self.filter) {
-            // Something of it reads and something does not: the object is kept, its broken part is
-            // a reject of its own, so that neither is silent.
-            (Some((reason, part)), true, _) => {
-                tally.keep(Stream::Objects);
-                tally.reject(Stream::Audit, self.key, reason, part);
-            }
-            (Some((reason, part)), false, _) => {
-                tally.reject(Stream::Objects, self.key, reason, part);
-            }
-            (None, true, _) => tally.keep(Stream::Objects),
-            (None, false, Some(why)) => tally.filter(Stream::Objects, why),
-            (None, false, None) => {
-                tally.reject(Stream::Objects, self.key, Reason::UnknownFormat, inflated);
-            }
-        }
-        for (key, (events, rejected)) in self.hours {
-            let delivered = self.batch.deliveries.by_hour.entry(key).or_default();
-            delivered.objects += 1;
-            delivered.events += events;
-            delivered.rejected += rejected;
-        }
+        Object::new(&self.context, key, batch, take).read(inflated);
     }
 }
 
@@ -308,6 +116,11 @@ fn reason_of(unread: Unread) -> Reason {
 /// 128 bits over the parts of a record's identity.
 pub(crate) fn id_from_parts(parts: &[&[u8]]) -> u128 {
     digest::id(&digest::of_parts(parts.iter().copied()))
+}
+
+/// The low 64 bits.
+pub(crate) fn low_half(id: u128) -> u64 {
+    u64::try_from(id & u128::from(u64::MAX)).unwrap_or(u64::MAX)
 }
 
 /// The product of a user agent: what stands before its first `/` or space, bounded, printable.

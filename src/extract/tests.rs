@@ -1,11 +1,21 @@
 //! Whole objects in, facts and counters out.
 
+mod changes;
+mod exports;
+
 use super::*;
+use crate::model::coverage::LogStream;
 use crate::model::fact::{Decision, FactBody, IssuedBy, Via};
 
 const CLUSTER: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
 
-fn extract(objects: &[(&str, &[u8])]) -> Batch {
+struct Got {
+    facts: Vec<Fact>,
+    tally: Tally,
+    deliveries: Deliveries,
+}
+
+fn extract(objects: &[(&str, &[u8])]) -> Got {
     let window = Window {
         since: Micros::parse("2026-01-01T00:00:00Z").unwrap(),
         until: Micros::parse("2026-02-01T00:00:00Z").unwrap(),
@@ -22,15 +32,16 @@ fn extract(objects: &[(&str, &[u8])]) -> Batch {
     };
     let mut extractor = Extractor::new(Arc::new(context));
     let mut batch = Batch::default();
+    let mut facts = Vec::new();
     for (key, bytes) in objects {
-        extractor.object(key, bytes, &mut batch);
+        extractor.object(key, bytes, &mut batch, &mut |fact| facts.push(fact));
     }
     assert!(batch.tally.partitions(), "{:?}", batch.tally);
-    batch
+    Got { facts, tally: batch.tally, deliveries: batch.deliveries }
 }
 
 /// `stream: seen kept | filters | rejects` of the streams that saw anything.
-fn counts(batch: &Batch) -> Vec<String> {
+fn counts(batch: &Got) -> Vec<String> {
     let names = |map: Vec<(String, u64)>| {
         map.iter().map(|(name, n)| format!("{name} {n}")).collect::<Vec<_>>().join(",")
     };
@@ -79,6 +90,12 @@ fn envelope(messages: &[&str]) -> String {
         r#"{{"messageType":"DATA_MESSAGE","owner":"111122223333","logGroup":"/aws/eks/prod/cluster","logStream":"kube-apiserver-audit-1","subscriptionFilters":["x"],"logEvents":[{}]}}"#,
         events.join(",")
     )
+}
+
+fn cloudtrail_in_cloudwatch(messages: &[&str]) -> String {
+    envelope(messages)
+        .replace("/aws/eks/prod/cluster", "org-trail")
+        .replace("kube-apiserver-audit-1", "o-1_111122223333_CloudTrail_us-west-2")
 }
 
 #[test]
@@ -131,6 +148,8 @@ fn shapes_of_cloudtrail_files_give_the_same_facts() {
         value["Records"].to_string(),
         format!("\u{feff}{one}\n{two}\n"),
         format!(r#"{{"version":"0","detail-type":"x","detail":{one}}}{{"detail":{two}}}"#),
+        cloudtrail_in_cloudwatch(&[&one, &two]),
+        format!("{{\"message\":{}}}\n{{\"message\":{two}}}", serde_json::json!(one)),
         format!(
             r#"{{"Events":[{{"EventId":"x","CloudTrailEvent":{}}},{{"CloudTrailEvent":{}}}]}}"#,
             serde_json::to_string(&one).unwrap(),
@@ -153,7 +172,7 @@ fn who_issued_and_to_whom() {
     let check = |name: &str, extra: &str, how: IssuedBy, subject: &str| {
         let file = record("sts", name, extra);
         let batch = extract(&[("k", file.as_bytes())]);
-        let FactBody::Session(session) = &batch.facts[0].body else { panic!("{batch:?}") };
+        let FactBody::Session(session) = &batch.facts[0].body else { panic!("{name}") };
         assert_eq!((session.issued_by, session.subject.as_str()), (how, subject), "{name}");
     };
     check("AssumeRole", "", IssuedBy::AssumeRole, "");
@@ -178,6 +197,42 @@ fn who_issued_and_to_whom() {
 }
 
 #[test]
+fn tokens_that_are_no_roles() {
+    let check = |source: &str, name: &str, extra: &str, expected: [&str; 4]| {
+        let file = record(source, name, extra);
+        let got = extract(&[("k", file.as_bytes())]);
+        let FactBody::Session(s) = &got.facts[0].body else { panic!("{name}") };
+        let found = [&s.role_arn, &s.role_id, &s.session_name, &s.access_key_id];
+        assert_eq!(found.map(String::as_str), expected, "{name}");
+    };
+    check(
+        "sts",
+        "GetSessionToken",
+        r#","userIdentity":{"type":"IAMUser","principalId":"AIDA1","userName":"ann"},"responseElements":{"credentials":{"accessKeyId":"ASIA1"}}"#,
+        ["", "AIDA1", "", "ASIA1"],
+    );
+    check(
+        "sts",
+        "GetFederationToken",
+        r#","requestParameters":{"name":"bob"},"responseElements":{"credentials":{"accessKeyId":"ASIA2"},"federatedUser":{"federatedUserId":"1:bob","arn":"arn:aws:sts::1:federated-user/bob"}}"#,
+        ["arn:aws:sts::1:federated-user/bob", "1:bob", "bob", "ASIA2"],
+    );
+    check(
+        "rolesanywhere",
+        "CreateSession",
+        r#","requestParameters":{"roleArn":"arn:aws:iam::1:role/host"},"responseElements":{"credentialSet":[{"assumedRoleUser":{"assumedRoleId":"AROAH:00ab"},"credentials":{"accessKeyId":"ASIA3","expiration":"2026-01-05T10:00:00Z"},"sourceIdentity":"CN=h"}]}"#,
+        ["arn:aws:iam::1:role/host", "AROAH", "00ab", "ASIA3"],
+    );
+    // Services that assume a role for you leave no id of it.
+    check(
+        "sts",
+        "AssumeRole",
+        r#","userIdentity":{"invokedBy":"ec2.amazonaws.com"},"requestParameters":{"roleArn":"arn:aws:iam::1:role/node","roleSessionName":"i-1"},"responseElements":{"credentials":{"accessKeyId":"ASIA4"}}"#,
+        ["arn:aws:iam::1:role/node", "", "i-1", "ASIA4"],
+    );
+}
+
+#[test]
 fn audit_events_come_in_envelopes_and_natively() {
     let one = event("");
     let shapes =
@@ -185,7 +240,7 @@ fn audit_events_come_in_envelopes_and_natively() {
     for (key, shape) in &shapes {
         let batch = extract(&[(key, shape.as_bytes())]);
         assert_eq!(batch.facts.len(), 1, "{shape}");
-        let FactBody::Access(access) = &batch.facts[0].body else { panic!("{batch:?}") };
+        let FactBody::Access(access) = &batch.facts[0].body else { panic!("{shape}") };
         assert_eq!(access.cluster, CLUSTER);
         assert_eq!(access.permission.to_words(), "list pods in shop");
         assert_eq!(access.caller.groups, ["a", "b"]);
@@ -198,7 +253,7 @@ fn audit_events_come_in_envelopes_and_natively() {
 #[test]
 fn one_broken_line_costs_only_itself() {
     let one = event("");
-    let cut = one.get(..one.len() - 30).unwrap();
+    let cut = one.get(..40).unwrap();
     let late = event("").replace("2026-01-05T09", "2026-03-05T09");
     let text = envelope(&[&one, cut, "{broken}", "[]", &late]);
     let batch = extract(&[("k", text.as_bytes())]);
@@ -218,19 +273,24 @@ fn objects_that_are_no_logs() {
         ("digest", br#"{"awsAccountId":"1","digestStartTime":"x"}"#),
         ("text", b"Permission Check Successful"),
         ("empty", b""),
+        ("folder/", b""),
+        ("other", b"A text.\nNo log."),
         ("gzip", b"\x1f\x8b\x08\x00broken"),
         ("cut", br#"{"Records":[{"eventName":"#),
     ]);
     assert_eq!(
         counts(&batch),
-        ["objects: 6 0 | not_a_log 1,control_message 1 | bad_gzip 1,unknown_format 2,bad_json 1"]
+        [
+            "objects: 8 0 | not_a_log 2,control_message 2 | empty 1,bad_gzip 1,unknown_format 1,bad_json 1"
+        ]
     );
+    let damaged: Vec<&str> = batch.tally.damaged.iter().map(String::as_str).collect();
+    assert_eq!(damaged, ["cut", "empty", "gzip", "other"]);
 }
 
 #[test]
 fn other_streams_of_the_log_group_are_left_out() {
-    let text =
-        envelope(&["time=x level=info"]).replace("kube-apiserver-audit-1", "authenticator-1");
+    let text = envelope(&["I1124 listening"]).replace("apiserver-audit-1", "apiserver-1");
     let batch = extract(&[("k", text.as_bytes())]);
     assert_eq!(counts(&batch)[1], "audit: 1 0 | other_stream 1 | ");
 }
@@ -278,7 +338,7 @@ fn aws_extras_need_the_authenticators_uid() {
         );
         let text = event("").replace(r#""user":{"username":"ann","groups":["b","a","b"]}"#, &user);
         let batch = extract(&[("k", envelope(&[&text]).as_bytes())]);
-        let FactBody::Access(a) = &batch.facts[0].body else { panic!("{batch:?}") };
+        let FactBody::Access(a) = &batch.facts[0].body else { panic!("{uid}") };
         let got = (a.caller.access_key_id.as_str(), a.caller.principal_id.as_str());
         assert_eq!(got, expected, "{uid}");
     };

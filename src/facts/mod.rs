@@ -2,7 +2,7 @@
 //!
 //! Workers push [`Fact`](crate::model::fact::Fact)s into a [`sort::Sorter`], which keeps them as
 //! sorted runs, in memory while they fit and in a spill folder when they do not. [`fold`] merges
-//! the runs, removes copies and adds up equal facts of one hour; [`store`] holds the result as
+//! the runs, removes copies and adds up equal facts of one hour ([`hourly`]); [`store`] holds the result as
 //! Parquet, one immutable file per family, place and day. Nothing here joins two objects, and no
 //! rule here knows a grant.
 //!
@@ -10,6 +10,8 @@
 //! depend on how objects were spread over workers or runs.
 
 pub mod fold;
+pub mod hourly;
+mod rows;
 pub mod sort;
 pub mod store;
 

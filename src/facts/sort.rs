@@ -19,7 +19,7 @@ use crate::model::time::Hour;
 /// Runs that are open at once in a merge; each costs one zstd window and two buffers.
 pub const MAX_OPEN_RUNS: usize = 64;
 
-const KEY_LEN: usize = 23;
+const KEY_LEN: usize = 31;
 /// Spill files are temporary; the cheapest level already halves them several times over.
 const SPILL_LEVEL: i32 = 1;
 const RUN_BUFFER: usize = 64 * 1024;
@@ -33,6 +33,10 @@ pub enum Family {
     Authentication,
     /// Other AWS calls.
     AwsCall,
+    /// Logins with IAM tokens.
+    Login,
+    /// Grants made, changed or taken away.
+    Change,
     /// API-server requests.
     Access,
 }
@@ -43,6 +47,8 @@ impl Family {
             FactBody::Session(_) => Family::Session,
             FactBody::Authentication(_) => Family::Authentication,
             FactBody::AwsCall(_) => Family::AwsCall,
+            FactBody::Login(_) => Family::Login,
+            FactBody::Change(_) => Family::Change,
             FactBody::Access(_) => Family::Access,
         }
     }
@@ -52,6 +58,8 @@ impl Family {
             0 => Family::Session,
             1 => Family::Authentication,
             2 => Family::AwsCall,
+            3 => Family::Login,
+            4 => Family::Change,
             _ => Family::Access,
         }
     }
@@ -68,11 +76,15 @@ impl SortKey {
         // Flipping the sign bit makes negative hours sort before positive ones.
         let hour = fact.at.hour().0.cast_unsigned() ^ 0x8000_0000;
         bytes[1..5].copy_from_slice(&hour.to_be_bytes());
-        bytes[5..21].copy_from_slice(&fact.id.to_be_bytes());
-        bytes[21] = fact.ordinal;
-        bytes[22] = fact.rank;
+        bytes[5..13].copy_from_slice(&fact.group.to_be_bytes());
+        bytes[13..29].copy_from_slice(&fact.id.to_be_bytes());
+        bytes[29] = fact.ordinal;
+        bytes[30] = fact.rank;
         SortKey(bytes)
     }
+
+    /// For records that are ordered by their body alone.
+    pub(super) const NONE: SortKey = SortKey([0; KEY_LEN]);
 
     /// Which family.
     #[must_use]
@@ -87,10 +99,41 @@ impl SortKey {
         Hour((u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed())
     }
 
-    /// Id and ordinal: equal for copies of one fact.
+    /// Everything but the rank: equal for copies of one fact.
     #[must_use]
     pub fn identity(&self) -> &[u8] {
         &self.0[..KEY_LEN - 1]
+    }
+
+    /// The number of the `Audit-ID`, 0 for none.
+    #[must_use]
+    pub fn group(&self) -> u64 {
+        u64::from_be_bytes(self.eight(5))
+    }
+
+    /// Everything but time, ordinal and rank: equal for an audit event that was cut and its whole
+    /// copy.
+    #[must_use]
+    pub fn what(&self) -> &[u8] {
+        &self.0[..21]
+    }
+
+    /// True for an audit event that was cut before its own time.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.family() == Family::Access && self.eight(21) == [0; 8]
+    }
+
+    /// Tells apart the facts of one record.
+    #[must_use]
+    pub fn ordinal(&self) -> u8 {
+        self.0[29]
+    }
+
+    fn eight(&self, at: usize) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.0[at..at + 8]);
+        bytes
     }
 }
 
@@ -108,7 +151,7 @@ impl SpillDir {
         SpillDir { path, next: AtomicU64::new(0) }
     }
 
-    fn next_file(&self) -> PathBuf {
+    pub(super) fn next_file(&self) -> PathBuf {
         let n = self.next.fetch_add(1, AtomicOrdering::Relaxed);
         self.path.join(format!("run-{n:06}.zst"))
     }
@@ -156,15 +199,22 @@ impl<'a> Sorter<'a> {
         Sorter { spill, max_bytes, arena: Vec::new(), index: Vec::new(), runs: Vec::new() }
     }
 
-    /// Takes one fact.
+    /// Takes one fact. An object's name is kept apart from the rest of its fact, so that names can
+    /// be counted and capped without reading the rest.
     ///
     /// # Errors
     /// When the buffer is full and the spill file cannot be written.
-    pub fn push(&mut self, fact: &Fact) -> Result<(), FactsError> {
+    pub fn push(&mut self, mut fact: Fact) -> Result<(), FactsError> {
         let start = self.arena.len();
-        self.arena = postcard::to_extend(&(fact.at, &fact.body), std::mem::take(&mut self.arena))?;
+        let key = SortKey::of(&fact);
+        let name = match &mut fact.body {
+            FactBody::Access(access) => std::mem::take(&mut access.permission.name),
+            _ => String::new(),
+        };
+        let arena = std::mem::take(&mut self.arena);
+        self.arena = postcard::to_extend(&(fact.at, &name, &fact.body), arena)?;
         let len = self.arena.len() - start;
-        self.index.push(Entry { key: SortKey::of(fact), start, len });
+        self.index.push(Entry { key, start, len });
         if self.arena.len() + self.index.len() * size_of::<Entry>() > self.max_bytes {
             self.spill_run()?;
         }
@@ -209,13 +259,14 @@ fn body<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
     arena.get(entry.start..entry.start + entry.len).unwrap_or_default()
 }
 
-struct RunWriter {
+/// Writes one sorted run.
+pub(super) struct RunWriter {
     path: PathBuf,
     out: zstd::Encoder<'static, BufWriter<File>>,
 }
 
 impl RunWriter {
-    fn create(path: PathBuf) -> Result<Self, FactsError> {
+    pub(super) fn create(path: PathBuf) -> Result<Self, FactsError> {
         let open = |path: &Path| {
             let file = File::create(path)?;
             zstd::Encoder::new(BufWriter::with_capacity(RUN_BUFFER, file), SPILL_LEVEL)
@@ -226,7 +277,7 @@ impl RunWriter {
         }
     }
 
-    fn write(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
+    pub(super) fn write(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
         let len = u32::try_from(body.len()).unwrap_or(u32::MAX);
         let put = |out: &mut zstd::Encoder<'static, BufWriter<File>>| {
             out.write_all(&len.to_le_bytes())?;
@@ -237,7 +288,7 @@ impl RunWriter {
             .map_err(|source| FactsError::WriteSpill { path: self.path.clone(), source })
     }
 
-    fn finish(self) -> Result<Run, FactsError> {
+    pub(super) fn finish(self) -> Result<Run, FactsError> {
         let path = self.path;
         let done = self.out.finish().and_then(|mut out| out.flush());
         match done {
@@ -287,6 +338,18 @@ impl RunReader {
     }
 }
 
+impl RunReader {
+    /// Gives the room of a run back as soon as it is read.
+    fn remove(&mut self) -> Result<(), FactsError> {
+        match self {
+            RunReader::Memory { arena, .. } => *arena = Vec::new(),
+            RunReader::Disk { path, .. } => std::fs::remove_file(&*path)
+                .map_err(|source| FactsError::ReadSpill { path: path.clone(), source })?,
+        }
+        Ok(())
+    }
+}
+
 fn read_record(input: &mut impl Read, into: &mut Head) -> std::io::Result<bool> {
     let mut len = [0; 4];
     if input.read(&mut len[..1])? == 0 {
@@ -333,7 +396,7 @@ impl PartialEq for Head {
 impl Eq for Head {}
 
 /// Calls `each` with every fact of all runs, in the total order. The body is the postcard form of
-/// `(Micros, FactBody)`.
+/// `(Micros, name, FactBody)`. Spill files are removed once they are read.
 ///
 /// # Errors
 /// When a run cannot be read or merged, or when `each` fails.
@@ -367,10 +430,12 @@ fn merge_open(
     }
     while let Some(mut head) = heap.pop() {
         each(&head.key, &head.body)?;
-        if let Some(reader) = readers.get_mut(head.run)
-            && reader.next(&mut head)?
-        {
-            heap.push(head);
+        if let Some(reader) = readers.get_mut(head.run) {
+            if reader.next(&mut head)? {
+                heap.push(head);
+            } else {
+                reader.remove()?;
+            }
         }
     }
     Ok(())

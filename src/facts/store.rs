@@ -1,9 +1,7 @@
 //! The persisted facts: one Parquet file per family, place and day, written once.
 //!
 //! Input: the folded stream, hour by hour. Output: files under `facts/`, and the same facts back, in
-//! the same order. Names that a rule's `resourceNames` could match are kept for at most
-//! [`MAX_NAMES`] objects per remaining key and day; what comes after is added up without a name and
-//! says so, because no exact named rule can be proposed from it any more.
+//! the same order.
 #![expect(clippy::disallowed_methods, reason = "facts owns the files under facts/")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,22 +9,19 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use rustc_hash::FxHashMap;
-
 use super::FactsError;
-use super::fold::{FactSink, Hourly, Issued};
-use crate::model::digest;
-use crate::model::fact::{
-    AccessFact, AwsCallFact, AwsCaller, Decision, IssuedBy, KubeUser, SessionFact, Via,
+use super::fold::{Dated, FactSink, Folded};
+use super::rows::{
+    access, access_row, call, call_row, change, change_row, issued, login, login_row, session_row,
 };
-use crate::model::permission::Permission;
-use crate::model::time::{Day, Hour};
+use crate::model::digest;
+use crate::model::fact::ChangeFact;
+use crate::model::time::Day;
 use crate::table::Row;
-use crate::table::facts::{AccessFactRow, CallFactRow, SessionFactRow};
+use crate::table::facts::{
+    AccessFactRow, CallFactRow, ChangeFactRow, LoginFactRow, SessionFactRow,
+};
 use crate::table::parquet::{RowWriter, read_rows};
-
-/// Names kept per remaining key and day.
-pub const MAX_NAMES: usize = 64;
 
 /// Writes facts into a folder.
 pub struct FactStore {
@@ -35,11 +30,9 @@ pub struct FactStore {
     sessions: Files<SessionFactRow>,
     authentications: Files<CallFactRow>,
     calls: Files<CallFactRow>,
+    logins: Files<LoginFactRow>,
+    changes: Files<ChangeFactRow>,
     access: Files<AccessFactRow>,
-    hour: Option<Hour>,
-    hour_rows: BTreeMap<(Via, Permission, AccessFact, bool), Hourly<()>>,
-    names: FxHashMap<AccessFact, BTreeSet<String>>,
-    names_day: Option<Day>,
 }
 
 /// The open files of one family: those of one day.
@@ -64,11 +57,9 @@ impl FactStore {
             sessions: Files::default(),
             authentications: Files::default(),
             calls: Files::default(),
+            logins: Files::default(),
+            changes: Files::default(),
             access: Files::default(),
-            hour: None,
-            hour_rows: BTreeMap::new(),
-            names: FxHashMap::default(),
-            names_day: None,
         }
     }
 
@@ -77,29 +68,13 @@ impl FactStore {
     /// # Errors
     /// When a file cannot be written.
     pub fn finish(mut self) -> Result<Vec<PathBuf>, FactsError> {
-        self.flush_hour()?;
         self.sessions.close(&mut self.written)?;
         self.authentications.close(&mut self.written)?;
         self.calls.close(&mut self.written)?;
+        self.logins.close(&mut self.written)?;
+        self.changes.close(&mut self.written)?;
         self.access.close(&mut self.written)?;
         Ok(self.written.into_iter().collect())
-    }
-
-    fn flush_hour(&mut self) -> Result<(), FactsError> {
-        let rows = std::mem::take(&mut self.hour_rows);
-        for ((_, _, fact, name_capped), seen) in rows {
-            let place = partition("p_cluster", &fact.cluster);
-            let row = access_row(fact, name_capped, &seen);
-            self.access.push(
-                &self.root,
-                "access",
-                &place,
-                seen.hour.day(),
-                row,
-                &mut self.written,
-            )?;
-        }
-        Ok(())
     }
 }
 
@@ -109,8 +84,7 @@ impl<R: Row> Files<R> {
         root: &Path,
         family: &str,
         place: &str,
-        day: Day,
-        row: R,
+        (day, row): (Day, R),
         written: &mut BTreeSet<PathBuf>,
     ) -> Result<(), FactsError> {
         if self.day != Some(day) {
@@ -151,99 +125,125 @@ impl<R: Row> Files<R> {
 }
 
 impl FactSink for FactStore {
-    fn session(&mut self, issued: Issued) -> Result<(), FactsError> {
-        let place = partition("p_account", &issued.body.account);
-        let day = issued.at.day();
-        let row = session_row(issued);
-        self.sessions.push(&self.root, "sessions", &place, day, row, &mut self.written)
-    }
-
-    fn authentication(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        let place = partition("p_account", &call.body.account);
-        let day = call.hour.day();
-        let row = call_row(call, true);
-        self.authentications.push(
-            &self.root,
-            "authentications",
-            &place,
-            day,
-            row,
-            &mut self.written,
-        )
-    }
-
-    fn aws_call(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        let place = partition("p_account", &call.body.account);
-        let day = call.hour.day();
-        let row = call_row(call, false);
-        self.calls.push(&self.root, "calls", &place, day, row, &mut self.written)
-    }
-
-    fn access(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
-        if self.hour != Some(access.hour) {
-            self.flush_hour()?;
-            self.hour = Some(access.hour);
-        }
-        if self.names_day != Some(access.hour.day()) {
-            self.names.clear();
-            self.names_day = Some(access.hour.day());
-        }
-        let Hourly { hour, mut body, count, first, last } = access;
-        let mut capped = false;
-        if !body.permission.name.is_empty() {
-            let name = std::mem::take(&mut body.permission.name);
-            let names = self.names.entry(body.clone()).or_default();
-            if names.contains(&name) || names.len() < MAX_NAMES {
-                names.insert(name.clone());
-                body.permission.name = name;
-            } else {
-                capped = true;
+    fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
+        let (root, written) = (&self.root, &mut self.written);
+        let of_account = |account: &str| partition("p_account", account);
+        let of_cluster = |cluster: &str| partition("p_cluster", cluster);
+        match fact {
+            Folded::Session(issued) => {
+                let place = of_account(&issued.body.account);
+                let row = (issued.at.day(), session_row(issued));
+                self.sessions.push(root, "sessions", &place, row, written)
+            }
+            Folded::Authentication(call) => {
+                let place = of_account(&call.body.account);
+                let row = (call.hour.day(), call_row(call, true));
+                self.authentications.push(root, "authentications", &place, row, written)
+            }
+            Folded::AwsCall(call) => {
+                let place = of_account(&call.body.account);
+                let row = (call.hour.day(), call_row(call, false));
+                self.calls.push(root, "calls", &place, row, written)
+            }
+            Folded::Login(login) => {
+                let place = of_cluster(&login.body.cluster);
+                let row = (login.hour.day(), login_row(login));
+                self.logins.push(root, "logins", &place, row, written)
+            }
+            Folded::Change(change) => {
+                let place = of_cluster(&change.body.cluster);
+                let row = (change.at.day(), change_row(change));
+                self.changes.push(root, "changes", &place, row, written)
+            }
+            Folded::Access(access, name_capped) => {
+                let place = of_cluster(&access.body.cluster);
+                let row = (access.hour.day(), access_row(access, name_capped));
+                self.access.push(root, "access", &place, row, written)
             }
         }
-        let key = (body.via, body.permission.clone(), body, capped);
-        let new = Hourly { hour, body: (), count: 0, first, last };
-        let seen = self.hour_rows.entry(key).or_insert(new);
-        seen.count += count;
-        seen.first = seen.first.min(first);
-        seen.last = seen.last.max(last);
-        Ok(())
     }
 }
 
-/// Reads facts back from files below `root`: sessions, redemptions and calls by day, access in the
+/// Families in the order in which they are read back: what explains use comes before use.
+const FAMILIES: [&str; 6] = ["sessions", "authentications", "calls", "logins", "changes", "access"];
+
+/// Reads facts back from files below `root`: family by family and day by day, but access in the
 /// order of `paths`.
 ///
 /// # Errors
 /// When a file cannot be read or is no fact file.
 pub fn read(root: &Path, paths: &[PathBuf], sink: &mut impl FactSink) -> Result<(), FactsError> {
-    let of = |family: &'static str| {
-        // Days before places: what reads them wants time to run forward.
-        let mut files: Vec<&PathBuf> =
-            paths.iter().filter(|path| path.starts_with(Path::new("facts").join(family))).collect();
-        files.sort_by_key(|path| {
-            let parts: Vec<_> = path.components().rev().take(3).collect();
-            (parts.get(1).copied(), parts.get(2).copied())
-        });
-        files
-    };
-    let open = |path: &Path| {
-        let path = root.join(path);
-        File::open(&path).map_err(|source| FactsError::ReadFacts { path, source })
-    };
-    for path in of("sessions") {
-        read_rows(open(path)?, |row: SessionFactRow| sink.session(issued(row)))?;
-    }
-    for path in of("authentications") {
-        read_rows(open(path)?, |row: CallFactRow| sink.authentication(call(row)))?;
-    }
-    for path in of("calls") {
-        read_rows(open(path)?, |row: CallFactRow| sink.aws_call(call(row)))?;
-    }
-    // Access facts keep the order of `paths`: whoever joins them knows which cluster comes first.
-    for path in paths.iter().filter(|path| path.starts_with("facts/access")) {
-        read_rows(open(path)?, |row: AccessFactRow| sink.access(access(row)))?;
+    for family in FAMILIES {
+        read_family(root, paths, family, sink)?;
     }
     Ok(())
+}
+
+/// Reads what made, changed or took away grants, and nothing else.
+///
+/// # Errors
+/// When a file cannot be read or is no fact file.
+pub fn read_changes(root: &Path, paths: &[PathBuf]) -> Result<Vec<Dated<ChangeFact>>, FactsError> {
+    let mut changes = Vec::new();
+    for path in in_days(paths, "changes") {
+        read_rows(open(root, path)?, |row: ChangeFactRow| {
+            changes.extend(change(row));
+            Ok::<(), FactsError>(())
+        })?;
+    }
+    changes.sort();
+    Ok(changes)
+}
+
+fn read_family(
+    root: &Path,
+    paths: &[PathBuf],
+    family: &'static str,
+    sink: &mut impl FactSink,
+) -> Result<(), FactsError> {
+    if family == "access" {
+        // Whoever joins them knows which cluster comes first.
+        for path in paths.iter().filter(|path| path.starts_with("facts/access")) {
+            read_rows(open(root, path)?, |row: AccessFactRow| {
+                let name_capped = row.name_capped;
+                sink.take(Folded::Access(access(row), name_capped))
+            })?;
+        }
+        return Ok(());
+    }
+    for path in in_days(paths, family) {
+        let file = open(root, path)?;
+        match family {
+            "sessions" => {
+                read_rows(file, |row: SessionFactRow| sink.take(Folded::Session(issued(row))))?;
+            }
+            "authentications" => {
+                read_rows(file, |row: CallFactRow| sink.take(Folded::Authentication(call(row))))?;
+            }
+            "calls" => read_rows(file, |row: CallFactRow| sink.take(Folded::AwsCall(call(row))))?,
+            "logins" => read_rows(file, |row: LoginFactRow| sink.take(Folded::Login(login(row))))?,
+            _ => read_rows(file, |row: ChangeFactRow| {
+                change(row).map_or(Ok(()), |change| sink.take(Folded::Change(change)))
+            })?,
+        }
+    }
+    Ok(())
+}
+
+/// The files of a family, days before places: what reads them wants time to run forward.
+fn in_days<'a>(paths: &'a [PathBuf], family: &str) -> Vec<&'a PathBuf> {
+    let mut files: Vec<&PathBuf> =
+        paths.iter().filter(|path| path.starts_with(Path::new("facts").join(family))).collect();
+    files.sort_by_key(|path| {
+        let parts: Vec<_> = path.components().rev().take(3).collect();
+        (parts.get(1).copied(), parts.get(2).copied())
+    });
+    files
+}
+
+fn open(root: &Path, path: &Path) -> Result<File, FactsError> {
+    let path = root.join(path);
+    File::open(&path).map_err(|source| FactsError::ReadFacts { path, source })
 }
 
 /// `p_cluster=prod-1a2b3c4d`: readable, safe in any path, and never the ARN itself.
@@ -256,238 +256,6 @@ pub fn partition(column: &str, value: &str) -> String {
         .take(40)
         .collect();
     format!("{column}={safe}-{}", digest::hex(&digest::of_bytes(value.as_bytes()), 8))
-}
-
-fn access_row(fact: AccessFact, name_capped: bool, seen: &Hourly<()>) -> AccessFactRow {
-    let AccessFact { caller, subject, permission, .. } = fact;
-    AccessFactRow {
-        cluster: fact.cluster,
-        hour: seen.hour.start(),
-        via: fact.via as i32,
-        verb: permission.verb,
-        api_group: permission.api_group,
-        resource: permission.resource,
-        subresource: permission.subresource,
-        namespace: permission.namespace,
-        name: permission.name,
-        path: permission.path,
-        decision: fact.decision as i32,
-        reason: fact.reason,
-        status_class: i32::from(fact.status_class),
-        user_agent_family: fact.user_agent_family,
-        issued_credential_id: fact.issued_credential_id,
-        username: caller.username,
-        uid: caller.uid,
-        groups: caller.groups,
-        access_key_id: caller.access_key_id,
-        principal_id: caller.principal_id,
-        session_name: caller.session_name,
-        arn: caller.arn,
-        canonical_arn: caller.canonical_arn,
-        credential_id: caller.credential_id,
-        pod_name: caller.pod_name,
-        subject_username: subject.username,
-        subject_uid: subject.uid,
-        subject_groups: subject.groups,
-        name_capped,
-        count: seen.count,
-        first_seen: seen.first,
-        last_seen: seen.last,
-    }
-}
-
-fn access(row: AccessFactRow) -> Hourly<AccessFact> {
-    let via = match row.via {
-        1 => Via::Impersonated,
-        2 => Via::Delegated,
-        _ => Via::Direct,
-    };
-    let caller = KubeUser {
-        username: row.username,
-        uid: row.uid,
-        groups: row.groups,
-        access_key_id: row.access_key_id,
-        principal_id: row.principal_id,
-        session_name: row.session_name,
-        arn: row.arn,
-        canonical_arn: row.canonical_arn,
-        credential_id: row.credential_id,
-        pod_name: row.pod_name,
-    };
-    let subject = if via == Via::Direct {
-        caller.clone()
-    } else {
-        KubeUser {
-            username: row.subject_username,
-            uid: row.subject_uid,
-            groups: row.subject_groups,
-            ..KubeUser::default()
-        }
-    };
-    let body = AccessFact {
-        cluster: row.cluster,
-        via,
-        permission: Permission {
-            verb: row.verb,
-            api_group: row.api_group,
-            resource: row.resource,
-            subresource: row.subresource,
-            namespace: row.namespace,
-            name: row.name,
-            path: row.path,
-        },
-        decision: match row.decision {
-            0 => Decision::Allow,
-            1 => Decision::Forbid,
-            _ => Decision::Unknown,
-        },
-        reason: row.reason,
-        status_class: u8::try_from(row.status_class).unwrap_or(0),
-        user_agent_family: row.user_agent_family,
-        issued_credential_id: row.issued_credential_id,
-        caller,
-        subject,
-    };
-    Hourly {
-        hour: row.hour.hour(),
-        body,
-        count: row.count,
-        first: row.first_seen,
-        last: row.last_seen,
-    }
-}
-
-fn call_row(call: Hourly<AwsCallFact>, is_authentication: bool) -> CallFactRow {
-    let AwsCallFact { caller, .. } = call.body;
-    CallFactRow {
-        account: call.body.account,
-        hour: call.hour.start(),
-        is_authentication,
-        event_source: call.body.event_source,
-        event_name: call.body.event_name,
-        region: call.body.region,
-        error: call.body.error,
-        data_event: call.body.data_event,
-        user_agent_family: call.body.user_agent_family,
-        caller_kind: caller.kind,
-        principal_id: caller.principal_id,
-        arn: caller.arn,
-        caller_account: caller.account,
-        access_key_id: caller.access_key_id,
-        issuer_arn: caller.issuer_arn,
-        issuer_id: caller.issuer_id,
-        issuer_name: caller.issuer_name,
-        created_at: caller.created_at,
-        source_identity: caller.source_identity,
-        invoked_by: caller.invoked_by,
-        user_name: caller.user_name,
-        count: call.count,
-        first_seen: call.first,
-        last_seen: call.last,
-    }
-}
-
-fn call(row: CallFactRow) -> Hourly<AwsCallFact> {
-    let caller = AwsCaller {
-        kind: row.caller_kind,
-        principal_id: row.principal_id,
-        arn: row.arn,
-        account: row.caller_account,
-        access_key_id: row.access_key_id,
-        issuer_arn: row.issuer_arn,
-        issuer_id: row.issuer_id,
-        issuer_name: row.issuer_name,
-        created_at: row.created_at,
-        source_identity: row.source_identity,
-        invoked_by: row.invoked_by,
-        user_name: row.user_name,
-    };
-    let body = AwsCallFact {
-        account: row.account,
-        region: row.region,
-        caller,
-        event_source: row.event_source,
-        event_name: row.event_name,
-        error: row.error,
-        data_event: row.data_event,
-        user_agent_family: row.user_agent_family,
-    };
-    Hourly {
-        hour: row.hour.hour(),
-        body,
-        count: row.count,
-        first: row.first_seen,
-        last: row.last_seen,
-    }
-}
-
-fn session_row(issued: Issued) -> SessionFactRow {
-    let fact = issued.body;
-    let caller = fact.source;
-    SessionFactRow {
-        account: fact.account,
-        issued_at: issued.at,
-        region: fact.region,
-        issued_by: fact.issued_by.as_str().to_owned(),
-        role_arn: fact.role_arn,
-        role_id: fact.role_id,
-        session_name: fact.session_name,
-        access_key_id: fact.access_key_id,
-        expires_at: fact.expires_at,
-        source_identity: fact.source_identity,
-        tags: fact.tags,
-        transitive_keys: fact.transitive_keys,
-        provider: fact.provider,
-        subject: fact.subject,
-        error: fact.error,
-        caller_kind: caller.kind,
-        caller_principal_id: caller.principal_id,
-        caller_arn: caller.arn,
-        caller_account: caller.account,
-        caller_access_key_id: caller.access_key_id,
-        caller_issuer_arn: caller.issuer_arn,
-        caller_issuer_id: caller.issuer_id,
-        caller_issuer_name: caller.issuer_name,
-        caller_created_at: caller.created_at,
-        caller_source_identity: caller.source_identity,
-        caller_invoked_by: caller.invoked_by,
-        caller_user_name: caller.user_name,
-    }
-}
-
-fn issued(row: SessionFactRow) -> Issued {
-    let source = AwsCaller {
-        kind: row.caller_kind,
-        principal_id: row.caller_principal_id,
-        arn: row.caller_arn,
-        account: row.caller_account,
-        access_key_id: row.caller_access_key_id,
-        issuer_arn: row.caller_issuer_arn,
-        issuer_id: row.caller_issuer_id,
-        issuer_name: row.caller_issuer_name,
-        created_at: row.caller_created_at,
-        source_identity: row.caller_source_identity,
-        invoked_by: row.caller_invoked_by,
-        user_name: row.caller_user_name,
-    };
-    let body = SessionFact {
-        account: row.account,
-        region: row.region,
-        issued_by: IssuedBy::parse(&row.issued_by),
-        role_arn: row.role_arn,
-        role_id: row.role_id,
-        session_name: row.session_name,
-        access_key_id: row.access_key_id,
-        expires_at: row.expires_at,
-        source,
-        source_identity: row.source_identity,
-        tags: row.tags,
-        transitive_keys: row.transitive_keys,
-        provider: row.provider,
-        subject: row.subject,
-        error: row.error,
-    };
-    Issued { at: row.issued_at, body }
 }
 
 #[cfg(test)]

@@ -89,6 +89,20 @@ impl PrincipalName {
     }
 }
 
+/// The partition that a region belongs to.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>.
+#[must_use]
+pub fn partition_of_region(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("eusc") => "aws-eusc",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        Some("us") if region.starts_with("us-iso-") => "aws-iso",
+        Some("us") if region.starts_with("us-isob-") => "aws-iso-b",
+        _ => "aws",
+    }
+}
+
 /// The session name of `arn:…:assumed-role/NAME/SESSION`.
 #[must_use]
 pub fn session_name_from_arn(text: &str) -> Option<&str> {
@@ -161,6 +175,19 @@ mod tests {
         check("arn:aws:eks:r:1:cluster/x", None);
         check("nonsense", None);
         check("", None);
+    }
+
+    #[test]
+    fn regions_tell_the_partition() {
+        let check = |region: &str, expected: &str| {
+            assert_eq!(partition_of_region(region), expected, "{region}");
+        };
+        check("us-west-2", "aws");
+        check("us-gov-west-1", "aws-us-gov");
+        check("cn-north-1", "aws-cn");
+        check("eusc-de-east-1", "aws-eusc");
+        check("us-isob-east-1", "aws-iso-b");
+        check("", "aws");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the logs cover: an expected stream and the hours in which it delivered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,8 @@ pub struct Delivered {
 pub struct Deliveries {
     /// By stream and hour.
     pub by_hour: BTreeMap<(LogStream, Hour), Delivered>,
+    /// Cluster ARN and hour of audit events that may be its own and could not be told to be.
+    pub ambiguous: BTreeSet<(String, Hour)>,
 }
 
 impl Deliveries {
@@ -52,5 +54,6 @@ impl Deliveries {
             ours.events += theirs.events;
             ours.rejected += theirs.rejected;
         }
+        self.ambiguous.extend(other.ambiguous);
     }
 }

@@ -11,7 +11,11 @@ use super::time::Micros;
 /// A fact with what is needed to count it once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// Equal for copies of one record (and for the stages of one audit event).
+    /// Equal for all facts that one `Audit-ID` names, 0 where there is none: clients choose it, and
+    /// one that names several requests is reported.
+    pub group: u64,
+    /// Equal for copies of one record (and for the stages of one audit event). The low 64 bits are
+    /// 0 for an audit event that was cut before its own time; its whole copy has the same high bits.
     pub id: u128,
     /// Tells apart the facts that one record yields (impersonation yields two).
     pub ordinal: u8,
@@ -35,6 +39,10 @@ pub enum FactBody {
     Authentication(Box<AwsCallFact>),
     /// Any other AWS call by a principal of the inventory.
     AwsCall(Box<AwsCallFact>),
+    /// Someone came to a cluster with an IAM token.
+    Login(Box<LoginFact>),
+    /// A grant was made, changed or taken away.
+    Change(Box<ChangeFact>),
 }
 
 /// A Kubernetes user as an audit event shows it. AWS extras are filled only when `uid` proves
@@ -142,6 +150,127 @@ pub struct AccessFact {
     pub issued_credential_id: String,
 }
 
+/// A line of the authenticator log.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct LoginFact {
+    /// Cluster ARN.
+    pub cluster: String,
+    /// True when the principal was mapped to a user.
+    pub granted: bool,
+    /// IAM ARN, without path.
+    pub arn: String,
+    /// `AROA…`/`AIDA…`; empty when refused.
+    pub principal_id: String,
+    /// The user it became.
+    pub username: String,
+    /// Sorted.
+    pub groups: Vec<String>,
+    /// Why it was refused, as a code: `not_mapped`, `expired`, `other`.
+    pub refusal: String,
+}
+
+/// What happened to a grant.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum ChangeKind {
+    /// `CreateAccessEntry`
+    #[default]
+    EntryMade,
+    /// `UpdateAccessEntry`
+    EntryChanged,
+    /// `DeleteAccessEntry`
+    EntryDeleted,
+    /// `AssociateAccessPolicy`
+    PolicyAttached,
+    /// `DisassociateAccessPolicy`
+    PolicyDetached,
+    /// `CreatePodIdentityAssociation`
+    PodIdentityMade,
+    /// `UpdatePodIdentityAssociation`
+    PodIdentityChanged,
+    /// `DeletePodIdentityAssociation`
+    PodIdentityDeleted,
+    /// `AssociateIdentityProviderConfig`
+    ProviderAttached,
+    /// `DisassociateIdentityProviderConfig`
+    ProviderDetached,
+    /// `UpdateClusterConfig` with an authentication mode.
+    AuthModeChanged,
+    /// `CreateCluster`
+    ClusterMade,
+    /// An audited create of a binding or role.
+    ObjectMade,
+    /// An audited update or patch of a binding, a role or aws-auth.
+    ObjectChanged,
+    /// An audited delete of one.
+    ObjectDeleted,
+}
+
+impl ChangeKind {
+    /// Every kind, in the order of their names in tables.
+    pub const ALL: [(ChangeKind, &'static str); 15] = [
+        (ChangeKind::EntryMade, "entry_made"),
+        (ChangeKind::EntryChanged, "entry_changed"),
+        (ChangeKind::EntryDeleted, "entry_deleted"),
+        (ChangeKind::PolicyAttached, "policy_attached"),
+        (ChangeKind::PolicyDetached, "policy_detached"),
+        (ChangeKind::PodIdentityMade, "pod_identity_made"),
+        (ChangeKind::PodIdentityChanged, "pod_identity_changed"),
+        (ChangeKind::PodIdentityDeleted, "pod_identity_deleted"),
+        (ChangeKind::ProviderAttached, "provider_attached"),
+        (ChangeKind::ProviderDetached, "provider_detached"),
+        (ChangeKind::AuthModeChanged, "auth_mode_changed"),
+        (ChangeKind::ClusterMade, "cluster_made"),
+        (ChangeKind::ObjectMade, "object_made"),
+        (ChangeKind::ObjectChanged, "object_changed"),
+        (ChangeKind::ObjectDeleted, "object_deleted"),
+    ];
+
+    /// The name in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// The kind of a name in tables.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
+    }
+}
+
+/// A grant was made, changed or taken away. Failed calls change nothing and are none of these.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct ChangeFact {
+    /// Cluster ARN.
+    pub cluster: String,
+    /// What happened.
+    pub kind: ChangeKind,
+    /// IAM ARN of an entry; `namespace/serviceaccount`; `RoleBinding/ns/x`, `ClusterRole/x`,
+    /// `aws-auth`; name of a provider; empty for the cluster itself.
+    pub subject: String,
+    /// Policy ARN, role ARN, `ClusterRole/x` or `Role/ns/x` of a binding, authentication mode.
+    pub reference: String,
+    /// Association id.
+    pub association_id: String,
+    /// Groups of an entry; subjects of a binding as `Group:x`, `User:x`, `ServiceAccount:ns/x`.
+    /// Sorted.
+    pub names: Vec<String>,
+    /// Namespaces of a policy's scope, sorted; empty for the whole cluster.
+    pub namespaces: Vec<String>,
+    /// Username of an entry.
+    pub username: String,
+    /// Type of an entry.
+    pub entry_type: String,
+    /// Who: IAM ARN of the role (with its path) or user, service, or Kubernetes username.
+    pub actor: String,
+    /// Key that signed, to find the session.
+    pub actor_access_key_id: String,
+    /// Service that acted for the caller.
+    pub invoked_by: String,
+}
+
 /// The `userIdentity` of a CloudTrail record. Absent fields are empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AwsCaller {
@@ -169,6 +298,8 @@ pub struct AwsCaller {
     pub invoked_by: String,
     /// Name of an IAM user, or of a web or SAML identity.
     pub user_name: String,
+    /// `onBehalfOf.userId`: the person of IAM Identity Center behind the session.
+    pub on_behalf_of: String,
 }
 
 /// How credentials were issued.
@@ -191,6 +322,10 @@ pub enum IssuedBy {
     FederationToken,
     /// `AssumeRoot`.
     AssumeRoot,
+    /// `CreateSession` of IAM Roles Anywhere.
+    RolesAnywhere,
+    /// TokenRequest: a ServiceAccount token.
+    TokenRequest,
 }
 
 impl IssuedBy {
@@ -205,6 +340,8 @@ impl IssuedBy {
             IssuedBy::SessionToken => "session_token",
             IssuedBy::FederationToken => "federation_token",
             IssuedBy::AssumeRoot => "assume_root",
+            IssuedBy::RolesAnywhere => "roles_anywhere",
+            IssuedBy::TokenRequest => "token_request",
         }
     }
 
@@ -218,6 +355,8 @@ impl IssuedBy {
             IssuedBy::SessionToken,
             IssuedBy::FederationToken,
             IssuedBy::AssumeRoot,
+            IssuedBy::RolesAnywhere,
+            IssuedBy::TokenRequest,
         ]
         .into_iter()
         .find(|kind| kind.as_str() == name)
@@ -236,11 +375,12 @@ pub struct SessionFact {
     pub issued_by: IssuedBy,
     /// `requestParameters.roleArn`, percent-decoded.
     pub role_arn: String,
-    /// `AROA…` from `assumedRoleUser.assumedRoleId`; empty for some service-assumed sessions.
+    /// `AROA…` from `assumedRoleUser.assumedRoleId`; empty for some service-assumed sessions. The
+    /// cluster ARN of a ServiceAccount token; the user's id of a token for one.
     pub role_id: String,
     /// `roleSessionName`.
     pub session_name: String,
-    /// Issued key; empty when refused or withheld.
+    /// Issued key, or `JTI=…` of a ServiceAccount token; empty when refused or withheld.
     pub access_key_id: String,
     /// `credentials.expiration`.
     pub expires_at: Option<Micros>,
@@ -252,10 +392,12 @@ pub struct SessionFact {
     pub tags: Vec<(String, String)>,
     /// `transitiveTagKeys`, sorted.
     pub transitive_keys: Vec<String>,
-    /// Identity provider ARN of a web identity or SAML session.
+    /// Identity provider ARN of a web identity or SAML session; audiences of a ServiceAccount token.
     pub provider: String,
     /// `subjectFromWebIdentityToken`, `subject`.
     pub subject: String,
+    /// `sharedEventID`: equal in the records that the caller's and the role's account each got.
+    pub shared_event_id: String,
     /// `errorCode`.
     pub error: String,
 }

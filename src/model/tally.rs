@@ -2,7 +2,7 @@
 //!
 //! Every worker keeps one [`Tally`]; merging commutes, so the sum does not depend on threads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ pub enum Stream {
     CloudTrail,
     /// Kubernetes audit events.
     Audit,
+    /// Lines of the EKS authenticator.
+    Authenticator,
 }
 
 impl Stream {
@@ -29,6 +31,7 @@ impl Stream {
             Stream::Objects => "objects",
             Stream::CloudTrail => "cloudtrail",
             Stream::Audit => "audit",
+            Stream::Authenticator => "authenticator",
         }
     }
 }
@@ -39,6 +42,8 @@ impl Stream {
 pub enum Reason {
     /// The object could not be read from where it is listed.
     Unreadable,
+    /// The object has no byte.
+    Empty,
     /// The gzip stream is broken or cut.
     BadGzip,
     /// The inflated size passes the cap.
@@ -67,6 +72,7 @@ impl Reason {
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Unreadable => "unreadable",
+            Reason::Empty => "empty",
             Reason::BadGzip => "bad_gzip",
             Reason::TooLarge => "too_large",
             Reason::UnknownFormat => "unknown_format",
@@ -122,6 +128,8 @@ pub struct Counts {
     pub filtered: BTreeMap<Filter, u64>,
     /// Should have counted, does not, by why.
     pub rejected: BTreeMap<Reason, u64>,
+    /// Of those passed on, how many were cut at a size limit and are known only in part.
+    pub salvaged: u64,
 }
 
 impl Counts {
@@ -160,6 +168,8 @@ pub struct Tally {
     pub streams: BTreeMap<Stream, Counts>,
     /// Per object key and reason.
     pub rejects: BTreeMap<(String, Reason), Reject>,
+    /// Objects of which an unknown number of records is lost: rejected whole, or from some byte on.
+    pub damaged: BTreeSet<String>,
     /// Compressed bytes read.
     pub bytes_in: u64,
     /// Bytes after inflating.
@@ -186,8 +196,23 @@ impl Tally {
         let counts = self.streams.entry(stream).or_default();
         counts.seen += 1;
         *counts.rejected.entry(why).or_default() += 1;
+        if stream == Stream::Objects {
+            self.damage(object);
+        }
         let example = example_from_bytes(example);
         self.add_reject(object.to_owned(), why, Reject { count: 1, example });
+    }
+
+    /// Some of what was just passed on is known only in part.
+    pub fn salvage(&mut self, stream: Stream) {
+        self.streams.entry(stream).or_default().salvaged += 1;
+    }
+
+    /// An unknown number of records of this object is lost.
+    pub fn damage(&mut self, object: &str) {
+        if !self.damaged.contains(object) {
+            self.damaged.insert(object.to_owned());
+        }
     }
 
     /// Adds another tally. Commutes and associates.
@@ -196,6 +221,7 @@ impl Tally {
             let ours = self.streams.entry(stream).or_default();
             ours.seen += theirs.seen;
             ours.kept += theirs.kept;
+            ours.salvaged += theirs.salvaged;
             for (why, n) in theirs.filtered {
                 *ours.filtered.entry(why).or_default() += n;
             }
@@ -206,6 +232,7 @@ impl Tally {
         for ((object, why), reject) in other.rejects {
             self.add_reject(object, why, reject);
         }
+        self.damaged.extend(other.damaged);
         self.bytes_in += other.bytes_in;
         self.bytes_inflated += other.bytes_inflated;
     }

@@ -34,6 +34,19 @@ impl Micros {
         Some(Micros(at.timestamp_micros()))
     }
 
+    /// Reads what forwarders and Logs Insights make of a time as well: `2026-11-24 00:00:00.123`
+    /// (UTC), or epoch milliseconds.
+    #[must_use]
+    pub fn parse_loose(text: &str) -> Option<Self> {
+        if let Some(at) = Micros::parse(text) {
+            return Some(at);
+        }
+        if let Ok(at) = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f") {
+            return Some(Micros(at.and_utc().timestamp_micros()));
+        }
+        Self::from_millis(text.parse().ok()?)
+    }
+
     /// From epoch milliseconds, as CloudWatch Logs writes them.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
@@ -153,6 +166,20 @@ mod tests {
         check("2026-08-25T09:10:00+02:00", Some("2026-08-25T07:10:00Z"));
         check("1969-12-31T23:59:59Z", Some("1969-12-31T23:59:59Z"));
         check("yesterday", None);
+        check("", None);
+    }
+
+    #[test]
+    fn forwarders_write_times_in_their_own_way() {
+        let check = |text: &str, expected: Option<&str>| {
+            let got = Micros::parse_loose(text).map(Micros::to_rfc3339);
+            assert_eq!(got.as_deref(), expected, "{text}");
+        };
+        check("2026-11-24T00:00:00+01:00", Some("2026-11-23T23:00:00Z"));
+        check("2022-11-29 00:09:04.38", Some("2022-11-29T00:09:04.380Z"));
+        check("2022-11-29 00:09:04", Some("2022-11-29T00:09:04Z"));
+        check("1724509627491", Some("2024-08-24T14:27:07.491Z"));
+        check("soon", None);
         check("", None);
     }
 

@@ -9,30 +9,34 @@ use super::world::World;
 use super::{PipelineError, finish};
 use crate::analyse::evidence::ClassesSeen;
 use crate::facts::FactsError;
-use crate::facts::fold::{self, FactSink, FoldCounts, Hourly, Issued};
+use crate::facts::fold::{self, FactSink, FoldCounts, Folded, Hourly};
 use crate::facts::sort::{Run, SpillDir};
 use crate::facts::store::{self, FactStore, partition};
 use crate::join::cluster::{Cluster, is_iam};
-use crate::join::sessions::Sessions;
+use crate::join::sessions::{Session, Sessions, SessionsBuilder};
 use crate::join::usage::Usage;
 use crate::model::digest;
-use crate::model::fact::{AccessFact, AwsCallFact, Decision, Via};
+use crate::model::fact::{AccessFact, AwsCallFact, Decision, LoginFact, Via};
 use crate::model::time::Micros;
 use crate::report::output::OutputDir;
 use crate::table::parquet::RowWriter;
 use crate::table::rows::access::ApiAccessRow;
 
 /// The folded facts on disk.
-pub(super) struct Folded {
+pub(super) struct FactFiles {
     paths: Vec<PathBuf>,
     root: PathBuf,
     pub(super) counts: FoldCounts,
 }
 
-pub(super) fn fold(runs: Vec<Run>, spill: &SpillDir, root: &Path) -> Result<Folded, PipelineError> {
+pub(super) fn fold(
+    runs: Vec<Run>,
+    spill: &SpillDir,
+    root: &Path,
+) -> Result<FactFiles, PipelineError> {
     let mut store = FactStore::new(root.to_path_buf());
     let counts = fold::fold(runs, spill, &mut store)?;
-    Ok(Folded { paths: store.finish()?, root: root.to_path_buf(), counts })
+    Ok(FactFiles { paths: store.finish()?, root: root.to_path_buf(), counts })
 }
 
 /// Everything the verdicts and tables need of the logs.
@@ -42,6 +46,7 @@ pub(super) struct Joined<'a> {
     pub(super) usage: Usage,
     pub(super) authentications: Vec<Hourly<AwsCallFact>>,
     pub(super) calls: Vec<Hourly<AwsCallFact>>,
+    pub(super) logins: Vec<Hourly<LoginFact>>,
     pub(super) seen: Vec<Seen>,
     pub(super) group_sets: BTreeMap<String, Vec<String>>,
 }
@@ -60,7 +65,7 @@ pub(super) struct Seen {
 
 pub(super) fn join<'a>(
     world: &'a World,
-    folded: &Folded,
+    folded: &FactFiles,
     out: &OutputDir,
 ) -> Result<Joined<'a>, PipelineError> {
     let clusters: Vec<Cluster<'a>> = world
@@ -80,7 +85,7 @@ pub(super) fn join<'a>(
     let seen = clusters.iter().map(|_| Seen::default()).collect();
     let mut sink = Sink {
         world,
-        issued: Vec::new(),
+        issued: SessionsBuilder::default(),
         ready: false,
         writer: out.table_writer::<ApiAccessRow>()?,
         joined: Joined {
@@ -89,6 +94,7 @@ pub(super) fn join<'a>(
             usage: Usage::default(),
             authentications: Vec::new(),
             calls: Vec::new(),
+            logins: Vec::new(),
             seen,
             group_sets: BTreeMap::new(),
         },
@@ -115,7 +121,7 @@ pub(super) fn join<'a>(
 
 struct Sink<'a> {
     world: &'a World,
-    issued: Vec<Issued>,
+    issued: SessionsBuilder,
     ready: bool,
     writer: RowWriter<ApiAccessRow, BufWriter<File>>,
     joined: Joined<'a>,
@@ -128,7 +134,7 @@ impl Sink<'_> {
             return;
         }
         self.ready = true;
-        let mut sessions = Sessions::new(std::mem::take(&mut self.issued));
+        let mut sessions = std::mem::take(&mut self.issued).finish();
         for call in self.joined.authentications.iter().chain(&self.joined.calls) {
             sessions.observe_key(&call.body.caller, call.first, call.last);
         }
@@ -147,8 +153,7 @@ impl Sink<'_> {
         let times = (access.first, access.last, access.count);
         let joined = self.joined.usage.add(idx, cluster, &who, &fact, times);
         let (session, confidence) = self.joined.sessions.of_kube_user(&fact.caller, access.first);
-        let session_id =
-            session.and_then(|idx| self.joined.sessions.all.get(idx)).map(|s| s.id.clone());
+        let session_id = session.and_then(|idx| self.joined.sessions.get(idx)).map(Session::id);
         let credited =
             joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());
         if let Some(seen) = self.joined.seen.get_mut(idx) {
@@ -201,21 +206,20 @@ impl Sink<'_> {
 }
 
 impl FactSink for Sink<'_> {
-    fn session(&mut self, issued: Issued) -> Result<(), FactsError> {
-        self.issued.push(issued);
+    fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
+        match fact {
+            Folded::Session(issued) => self.issued.add(&issued),
+            Folded::Authentication(call) => self.joined.authentications.push(call),
+            Folded::AwsCall(call) => self.joined.calls.push(call),
+            Folded::Login(login) => self.joined.logins.push(login),
+            // Read before the rest: they decide which grants there are.
+            Folded::Change(_) => {}
+            Folded::Access(access, _) => {
+                self.make_ready();
+                self.join_one(access)?;
+            }
+        }
         Ok(())
-    }
-    fn authentication(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        self.joined.authentications.push(call);
-        Ok(())
-    }
-    fn aws_call(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        self.joined.calls.push(call);
-        Ok(())
-    }
-    fn access(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
-        self.make_ready();
-        self.join_one(access)
     }
 }
 

@@ -146,6 +146,7 @@ fn worker(
     let mut extractor = Extractor::new(context);
     let mut sorter = Sorter::new(spill, SORT_BUFFER);
     let mut batch = Batch::default();
+    let mut failed = None;
     loop {
         // The lock is held while waiting for an object, never while working on one.
         let next = match receiver.lock() {
@@ -154,7 +155,11 @@ fn worker(
         };
         let Some(fetched) = next else { break };
         match &fetched.bytes {
-            Ok(bytes) => extractor.object(&fetched.object.key, bytes, &mut batch),
+            Ok(bytes) => extractor.object(&fetched.object.key, bytes, &mut batch, &mut |fact| {
+                if failed.is_none() {
+                    failed = sorter.push(fact).err();
+                }
+            }),
             Err(error) => {
                 let example = error.to_string();
                 batch.tally.reject(
@@ -165,8 +170,8 @@ fn worker(
                 );
             }
         }
-        for fact in batch.facts.drain(..) {
-            sorter.push(&fact)?;
+        if let Some(error) = failed {
+            return Err(error);
         }
         // Progress only: whether anybody listens changes nothing.
         done.send(fetched.object.size).ok();

@@ -17,7 +17,7 @@ use crate::analyse::verdict::{Case, Kind, Verdict, judge};
 use crate::analyse::{AnalysePlan, paths};
 use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::grant::{Allows, Grant};
-use crate::model::tally::{Stream, Tally};
+use crate::model::tally::Tally;
 use crate::model::time::MICROS_PER_HOUR;
 use crate::rbac::cells::{Universe, needed_cells};
 use crate::rbac::policies::PolicyTable;
@@ -80,18 +80,11 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
 }
 
 fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
-    let mut unreadable = Unreadable::default();
-    for (object, _) in inputs.tally.rejects.keys() {
-        let whole_object = inputs
-            .tally
-            .streams
-            .get(&Stream::Objects)
-            .is_some_and(|counts| counts.rejected_total() > 0);
+    let mut unreadable =
+        Unreadable { of_cluster: inputs.deliveries.ambiguous.clone(), ..Unreadable::default() };
+    for object in &inputs.tally.damaged {
         let key = read_key(object);
-        let (true, Some(day)) = (whole_object && is_rejected_object(inputs, object), key.day)
-        else {
-            continue;
-        };
+        let Some(day) = key.day else { continue };
         let hours = match key.hour {
             // Delivery follows the event by minutes: the hour before may be cut too.
             Some(hour) => (day.0 * 24 + hour - 1)..=(day.0 * 24 + hour),
@@ -106,14 +99,6 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
         }
     }
     Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
-}
-
-/// True when the object was rejected as a whole, not a record of it.
-fn is_rejected_object(inputs: &Inputs<'_>, object: &str) -> bool {
-    use crate::model::tally::Reason;
-    [Reason::BadGzip, Reason::TooLarge, Reason::Unreadable, Reason::ClusterAmbiguous]
-        .into_iter()
-        .any(|reason| inputs.tally.rejects.contains_key(&(object.to_owned(), reason)))
 }
 
 fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> JudgedCluster {

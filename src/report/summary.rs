@@ -119,16 +119,17 @@ impl fmt::Display for Rendered<'_> {
         for (stream, counts) in &input.counters {
             writeln!(
                 out,
-                "  {stream:<11}{:>9} seen = {} kept + {} filtered{} + {} rejected{}",
+                "  {stream:<13}{:>9} seen = {} kept{} + {} filtered{} + {} rejected{}",
                 counts.seen,
                 counts.kept,
+                reasons((counts.salvaged > 0).then_some(("cut", counts.salvaged)).into_iter()),
                 counts.filtered_total(),
                 reasons(counts.filtered.iter().map(|(why, n)| (why.as_str(), *n))),
                 counts.rejected_total(),
                 reasons(counts.rejected.iter().map(|(why, n)| (why.as_str(), *n))),
             )?;
         }
-        writeln!(out, "  {:<11}{:>9} folded away", "copies", input.copies)?;
+        writeln!(out, "  {:<13}{:>9} folded away", "copies", input.copies)?;
         if !input.warnings.is_empty() {
             writeln!(out, "\nBefore you act")?;
             for warning in &input.warnings {
@@ -199,6 +200,7 @@ mod tests {
             kept: 7,
             filtered: BTreeMap::from([(Filter::NotRelevant, 2)]),
             rejected: BTreeMap::from([(Reason::Truncated, 1)]),
+            salvaged: 2,
         };
         let input = SummaryInput {
             window: "2026-08-26 … 2026-11-24".to_owned(),

@@ -5,7 +5,7 @@ use crate::table::table;
 
 table! {
     "access_facts", "equal API-server requests of one hour",
-    key (), sort (cluster, hour, via, verb, api_group, resource, subresource, namespace, name, path),
+    key (), sort (cluster, hour),
     AccessFactRow {
         "Cluster ARN." cluster: String,
         "Hour." hour: Micros,
@@ -67,6 +67,7 @@ table! {
         "Its source identity." source_identity: String,
         "Service that acted for it." invoked_by: String,
         "Its user name." user_name: String,
+        "The person of IAM Identity Center behind it." on_behalf_of: String,
         "Distinct records." count: i64,
         "Earliest." first_seen: Micros,
         "Latest." last_seen: Micros,
@@ -91,6 +92,7 @@ table! {
         "Keys that pass on." transitive_keys: Vec<String>,
         "Identity provider." provider: String,
         "Web identity or SAML subject." subject: String,
+        "Equal in the records of two accounts." shared_event_id: String,
         "Error code." error: String,
         "Type of the caller." caller_kind: String,
         "Its principal id." caller_principal_id: String,
@@ -104,5 +106,42 @@ table! {
         "Its source identity." caller_source_identity: String,
         "Service that acted for it." caller_invoked_by: String,
         "Its user name." caller_user_name: String,
+        "The person of IAM Identity Center behind it." caller_on_behalf_of: String,
+    }
+}
+
+table! {
+    "login_facts", "equal lines of the authenticator log of one hour", key (), sort (cluster, hour),
+    LoginFactRow {
+        "Cluster ARN." cluster: String,
+        "Hour." hour: Micros,
+        "True when the principal was mapped." granted: bool,
+        "IAM ARN without path." arn: String,
+        "Unique id." principal_id: String,
+        "User it became." username: String,
+        "Its groups." groups: Vec<String>,
+        "Why it was refused." refusal: String,
+        "Distinct lines." count: i64,
+        "Earliest." first_seen: Micros,
+        "Latest." last_seen: Micros,
+    }
+}
+
+table! {
+    "change_facts", "a grant was made, changed or taken away", key (), sort (at),
+    ChangeFactRow {
+        "Cluster ARN." cluster: String,
+        "When." at: Micros,
+        "`entry_made` … `object_deleted`." change: String,
+        "Entry's principal, ServiceAccount, binding, role, provider." subject: String,
+        "Policy, role, authentication mode." reference: String,
+        "Association." association_id: String,
+        "Groups, or subjects of a binding." names: Vec<String>,
+        "Namespaces of a scope." namespaces: Vec<String>,
+        "Username of an entry." username: String,
+        "Type of an entry." entry_type: String,
+        "Who did it." actor: String,
+        "Key that signed." actor_access_key_id: String,
+        "Service that acted." invoked_by: String,
     }
 }

@@ -1,31 +1,16 @@
-//! Facts survive the disk, in order, and names are capped.
+//! Facts survive the disk, in order.
 
+use super::super::fold::{Hourly, Issued};
 use super::*;
-use crate::model::time::{MICROS_PER_HOUR, Micros};
+use crate::model::fact::{AccessFact, AwsCallFact, ChangeKind, IssuedBy, LoginFact, SessionFact};
+use crate::model::time::{Hour, MICROS_PER_HOUR, Micros};
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Seen {
-    sessions: Vec<Issued>,
-    authentications: Vec<Hourly<AwsCallFact>>,
-    calls: Vec<Hourly<AwsCallFact>>,
-    access: Vec<Hourly<AccessFact>>,
-}
+struct Seen(Vec<Folded>);
 
 impl FactSink for Seen {
-    fn session(&mut self, issued: Issued) -> Result<(), FactsError> {
-        self.sessions.push(issued);
-        Ok(())
-    }
-    fn authentication(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        self.authentications.push(call);
-        Ok(())
-    }
-    fn aws_call(&mut self, call: Hourly<AwsCallFact>) -> Result<(), FactsError> {
-        self.calls.push(call);
-        Ok(())
-    }
-    fn access(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
-        self.access.push(access);
+    fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
+        self.0.push(fact);
         Ok(())
     }
 }
@@ -47,7 +32,6 @@ fn access_of(cluster: &str, name: &str) -> AccessFact {
 fn facts_come_back_in_order_of_time() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = FactStore::new(dir.path().to_path_buf());
-    let mut expected = Seen::default();
     let session = SessionFact {
         account: "012345678901".to_owned(),
         issued_by: IssuedBy::PodIdentity,
@@ -55,50 +39,34 @@ fn facts_come_back_in_order_of_time() {
         expires_at: Some(Micros(9)),
         ..SessionFact::default()
     };
-    let issued = Issued { at: Micros(3), body: session };
-    store.session(issued.clone()).unwrap();
-    expected.sessions.push(issued);
-    for hour in [5, 30] {
-        let call = hourly(hour, AwsCallFact { account: "1".to_owned(), ..AwsCallFact::default() });
-        store.authentication(call.clone()).unwrap();
-        expected.authentications.push(call);
-    }
-    for hour in [5, 30] {
-        let call = hourly(hour, AwsCallFact { account: "1".to_owned(), ..AwsCallFact::default() });
-        store.aws_call(call.clone()).unwrap();
-        expected.calls.push(call);
+    let mut facts = vec![Folded::Session(Issued { at: Micros(3), body: session })];
+    let call =
+        |hour| hourly(hour, AwsCallFact { account: "1".to_owned(), ..AwsCallFact::default() });
+    facts.extend([5, 30].map(|hour| Folded::Authentication(call(hour))));
+    facts.extend([5, 30].map(|hour| Folded::AwsCall(call(hour))));
+    let login = LoginFact { cluster: "a".to_owned(), granted: true, ..LoginFact::default() };
+    facts.push(Folded::Login(hourly(5, login)));
+    for (at, (kind, _)) in (0..).zip(ChangeKind::ALL) {
+        let body = ChangeFact { cluster: "a".to_owned(), kind, ..ChangeFact::default() };
+        facts.push(Folded::Change(Dated { at: Micros(at), body }));
     }
     for (hour, cluster) in [(5, "b"), (6, "a"), (30, "b")] {
-        let fact = hourly(hour, access_of(cluster, "x"));
-        store.access(fact.clone()).unwrap();
-        expected.access.push(fact);
+        facts.push(Folded::Access(hourly(hour, access_of(cluster, "x")), hour == 6));
+    }
+    for fact in facts.clone() {
+        store.take(fact).unwrap();
     }
     let paths = store.finish().unwrap();
-    assert_eq!(paths.len(), 1 + 2 + 2 + 3);
+    assert_eq!(paths.len(), 1 + 2 + 2 + 1 + 1 + 3);
     let mut seen = Seen::default();
     read(dir.path(), &paths, &mut seen).unwrap();
     // Clusters follow each other; time runs forward within each.
-    expected.access.sort_by_key(|fact| (fact.body.cluster.clone(), fact.hour));
-    assert_eq!(seen, expected);
-}
-
-#[test]
-fn names_beyond_the_cap_are_added_up() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = FactStore::new(dir.path().to_path_buf());
-    for n in 0..MAX_NAMES + 10 {
-        store.access(hourly(5, access_of("c", &format!("n{n:03}")))).unwrap();
-    }
-    store.access(hourly(6, access_of("c", "n000"))).unwrap();
-    store.access(hourly(30, access_of("c", "fresh day"))).unwrap();
-    let paths = store.finish().unwrap();
-    let mut seen = Seen::default();
-    read(dir.path(), &paths, &mut seen).unwrap();
-    let names: Vec<_> =
-        seen.access.iter().map(|a| (a.body.permission.name.as_str(), a.count)).collect();
-    assert_eq!(names.len(), MAX_NAMES + 1 + 2);
-    assert_eq!(names[0], ("", 20));
-    assert_eq!(names[MAX_NAMES + 1..], [("n000", 2), ("fresh day", 2)]);
+    facts.sort_by_key(|fact| match fact {
+        Folded::Access(access, _) => Some((access.body.cluster.clone(), access.hour)),
+        _ => None,
+    });
+    assert_eq!(seen.0, facts);
+    assert_eq!(read_changes(dir.path(), &paths).unwrap().len(), ChangeKind::ALL.len());
 }
 
 #[test]

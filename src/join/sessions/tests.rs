@@ -26,8 +26,24 @@ fn caller(principal: &str, key: &str, created: Option<i64>) -> AwsCaller {
 
 fn check(sessions: &Sessions, caller: &AwsCaller, at: i64, expected: (Option<&str>, Confidence)) {
     let (found, confidence) = sessions.of_aws_caller(caller, Micros(at * 1_000_000));
-    let key = found.and_then(|idx| sessions.all.get(idx)).map(|s| s.fact.access_key_id.as_str());
+    let key = found.map(|idx| key_of(sessions, idx));
     assert_eq!((key, confidence), expected, "{caller:?} at {at}");
+}
+
+fn key_of(sessions: &Sessions, idx: usize) -> &str {
+    sessions.text(sessions.all[idx].access_key_id)
+}
+
+fn with_key<'a>(sessions: &'a Sessions, key: &str) -> &'a Session {
+    let idx = (0..sessions.all.len()).find(|&idx| key_of(sessions, idx) == key);
+    &sessions.all[idx.unwrap()]
+}
+
+fn tags_of(sessions: &Sessions, session: &Session) -> String {
+    let tags = sessions.tags(session).map(|(key, value, inherited)| {
+        format!("{key}={value}{}", if inherited { "*" } else { "" })
+    });
+    tags.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -70,7 +86,7 @@ fn a_second_key_of_a_session_is_learnt_from_a_call() {
     sessions.adopt_observed_keys();
     let user = KubeUser { access_key_id: "K9".to_owned(), ..KubeUser::default() };
     assert_eq!(sessions.of_kube_user(&user, Micros(0)), (Some(0), Confidence::AccessKey));
-    let keys: Vec<_> = sessions.session_keys().into_iter().map(|k| k.access_key_id).collect();
+    let keys: Vec<_> = sessions.keys_of(0).into_iter().map(|k| k.access_key_id).collect();
     assert_eq!(keys, ["K1", "K9"]);
 }
 
@@ -83,7 +99,7 @@ fn a_copy_in_the_other_account_is_the_same_session() {
     for pair in [[bare.clone(), full.clone()], [full, bare]] {
         let sessions = Sessions::new(pair);
         assert_eq!(sessions.all.len(), 1);
-        assert_eq!(sessions.all[0].tag("team"), Some("shop"));
+        assert_eq!(sessions.tag(&sessions.all[0], "team"), Some("shop"));
     }
 }
 
@@ -99,14 +115,100 @@ fn transitive_tags_go_down_the_chain_and_others_do_not() {
     let mut third = issue(300, "AROA3", "c", "K3");
     third.body.source = caller("AROA2:b", "K2", Some(200));
     let sessions = Sessions::new([third, second, first]);
-    let last = sessions.all.iter().find(|s| s.fact.access_key_id == "K3").unwrap();
-    assert_eq!(last.tags, [("team".to_owned(), "shop".to_owned(), true)]);
-    assert_eq!(last.transitive_keys, ["team"]);
-    let middle = &sessions.all[last.parent.unwrap()];
-    assert_eq!(
-        (middle.tag("team"), middle.tag("own"), middle.tag("cost")),
-        (Some("shop"), Some("1"), None)
-    );
+    let last = with_key(&sessions, "K3");
+    assert_eq!(tags_of(&sessions, last), "team=shop*");
+    assert_eq!(sessions.transitive_keys(last).collect::<Vec<_>>(), ["team"]);
+    assert_eq!(tags_of(&sessions, with_key(&sessions, "K2")), "own=1 team=shop*");
+}
+
+#[test]
+fn a_chain_of_any_depth_carries_tags_and_the_person() {
+    let mut chain = vec![issue(0, "AROA0", "ann", "K0")];
+    chain[0].body.source_identity = "ann".to_owned();
+    chain[0].body.tags = vec![("team".to_owned(), "shop".to_owned())];
+    chain[0].body.transitive_keys = vec!["team".to_owned()];
+    for n in 1..200 {
+        let mut next = issue(n, &format!("AROA{n}"), "x", &format!("K{n}"));
+        next.body.source = caller(&format!("AROA{}:x", n - 1), &format!("K{}", n - 1), None);
+        chain.push(next);
+    }
+    chain.reverse();
+    let sessions = Sessions::new(chain);
+    let last = with_key(&sessions, "K199");
+    assert_eq!(tags_of(&sessions, last), "team=shop*");
+    assert_eq!((sessions.text(last.person), sessions.text(last.source_identity)), ("ann", "ann"));
+}
+
+#[test]
+fn two_records_of_one_call_across_accounts_are_one_session() {
+    // The role's account shows who came, the caller's account how; one of them shows no key.
+    let mut role_side = issue(100, "AROA1", "a", "K1");
+    role_side.body.shared_event_id = "shared".to_owned();
+    role_side.body.source = AwsCaller { kind: "AWSAccount".to_owned(), ..AwsCaller::default() };
+    let mut caller_side = issue(100, "", "a", "");
+    caller_side.body.shared_event_id = "shared".to_owned();
+    caller_side.body.source = caller("AROA0:x", "K0", Some(50));
+    caller_side.body.source.arn = "arn:aws:sts::2:assumed-role/r0/x".to_owned();
+    let first = issue(50, "AROA0", "x", "K0");
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let all = [role_side.clone(), caller_side.clone(), first.clone()];
+        let sessions = Sessions::new(order.map(|n| all[n].clone()));
+        assert_eq!(sessions.all.len(), 2);
+        let last = with_key(&sessions, "K1");
+        assert_eq!(sessions.text(last.source), "arn:aws:sts::2:assumed-role/r0/x");
+        assert_eq!(last.parent, Some(0));
+    }
+}
+
+#[test]
+fn tokens_for_users_join_by_key_and_by_issue_second() {
+    let mut token = issue(100, "AIDA1", "", "K1");
+    token.body.issued_by = IssuedBy::SessionToken;
+    token.body.role_arn.clear();
+    let mut federated = issue(100, "1:bob", "bob", "K2");
+    federated.body.issued_by = IssuedBy::FederationToken;
+    federated.body.role_arn = "arn:aws:sts::1:federated-user/bob".to_owned();
+    let sessions = Sessions::new([token, federated]);
+    let by_second = Confidence::IssueSecond;
+    check(&sessions, &caller("AIDA1", "KX", Some(100)), 200, (Some("K1"), by_second));
+    let mut bob = caller("1:bob", "KX", Some(100));
+    bob.kind = "FederatedUser".to_owned();
+    check(&sessions, &bob, 200, (Some("K2"), by_second));
+    check(&sessions, &caller("AIDA1", "AKIA", None), 200, (None, Confidence::Principal));
+}
+
+#[test]
+fn a_person_stands_behind_many_sessions() {
+    let mut sso = issue(100, "AROA1", "ann@x.org", "K1");
+    sso.body.role_arn =
+        "arn:aws:iam::1:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_0123".to_owned();
+    let job = issue(200, "AROA2", "job", "K2");
+    let mut sessions = Sessions::new([sso, job]);
+    let mut on_behalf = caller("AROA2:job", "K2", Some(200));
+    on_behalf.on_behalf_of = "user-1".to_owned();
+    sessions.observe_key(&on_behalf, Micros(0), Micros(0));
+    let person = |key| sessions.text(with_key(&sessions, key).person).to_owned();
+    assert_eq!((person("K1"), person("K2")), ("ann@x.org".to_owned(), "user-1".to_owned()));
+}
+
+#[test]
+fn a_service_account_token_joins_by_its_jti() {
+    let mut token = issue(200, "arn:aws:eks:r:1:cluster/c", "ci/pipeline", "JTI=7");
+    token.body.issued_by = IssuedBy::TokenRequest;
+    token.body.role_arn.clear();
+    token.body.source = caller("AROA1:bot", "K1", None);
+    let sessions = Sessions::new([token, issue(100, "AROA1", "bot", "K1")]);
+    let user = KubeUser {
+        username: "system:serviceaccount:ci:pipeline".to_owned(),
+        credential_id: "JTI=7".to_owned(),
+        ..KubeUser::default()
+    };
+    let (found, confidence) = sessions.of_kube_user(&user, Micros(0));
+    assert_eq!(confidence, Confidence::AccessKey);
+    let parent = sessions.all[found.unwrap()].parent.unwrap();
+    assert_eq!(key_of(&sessions, usize::try_from(parent).unwrap()), "K1");
+    let other = KubeUser { credential_id: "JTI=8".to_owned(), ..user };
+    assert_eq!(sessions.of_kube_user(&other, Micros(0)), (None, Confidence::None));
 }
 
 #[test]

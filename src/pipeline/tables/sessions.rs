@@ -2,37 +2,45 @@
 //! `group_sets`.
 
 use super::{Inputs, write_sorted};
-use crate::join::sessions::Session;
+use crate::join::sessions::texts::Text;
+use crate::join::sessions::{Session, Sessions};
 use crate::model::arn::unique_id_from_principal_id;
 use crate::model::fact::{AwsCaller, IssuedBy};
-use crate::pipeline::PipelineError;
 use crate::pipeline::access::some;
+use crate::pipeline::{PipelineError, finish};
 use crate::table::rows::access::{AwsAccessRow, GroupSetRow};
 use crate::table::rows::sessions::{AuthenticationRow, SessionKeyRow, SessionRow, SessionTagRow};
 
 pub(super) fn write(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
     let sessions = &inputs.joined.sessions;
-    let id_of = |idx: usize| sessions.all.get(idx).map(|s| s.id.clone()).unwrap_or_default();
-    let rows = sessions.all.iter().map(|session| session_row(session, session.parent.map(id_of)));
-    write_sorted(inputs, rows.collect(), |row| (row.issued_at, row.session_id.clone()))?;
-    let keys = sessions.session_keys().into_iter().map(|key| SessionKeyRow {
-        session_id: id_of(key.session),
-        access_key_id: key.access_key_id,
-        first_seen: key.first_seen,
-        last_seen: key.last_seen,
-    });
-    write_sorted(inputs, keys.collect(), |row| {
-        (row.session_id.clone(), row.access_key_id.clone())
-    })?;
-    let tags = sessions.all.iter().flat_map(|session| {
-        session.tags.iter().map(|(key, value, inherited)| SessionTagRow {
-            session_id: session.id.clone(),
-            tag_key: key.clone(),
-            tag_value: value.clone(),
-            inherited: *inherited,
-        })
-    });
-    write_sorted(inputs, tags.collect(), |row| (row.session_id.clone(), row.tag_key.clone()))?;
+    let id_of = |idx: usize| sessions.get(idx).map(Session::id).unwrap_or_default();
+    // Sessions are in the order of their table already, and there may be millions of them.
+    inputs.out.write_table(sessions.all.iter().map(|session| session_row(sessions, session)))?;
+    let mut by_id: Vec<usize> = (0..sessions.all.len()).collect();
+    by_id.sort_by_cached_key(|&idx| id_of(idx));
+    let mut keys = inputs.out.table_writer::<SessionKeyRow>()?;
+    let mut tags = inputs.out.table_writer::<SessionTagRow>()?;
+    for idx in by_id {
+        for key in sessions.keys_of(idx) {
+            keys.push(SessionKeyRow {
+                session_id: id_of(idx),
+                access_key_id: key.access_key_id,
+                first_seen: key.first_seen,
+                last_seen: key.last_seen,
+            })?;
+        }
+        let Some(session) = sessions.get(idx) else { continue };
+        for (key, value, inherited) in sessions.tags(session) {
+            tags.push(SessionTagRow {
+                session_id: session.id(),
+                tag_key: key.to_owned(),
+                tag_value: value.to_owned(),
+                inherited,
+            })?;
+        }
+    }
+    finish(keys)?;
+    finish(tags)?;
     authentications(inputs)?;
     aws_access(inputs)?;
     let sets = inputs.joined.group_sets.iter().map(|(digest, groups)| GroupSetRow {
@@ -42,30 +50,29 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
     write_sorted(inputs, sets.collect(), |row| row.groups_digest.clone())
 }
 
-fn session_row(session: &Session, parent: Option<String>) -> SessionRow {
-    let fact = &session.fact;
-    let source = [&fact.source.arn, &fact.source.user_name, &fact.source.invoked_by]
-        .into_iter()
-        .find(|text| !text.is_empty());
+fn session_row(sessions: &Sessions, session: &Session) -> SessionRow {
+    let text = |text: Text| sessions.text(text).to_owned();
+    let parent = session.parent.and_then(|parent| usize::try_from(parent).ok());
+    let minted = session.issued_by == IssuedBy::TokenRequest;
     SessionRow {
-        session_id: session.id.clone(),
-        kind: fact.issued_by.as_str().to_owned(),
-        role_arn: fact.role_arn.clone(),
-        role_id: fact.role_id.clone(),
-        session_name: fact.session_name.clone(),
-        how: call_name(fact.issued_by).to_owned(),
+        session_id: session.id(),
+        kind: session.issued_by.as_str().to_owned(),
+        role_arn: text(session.role_arn),
+        role_id: if minted { String::new() } else { text(session.role_id) },
+        session_name: text(session.session_name),
+        how: call_name(session.issued_by).to_owned(),
         issued_at: session.issued_at,
-        expires_at: fact.expires_at,
-        source_principal: source.cloned().unwrap_or_default(),
-        source_identity: some(fact.source_identity.clone())
-            .or_else(|| some(fact.source.source_identity.clone())),
-        tags: session.tags.iter().map(|(k, v, _)| (k.clone(), v.clone())).collect(),
-        transitive_keys: session.transitive_keys.clone(),
-        parent_session_id: parent,
-        minted_by: None,
-        web_identity_subject: some(fact.subject.clone()),
-        pod_namespace: session.tag("kubernetes-namespace").map(str::to_owned),
-        pod_service_account: session.tag("kubernetes-service-account").map(str::to_owned),
+        expires_at: session.expires_at,
+        source_principal: text(session.source),
+        source_identity: some(text(session.source_identity)),
+        person: some(text(session.person)),
+        tags: sessions.tags(session).map(|(k, v, _)| (k.to_owned(), v.to_owned())).collect(),
+        transitive_keys: sessions.transitive_keys(session).map(str::to_owned).collect(),
+        parent_session_id: parent.and_then(|idx| sessions.get(idx)).map(Session::id),
+        minted_by: minted.then(|| text(session.source)),
+        web_identity_subject: some(text(session.subject)),
+        pod_namespace: sessions.tag(session, "kubernetes-namespace").map(str::to_owned),
+        pod_service_account: sessions.tag(session, "kubernetes-service-account").map(str::to_owned),
     }
 }
 
@@ -77,6 +84,8 @@ fn call_name(issued_by: IssuedBy) -> &'static str {
         IssuedBy::SessionToken => "GetSessionToken",
         IssuedBy::FederationToken => "GetFederationToken",
         IssuedBy::AssumeRoot => "AssumeRoot",
+        IssuedBy::RolesAnywhere => "CreateSession",
+        IssuedBy::TokenRequest => "TokenRequest",
     }
 }
 
@@ -95,7 +104,7 @@ fn session_of<'a>(
 ) -> Option<&'a Session> {
     let sessions = &inputs.joined.sessions;
     let (found, _) = sessions.of_aws_caller(&call.body.caller, call.first);
-    found.and_then(|idx| sessions.all.get(idx))
+    found.and_then(|idx| sessions.get(idx))
 }
 
 fn authentications(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
@@ -103,7 +112,7 @@ fn authentications(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
         hour: call.hour.start(),
         account: call.body.account.clone(),
         principal_id: principal_id(&call.body.caller),
-        session_id: session_of(inputs, call).map(|s| s.id.clone()).unwrap_or_default(),
+        session_id: session_of(inputs, call).map(Session::id).unwrap_or_default(),
         region: call.body.region.clone(),
         user_agent_family: call.body.user_agent_family.clone(),
         count: call.count,
@@ -133,6 +142,7 @@ fn authentications(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
 
 fn aws_access(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
     let relevant = inputs.world.principals.relevant_ids();
+    let sessions = &inputs.joined.sessions;
     let mut rows = Vec::new();
     for call in &inputs.joined.calls {
         let caller = &call.body.caller;
@@ -146,10 +156,12 @@ fn aws_access(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
             account: call.body.account.clone(),
             region: call.body.region.clone(),
             role_arn: role_arn.clone(),
-            session_id: session.map(|s| s.id.clone()).unwrap_or_default(),
-            pod_namespace: session.and_then(|s| s.tag("kubernetes-namespace")).map(str::to_owned),
+            session_id: session.map(Session::id).unwrap_or_default(),
+            pod_namespace: session
+                .and_then(|s| sessions.tag(s, "kubernetes-namespace"))
+                .map(str::to_owned),
             pod_service_account: session
-                .and_then(|s| s.tag("kubernetes-service-account"))
+                .and_then(|s| sessions.tag(s, "kubernetes-service-account"))
                 .map(str::to_owned),
             event_source: call.body.event_source.clone(),
             event_name: call.body.event_name.clone(),

@@ -13,7 +13,7 @@ table! {
 
 table! {
     "api_access", "requests of one hour that are alike in everything but time",
-    key (), sort (cluster, hour, via, verb, api_group, resource, subresource, namespace, name, path),
+    key (), sort (cluster, hour),
     ApiAccessRow {
         "Cluster ARN." cluster: String,
         "Hour." hour: Micros,

@@ -1,0 +1,191 @@
+//! Adds up equal facts of one hour, in bounded memory.
+//!
+//! Input: encoded facts in any order, with their time. Output: each once, in one total order (length,
+//! then bytes), with how often, first and last. What does not fit is spilled as sorted partial sums
+//! and merged at the end of the hour.
+
+use rustc_hash::FxHashMap;
+
+use super::FactsError;
+use super::sort::{Run, RunWriter, SortKey, SpillDir, merge};
+use crate::model::time::Micros;
+
+/// Bytes of distinct facts of one hour that are held before they are spilled.
+pub const HOUR_BUFFER: usize = 64 << 20;
+/// What one entry of the map costs beside its bytes.
+const ENTRY_COST: usize = 80;
+const SUM_LEN: usize = 24;
+const LEN_LEN: usize = 4;
+
+/// How often, first, last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sum {
+    /// Distinct records.
+    pub count: i64,
+    /// The earliest.
+    pub first: Micros,
+    /// The latest.
+    pub last: Micros,
+}
+
+impl Sum {
+    fn one(at: Micros) -> Self {
+        Sum { count: 1, first: at, last: at }
+    }
+
+    fn add(&mut self, other: Sum) {
+        self.count += other.count;
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+    }
+
+    fn to_bytes(self) -> [u8; SUM_LEN] {
+        let mut bytes = [0; SUM_LEN];
+        for (slot, value) in bytes.chunks_exact_mut(8).zip([self.count, self.first.0, self.last.0])
+        {
+            slot.copy_from_slice(&value.to_be_bytes());
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let mut values = bytes.chunks_exact(8).map(|chunk| {
+            let mut eight = [0; 8];
+            eight.copy_from_slice(chunk);
+            i64::from_be_bytes(eight)
+        });
+        let mut next = || values.next().unwrap_or_default();
+        Sum { count: next(), first: Micros(next()), last: Micros(next()) }
+    }
+}
+
+/// The sums of one hour.
+#[derive(Debug)]
+pub struct HourTable<'a> {
+    spill: &'a SpillDir,
+    max_bytes: usize,
+    bytes: usize,
+    sums: FxHashMap<Vec<u8>, Sum>,
+    runs: Vec<Run>,
+}
+
+impl<'a> HourTable<'a> {
+    /// An empty table that holds about `max_bytes` before it spills.
+    #[must_use]
+    pub fn new(spill: &'a SpillDir, max_bytes: usize) -> Self {
+        HourTable { spill, max_bytes, bytes: 0, sums: FxHashMap::default(), runs: Vec::new() }
+    }
+
+    /// Counts one fact.
+    ///
+    /// # Errors
+    /// When the table is full and cannot be spilled.
+    pub fn add(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
+        if let Some(sum) = self.sums.get_mut(fact) {
+            sum.add(Sum::one(at));
+            return Ok(());
+        }
+        self.bytes += fact.len() + ENTRY_COST;
+        self.sums.insert(fact.to_vec(), Sum::one(at));
+        if self.bytes > self.max_bytes { self.spill() } else { Ok(()) }
+    }
+
+    /// Empties the table into `each`.
+    ///
+    /// # Errors
+    /// When a spill file cannot be written or read, or `each` fails.
+    pub fn drain(
+        &mut self,
+        mut each: impl FnMut(&[u8], Sum) -> Result<(), FactsError>,
+    ) -> Result<(), FactsError> {
+        if self.runs.is_empty() {
+            for (fact, sum) in self.sorted() {
+                each(&fact, sum)?;
+            }
+            return Ok(());
+        }
+        if !self.sums.is_empty() {
+            self.spill()?;
+        }
+        let mut open: Option<(Vec<u8>, Sum)> = None;
+        merge(std::mem::take(&mut self.runs), self.spill, |_, body| {
+            let (fact, sum) = body.split_at(body.len().saturating_sub(SUM_LEN));
+            let fact = fact.get(LEN_LEN..).unwrap_or_default();
+            let sum = Sum::from_bytes(sum);
+            match &mut open {
+                Some((known, total)) if known.as_slice() == fact => total.add(sum),
+                open => {
+                    if let Some((known, total)) = open.replace((fact.to_vec(), sum)) {
+                        each(&known, total)?;
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        match open {
+            Some((known, total)) => each(&known, total),
+            None => Ok(()),
+        }
+    }
+
+    fn sorted(&mut self) -> Vec<(Vec<u8>, Sum)> {
+        self.bytes = 0;
+        let mut rows: Vec<(Vec<u8>, Sum)> = self.sums.drain().collect();
+        rows.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        rows
+    }
+
+    fn spill(&mut self) -> Result<(), FactsError> {
+        let mut writer = RunWriter::create(self.spill.next_file())?;
+        let mut record = Vec::new();
+        for (fact, sum) in self.sorted() {
+            record.clear();
+            // The length in front keeps one fact's sums together where another fact starts like it.
+            record.extend_from_slice(&u32::try_from(fact.len()).unwrap_or(u32::MAX).to_be_bytes());
+            record.extend_from_slice(&fact);
+            record.extend_from_slice(&sum.to_bytes());
+            writer.write(&SortKey::NONE, &record)?;
+        }
+        self.runs.push(writer.finish()?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_buffer_gives_the_same_sums(
+            facts in prop::collection::vec(("[ab]{0,4}", 0i64..50), 0..80),
+            buffer in 1usize..2000,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let spill = SpillDir::new(dir.path().to_path_buf());
+            let mut table = HourTable::new(&spill, buffer);
+            let mut oracle: BTreeMap<(usize, Vec<u8>), Sum> = BTreeMap::new();
+            for (fact, at) in &facts {
+                table.add(fact.as_bytes(), Micros(*at)).unwrap();
+                let one = Sum::one(Micros(*at));
+                oracle
+                    .entry((fact.len(), fact.as_bytes().to_vec()))
+                    .and_modify(|sum| sum.add(one))
+                    .or_insert(one);
+            }
+            let mut got = Vec::new();
+            table.drain(|fact, sum| {
+                got.push(((fact.len(), fact.to_vec()), sum));
+                Ok(())
+            }).unwrap();
+            prop_assert_eq!(got, oracle.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        }
+    }
+}

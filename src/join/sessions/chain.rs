@@ -1,0 +1,85 @@
+//! Role chains: which session asked for which, and what passes down.
+//!
+//! Transitive tags and the source identity reach every session further down, whatever the depth.
+//! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html>.
+
+use std::collections::BTreeMap;
+
+use super::texts::Text;
+use super::{Asker, Confidence, Sessions};
+
+impl Sessions {
+    pub(super) fn link(&mut self, askers: &[Asker]) {
+        let parents: Vec<Option<u32>> = self
+            .all
+            .iter()
+            .zip(askers)
+            .enumerate()
+            .map(|(idx, (session, asker))| {
+                let (parent, confidence) = self.resolve(asker, session.issued_at);
+                let sure = !matches!(confidence, Confidence::Principal | Confidence::None);
+                parent.filter(|&parent| parent != idx && sure).and_then(|p| u32::try_from(p).ok())
+            })
+            .collect();
+        for (session, parent) in self.all.iter_mut().zip(parents) {
+            session.parent = parent;
+        }
+        self.pass_on();
+    }
+
+    /// Fills tags and source identity down every chain. STS forbids overriding an inherited
+    /// transitive tag, so a clash can only come from a forged or foreign record: the own tag is
+    /// kept, as STS logged it.
+    fn pass_on(&mut self) {
+        let mut done = vec![false; self.all.len()];
+        for start in 0..self.all.len() {
+            let mut chain: Vec<usize> = Vec::new();
+            let mut next = Some(start);
+            while let Some(idx) = next {
+                let Some(flag) = done.get_mut(idx) else { break };
+                // Marked on the way up, so a cycle, which can only be forged, ends where it closes.
+                if std::mem::replace(flag, true) {
+                    break;
+                }
+                chain.push(idx);
+                next = self.all.get(idx).and_then(|s| s.parent).and_then(|p| p.try_into().ok());
+            }
+            while let Some(idx) = chain.pop() {
+                self.inherit(idx);
+            }
+        }
+    }
+
+    fn inherit(&mut self, idx: usize) {
+        let Some(parent) = self.all.get(idx).and_then(|s| s.parent).and_then(|p| self.at(p)) else {
+            return;
+        };
+        let passed_keys = parent.transitive_keys.clone();
+        let passed_tags: Vec<(Text, Text)> = parent
+            .tags
+            .iter()
+            .filter(|(key, ..)| passed_keys.contains(key))
+            .map(|(key, value, _)| (*key, *value))
+            .collect();
+        let (source_identity, person) = (parent.source_identity, parent.person);
+        let Some(session) = self.all.get_mut(idx) else { return };
+        if session.source_identity.is_empty() {
+            session.source_identity = source_identity;
+        }
+        if session.person.is_empty() {
+            session.person = person;
+        }
+        if passed_keys.is_empty() {
+            return;
+        }
+        let texts = &self.texts;
+        let mut tags: BTreeMap<&str, (Text, Text, bool)> =
+            passed_tags.into_iter().map(|(k, v)| (texts.get(k), (k, v, true))).collect();
+        tags.extend(session.tags.iter().map(|tag| (texts.get(tag.0), *tag)));
+        let mut keys: BTreeMap<&str, Text> =
+            passed_keys.iter().map(|key| (texts.get(*key), *key)).collect();
+        keys.extend(session.transitive_keys.iter().map(|key| (texts.get(*key), *key)));
+        session.tags = tags.into_values().collect();
+        session.transitive_keys = keys.into_values().collect();
+    }
+}
