@@ -56,6 +56,12 @@ impl Covered {
         self.hours.contains(&hour)
     }
 
+    /// The hours that both cover.
+    #[must_use]
+    pub fn and(&self, other: &Covered) -> Covered {
+        Covered::from_hours(self.hours.intersection(&other.hours).copied())
+    }
+
     /// How well `span` is covered.
     #[must_use]
     pub fn share(&self, span: Window) -> Share {

@@ -5,6 +5,7 @@
 //! cannot be exercised, what cannot be seen, what is too new, what is unused, and only then what is
 //! redundant, too wide or fine.
 
+pub mod alone;
 pub mod coverage;
 pub mod evidence;
 pub mod paths;

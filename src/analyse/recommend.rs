@@ -98,6 +98,8 @@ fn alone(grant: &Grant, evidence: &Evidence, verdict: &Verdict, stale: bool) -> 
         Kind::Used | Kind::TooNew | Kind::Unobservable => Advice::Keep,
         Kind::OverScoped => Advice::Review,
         Kind::Ineffective => match grant.ineffective {
+            // Nothing is left to remove.
+            Some(Ineffective::Deleted) => Advice::Keep,
             // Seen in use within the window: the inventory or the window is not what it seems.
             _ if evidence.is_used() => Advice::Review,
             // The entry starts to work the day the mode changes.

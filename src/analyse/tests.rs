@@ -1,5 +1,7 @@
 //! The order of the verdicts, and that advice taken all at once locks nobody out.
 
+mod alone;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -63,6 +65,8 @@ fn grant(kind: GrantKind, reference: &str, holder: Holder, rules: Vec<ScopedRule
         namespaces: Vec::new(),
         ineffective: None,
         valid_from: Some(Micros(-365 * DAY)),
+        valid_to: None,
+        granted_by: None,
         managed_by_aws: false,
         open_ended: false,
         group,
@@ -82,6 +86,7 @@ fn identity(number: usize, groups: &[String]) -> Identity {
         entry_type: Some("STANDARD".to_owned()),
         ineffective: None,
         created_at: None,
+        created_by: None,
         source: "test",
     }
 }
@@ -129,6 +134,9 @@ fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'
         universe: Universe::new(None, &["shop".to_owned(), "pay".to_owned()], std::iter::empty()),
         audit: Covered::from_hours(window().hours()),
         cloudtrail: Covered::from_hours(window().hours()),
+        coverage: Box::leak(Box::default()),
+        presence: Box::leak(Box::default()),
+        calibrated: false,
         regions_known: true,
         classes,
         aws_auth_written: None,

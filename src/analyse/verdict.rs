@@ -5,7 +5,8 @@
 //! a permission that leaves no audit line is said and never called unused.
 
 use crate::join::cluster::Cluster;
-use crate::model::grant::{Allows, Grant, GrantKind};
+use crate::join::presence::Presence;
+use crate::model::grant::{Allows, Grant, GrantKind, Ineffective};
 use crate::model::inventory::ClusterInventory;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::cells::Universe;
@@ -14,7 +15,8 @@ use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::{self, Severity};
 
 use super::AnalysePlan;
-use super::coverage::{Covered, Share, span_of};
+use super::alone::{self, Silent, last_authenticated};
+use super::coverage::{Coverage, Covered, Share, span_of};
 use super::evidence::{ClassesSeen, Evidence, class_of_grant, is_read};
 use super::scope::{TooWide, rules_of, too_wide};
 
@@ -98,6 +100,8 @@ pub struct Verdict {
     pub reason: String,
     /// The same for people, with figures.
     pub detail: String,
+    /// When anyone it serves was last seen by CloudTrail or redeemed a token.
+    pub last_authenticated: Option<Micros>,
     /// How sure.
     pub confidence: Confidence,
     /// How bad.
@@ -125,6 +129,12 @@ pub struct Case<'a> {
     pub audit: Covered,
     /// CloudTrail hours of the cluster's account.
     pub cloudtrail: Covered,
+    /// Coverage of all accounts: a principal may live in another one.
+    pub coverage: &'a Coverage,
+    /// What CloudTrail alone shows of IAM principals.
+    pub presence: &'a Presence,
+    /// True when every audited IAM session left a redemption, so that none proves no login.
+    pub calibrated: bool,
     /// True when CloudTrail silence in a region proves anything.
     pub regions_known: bool,
     /// Which classes of callers reach the logs.
@@ -147,11 +157,27 @@ pub fn judge(
     plan: &AnalysePlan,
 ) -> Verdict {
     let aws_role = grant.allows == Allows::AwsRole;
-    let covered = if aws_role { &case.cloudtrail } else { &case.audit };
     let valid_from = effective_from(case, grant, evidence);
     let span = span_of(plan.window, valid_from);
+    let is_enough = |share: Share| {
+        share.ratio() >= plan.min_coverage && share.longest_hole <= plan.max_hole_hours
+    };
+    let mut covered = if aws_role { case.cloudtrail.clone() } else { case.audit.clone() };
+    // Where the audit log cannot tell, CloudTrail may: who never came did nothing.
+    let alone = if aws_role || evidence.is_used() || is_enough(covered.share(span)) {
+        None
+    } else {
+        alone::look(case, grant)
+    };
+    let silent = alone.as_ref().and_then(|alone| alone.silent);
+    if let Some(alone) = &alone
+        && silent.is_some()
+        && is_enough(alone.covered.share(span))
+    {
+        covered = alone.covered.clone();
+    }
     let share = covered.share(span);
-    let enough = share.ratio() >= plan.min_coverage && share.longest_hole <= plan.max_hole_hours;
+    let enough = is_enough(share);
     let age_days =
         valid_from.map(|from| (plan.window.until.0 - from.0).max(0) / (24 * MICROS_PER_HOUR));
     let wide = if aws_role || !evidence.is_used() {
@@ -159,7 +185,14 @@ pub fn judge(
     } else {
         too_wide(grant, &evidence.permissions, &case.universe, case.policies, plan.over_scope_ratio)
     };
-    let blind = blind_spot(case, grant, evidence, enough, share);
+    let judgeable = matches!(grant.allows, Allows::Rules(_) | Allows::Everything);
+    let blind = match (&alone, silent) {
+        (Some(_), Some(_)) if enough && judgeable => None,
+        (Some(alone), None) if share.covered == 0 && alone.seen.last.is_some() && judgeable => {
+            Some(alone.words())
+        }
+        _ => blind_spot(case, grant, evidence, enough, share),
+    };
     let old_enough = age_days.is_none_or(|days| days >= plan.min_age_days);
 
     let mut holds = Vec::new();
@@ -185,7 +218,8 @@ pub fn judge(
         holds.push(Kind::Unused);
     }
     let kind = holds.first().copied().unwrap_or(Kind::Unobservable);
-    let (reason, detail) = words(grant, evidence, kind, blind, wide.as_ref(), share, age_days);
+    let (reason, detail) =
+        words(grant, evidence, kind, (blind, silent), wide.as_ref(), share, age_days);
     let whole = covered.share(plan.window);
     let unknown_date_proven = valid_from.is_none();
     let whole_window = whole.ratio() >= plan.min_coverage
@@ -196,7 +230,8 @@ pub fn judge(
         also: holds.into_iter().skip(1).collect(),
         reason,
         detail,
-        confidence: confidence(case, grant, evidence, kind, share),
+        last_authenticated: last_authenticated(case, grant),
+        confidence: confidence(case, grant, evidence, kind, share, silent),
         severity: severity(grant, kind, wide.as_ref()),
         age_days,
         share,
@@ -278,7 +313,7 @@ fn words(
     grant: &Grant,
     evidence: &Evidence,
     kind: Kind,
-    blind: Option<(&'static str, String)>,
+    (blind, silent): (Option<(&'static str, String)>, Option<Silent>),
     wide: Option<&TooWide>,
     share: Share,
     age_days: Option<i64>,
@@ -298,7 +333,17 @@ fn words(
         Kind::Unused if grant.allows == Allows::AwsRole => {
             ("no_session".to_owned(), format!("no session was issued through it; {hours}"))
         }
-        Kind::Unused => ("no_use".to_owned(), format!("not one request; {hours}")),
+        Kind::Unused => match silent {
+            Some(Silent::NoSession) => {
+                let what = "CloudTrail shows no session and no call of anyone it serves";
+                ("no_session".to_owned(), format!("{what}; {hours}"))
+            }
+            Some(Silent::NoTokenRedeemed) => {
+                let what = "nobody it serves redeemed a token of EKS";
+                ("no_token_redeemed".to_owned(), format!("{what}; {hours}"))
+            }
+            None => ("no_use".to_owned(), format!("not one request; {hours}")),
+        },
         Kind::Redundant => {
             let others = "other grants of everyone it serves cover all its use";
             ("covered_by_others".to_owned(), others.to_owned())
@@ -333,6 +378,10 @@ fn ineffective_words(code: &str) -> &'static str {
         "trust_denies" => "the role's trust policy does not let this ServiceAccount in",
         "entries_disabled" => "the cluster is in mode CONFIG_MAP: access entries are off",
         "empty_role" => "the role grants nothing",
+        "deleted" => "it was taken away within the window",
+        "reprovisioned_sso_role" => {
+            "Identity Center has made the role again under another suffix; this one is gone"
+        }
         _ => "it cannot be exercised",
     }
 }
@@ -343,6 +392,7 @@ fn confidence(
     evidence: &Evidence,
     kind: Kind,
     share: Share,
+    silent: Option<Silent>,
 ) -> Confidence {
     let by_coverage = if share.ratio() >= 0.99 {
         Confidence::High
@@ -355,7 +405,8 @@ fn confidence(
         Kind::Ineffective => Confidence::High,
         Kind::Unobservable => Confidence::Low,
         Kind::TooNew | Kind::Unused => {
-            let regions = grant.allows != Allows::AwsRole || case.regions_known;
+            let from_cloudtrail = grant.allows == Allows::AwsRole || silent.is_some();
+            let regions = !from_cloudtrail || case.regions_known;
             if regions { by_coverage } else { by_coverage.min(Confidence::Medium) }
         }
         // A missing hour may hide use that makes the grant fit better than it seems.
@@ -381,6 +432,7 @@ fn severity(grant: &Grant, kind: Kind, wide: Option<&TooWide>) -> Severity {
     };
     match kind {
         Kind::Used | Kind::TooNew => Severity::Info,
+        Kind::Ineffective if grant.ineffective == Some(Ineffective::Deleted) => Severity::Info,
         Kind::Unobservable | Kind::Ineffective => Severity::Low,
         Kind::Unused | Kind::Redundant => held(),
         Kind::OverScoped => wide.map_or_else(held, |wide| wide.severity),

@@ -194,10 +194,10 @@ pub struct TokenSpec<'a> {
     pub expiration_seconds: Text<'a>,
 }
 
-/// A RoleBinding or ClusterRoleBinding, as sent or answered.
+/// A binding or a role, as sent or answered.
 #[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
-pub struct BindingBody<'a> {
+pub struct RbacBody<'a> {
     /// `{"kind":…,"name":…}`
     #[serde(borrow, default)]
     pub role_ref: Part<'a>,
@@ -207,6 +207,9 @@ pub struct BindingBody<'a> {
     /// Name and namespace.
     #[serde(borrow, default)]
     pub metadata: Part<'a>,
+    /// Of a Role or ClusterRole.
+    #[serde(borrow, default)]
+    pub rules: Part<'a>,
 }
 
 /// A reference to a role or a subject, and `metadata`.

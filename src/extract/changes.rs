@@ -5,10 +5,11 @@
 //! path parameters come percent-encoded, answers plain.
 //! Source: <https://docs.aws.amazon.com/eks/latest/userguide/logging-using-cloudtrail.html>.
 
-use crate::decode::audit::{BindingBody, Event, Named, ObjectRef};
+use crate::decode::audit::{Event, Named, ObjectRef, RbacBody};
 use crate::decode::cloudtrail::{AccessScope, EksAnswer, EksDetail, EksRequest, Record};
 use crate::decode::lenient::{Part, Text, part, strings};
 use crate::model::arn::{partition_of_region, percent_decoded};
+use crate::model::digest;
 use crate::model::fact::{AwsCaller, ChangeFact, ChangeKind};
 
 /// The change that an EKS call made.
@@ -118,8 +119,8 @@ pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
     if !object.subresource.as_str().is_empty() {
         return None;
     }
-    let body: BindingBody<'_> = part(event.response_object);
-    let sent: BindingBody<'_> = part(event.request_object);
+    let body: RbacBody<'_> = part(event.response_object);
+    let sent: RbacBody<'_> = part(event.request_object);
     let metadata: Named<'_> = part(body.metadata);
     let (namespace, name) = (object.namespace.as_str(), first(&[&object.name, &metadata.name]));
     let subject = match (object.api_group.as_str(), object.resource.as_str()) {
@@ -137,7 +138,10 @@ pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
     // What the server answered is the whole object; what was sent may be a patch.
     let role: Named<'_> = part(body.role_ref.or(sent.role_ref));
     let reference = match role.kind.as_str() {
-        "" => String::new(),
+        // Of a role what it then allowed, as a digest: whether a write changed anything shows in it.
+        "" => body.rules.or(sent.rules).map_or_else(String::new, |rules| {
+            digest::hex(&digest::of_bytes(rules.get().as_bytes()), 16)
+        }),
         "Role" => format!("Role/{namespace}/{}", role.name.as_str()),
         kind => format!("{kind}/{}", role.name.as_str()),
     };

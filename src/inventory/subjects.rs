@@ -6,24 +6,6 @@
 //! Source: <https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html>.
 
 use crate::model::inventory::OidcProvider;
-use crate::rbac::glob_match;
-
-/// True when a username template (`…/{{SessionName}}`) can come out as `name`.
-#[must_use]
-pub fn template_matches(template: &str, name: &str) -> bool {
-    if !template.contains("{{") {
-        return template == name;
-    }
-    let mut glob = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        glob.push_str(before);
-        glob.push('*');
-        rest = after.split_once("}}").map_or("", |(_, tail)| tail);
-    }
-    glob.push_str(rest);
-    glob_match(&glob, name)
-}
 
 /// The prefix that a provider puts before usernames; `None` when names come without.
 #[must_use]
@@ -61,19 +43,6 @@ pub fn oidc_could_be_user(providers: &[OidcProvider], name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn templates() {
-        let check = |template: &str, name: &str, expected: bool| {
-            assert_eq!(template_matches(template, name), expected, "{template} {name}");
-        };
-        check("ann", "ann", true);
-        check("ann", "anna", false);
-        check("arn:x/{{SessionName}}", "arn:x/i-1", true);
-        check("arn:x/{{SessionName}}", "arn:y/i-1", false);
-        check("{{AccountID}}-{{SessionName}}-x", "1-2-x", true);
-        check("a{{broken", "abc", true);
-    }
 
     #[test]
     fn prefixes() {

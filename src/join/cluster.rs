@@ -151,9 +151,17 @@ impl<'a> Cluster<'a> {
         }
         found.sort_unstable();
         found.dedup();
-        found.retain(|&idx| self.identities.get(idx).is_some_and(|i| i.ineffective.is_none()));
-        if found.is_empty() && user.groups.iter().any(|group| group == MASTERS) {
+        // A mapping that has no effect now may have had one earlier in the window; but a master whom
+        // no live mapping explains is first of all the hidden creator.
+        let works =
+            |idx: &usize| self.identities.get(*idx).is_some_and(|i| i.ineffective.is_none());
+        if found.iter().any(works) {
+            found.retain(works);
+        } else if user.groups.iter().any(|group| group == MASTERS) {
             found.extend(&self.creators);
+            if found.iter().any(works) {
+                found.retain(works);
+            }
         }
         let component = found.iter().any(|&idx| {
             self.identities

@@ -250,7 +250,8 @@ pub struct ChangeFact {
     /// IAM ARN of an entry; `namespace/serviceaccount`; `RoleBinding/ns/x`, `ClusterRole/x`,
     /// `aws-auth`; name of a provider; empty for the cluster itself.
     pub subject: String,
-    /// Policy ARN, role ARN, `ClusterRole/x` or `Role/ns/x` of a binding, authentication mode.
+    /// Policy ARN, role ARN, `ClusterRole/x` or `Role/ns/x` of a binding, digest of a role's rules,
+    /// authentication mode.
     pub reference: String,
     /// Association id.
     pub association_id: String,

@@ -111,6 +111,10 @@ pub enum Ineffective {
     EntriesDisabled,
     /// The role grants no rule.
     EmptyRole,
+    /// It was taken away within the window.
+    Deleted,
+    /// The role was made by IAM Identity Center, which has since made it again under another suffix.
+    ReprovisionedSsoRole,
 }
 
 impl Ineffective {
@@ -132,6 +136,8 @@ impl Ineffective {
             Ineffective::TrustDenies => "trust_denies",
             Ineffective::EntriesDisabled => "entries_disabled",
             Ineffective::EmptyRole => "empty_role",
+            Ineffective::Deleted => "deleted",
+            Ineffective::ReprovisionedSsoRole => "reprovisioned_sso_role",
         }
     }
 }
@@ -157,6 +163,8 @@ pub struct Identity {
     pub ineffective: Option<Ineffective>,
     /// When it was made.
     pub created_at: Option<Micros>,
+    /// Who made it, where the logs tell.
+    pub created_by: Option<String>,
     /// The inventory file or ConfigMap it was read from.
     pub source: &'static str,
 }
@@ -214,6 +222,10 @@ pub struct Grant {
     pub ineffective: Option<Ineffective>,
     /// First instant at which it could be used; `None` when nothing tells.
     pub valid_from: Option<Micros>,
+    /// When it was taken away, if it is away.
+    pub valid_to: Option<Micros>,
+    /// Who granted it as it is now, where the logs tell.
+    pub granted_by: Option<String>,
     /// True for what AWS put there, by an exact list.
     pub managed_by_aws: bool,
     /// True when its members cannot be enumerated.

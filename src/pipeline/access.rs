@@ -5,19 +5,22 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use rustc_hash::FxHashSet;
+
 use super::world::World;
 use super::{PipelineError, finish};
 use crate::analyse::evidence::ClassesSeen;
 use crate::facts::FactsError;
-use crate::facts::fold::{self, FactSink, FoldCounts, Folded, Hourly};
+use crate::facts::fold::{self, Dated, FactSink, FoldCounts, Folded, Hourly};
 use crate::facts::sort::{Run, SpillDir};
 use crate::facts::store::{self, FactStore, partition};
 use crate::join::cluster::{Cluster, is_iam};
+use crate::join::presence::Presence;
 use crate::join::sessions::{Session, Sessions, SessionsBuilder};
 use crate::join::usage::Usage;
 use crate::model::digest;
-use crate::model::fact::{AccessFact, AwsCallFact, Decision, LoginFact, Via};
-use crate::model::time::Micros;
+use crate::model::fact::{AccessFact, AwsCallFact, ChangeFact, Decision, LoginFact, Via};
+use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::report::output::OutputDir;
 use crate::table::parquet::RowWriter;
 use crate::table::rows::access::ApiAccessRow;
@@ -27,6 +30,13 @@ pub(super) struct FactFiles {
     paths: Vec<PathBuf>,
     root: PathBuf,
     pub(super) counts: FoldCounts,
+}
+
+impl FactFiles {
+    /// What made, changed or took away grants, in order of time.
+    pub(super) fn changes(&self) -> Result<Vec<Dated<ChangeFact>>, PipelineError> {
+        Ok(store::read_changes(&self.root, &self.paths)?)
+    }
 }
 
 pub(super) fn fold(
@@ -49,6 +59,27 @@ pub(super) struct Joined<'a> {
     pub(super) logins: Vec<Hourly<LoginFact>>,
     pub(super) seen: Vec<Seen>,
     pub(super) group_sets: BTreeMap<String, Vec<String>>,
+    pub(super) presence: Presence,
+    /// Access keys that the audit log showed, by number; those of the first hour apart, whose token
+    /// may have been redeemed before the window.
+    audited_keys: FxHashSet<u64>,
+}
+
+impl Joined<'_> {
+    /// True when every audited access key left a redemption, and there is one.
+    pub(super) fn calibrated(&self) -> bool {
+        let redeemed: FxHashSet<u64> = self
+            .authentications
+            .iter()
+            .map(|call| number_of(&call.body.caller.access_key_id))
+            .collect();
+        !self.audited_keys.is_empty() && self.audited_keys.is_subset(&redeemed)
+    }
+}
+
+fn number_of(key: &str) -> u64 {
+    let id = digest::id(&digest::of_bytes(key.as_bytes()));
+    u64::try_from(id >> 64).unwrap_or(u64::MAX)
 }
 
 /// What was seen of one cluster beside use.
@@ -66,6 +97,7 @@ pub(super) struct Seen {
 pub(super) fn join<'a>(
     world: &'a World,
     folded: &FactFiles,
+    window: Window,
     out: &OutputDir,
 ) -> Result<Joined<'a>, PipelineError> {
     let clusters: Vec<Cluster<'a>> = world
@@ -85,6 +117,7 @@ pub(super) fn join<'a>(
     let seen = clusters.iter().map(|_| Seen::default()).collect();
     let mut sink = Sink {
         world,
+        window,
         issued: SessionsBuilder::default(),
         ready: false,
         writer: out.table_writer::<ApiAccessRow>()?,
@@ -97,6 +130,8 @@ pub(super) fn join<'a>(
             logins: Vec::new(),
             seen,
             group_sets: BTreeMap::new(),
+            presence: Presence::default(),
+            audited_keys: FxHashSet::default(),
         },
     };
     // Clusters in order of ARN, and time forward within each, is the order of the table.
@@ -116,11 +151,14 @@ pub(super) fn join<'a>(
     let Sink { writer, mut joined, .. } = sink;
     finish(writer)?;
     joined.usage.finish();
+    joined.presence =
+        Presence::new(&joined.sessions, &joined.authentications, &joined.calls, window);
     Ok(joined)
 }
 
 struct Sink<'a> {
     world: &'a World,
+    window: Window,
     issued: SessionsBuilder,
     ready: bool,
     writer: RowWriter<ApiAccessRow, BufWriter<File>>,
@@ -158,6 +196,10 @@ impl Sink<'_> {
             joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());
         if let Some(seen) = self.joined.seen.get_mut(idx) {
             note(seen, &fact, times, who.kind, who.component);
+        }
+        let settled = access.first.0 >= self.window.since.0 + MICROS_PER_HOUR;
+        if settled && !who.component && !fact.caller.access_key_id.is_empty() {
+            self.joined.audited_keys.insert(number_of(&fact.caller.access_key_id));
         }
         let groups_digest = digest_of_groups(&fact.subject.groups);
         if !self.joined.group_sets.contains_key(&groups_digest) {

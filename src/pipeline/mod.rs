@@ -165,7 +165,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     for location in &plan.inventories {
         files.extend(runtime.block_on(source::read_small_files(location, &plan.s3))?);
     }
-    let world = World::new(&files, &policies);
+    let mut world = World::new(&files, &policies);
     drop(files);
     let (window, until_from) = window(plan, &world)?;
     clock.lap("inventory");
@@ -183,6 +183,8 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
 
     events.stage("fold");
     let folded = access::fold(scanned.runs, &spill, staging.out.staging())?;
+    let changes = folded.changes()?;
+    world.learn(&changes, &policies);
     clock.lap("fold");
 
     events.stage("judge");
@@ -192,11 +194,13 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         max_hole_hours: plan.max_hole_hours,
         ..AnalysePlan::new(window)
     };
-    let joined = access::join(&world, &folded, &staging.out)?;
+    let joined = access::join(&world, &folded, window, &staging.out)?;
     let judged = tables::write(&tables::Inputs {
         world: &world,
         policies: &policies,
         joined: &joined,
+        changes: &changes,
+        reused: &folded.counts.reused,
         deliveries: &scanned.deliveries,
         tally: &scanned.tally,
         analyse,

@@ -15,8 +15,10 @@ use crate::analyse::recommend::{Advice, advise};
 use crate::analyse::scope::width;
 use crate::analyse::verdict::{Case, Kind, Verdict, judge};
 use crate::analyse::{AnalysePlan, paths};
+use crate::facts::fold::{Dated, Reused};
 use crate::model::coverage::{Deliveries, LogStream};
-use crate::model::grant::{Allows, Grant};
+use crate::model::fact::ChangeFact;
+use crate::model::grant::{Allows, Grant, Ineffective};
 use crate::model::tally::Tally;
 use crate::model::time::MICROS_PER_HOUR;
 use crate::rbac::cells::{Universe, needed_cells};
@@ -32,6 +34,8 @@ pub(super) struct Inputs<'a> {
     pub(super) world: &'a World,
     pub(super) policies: &'a PolicyTable,
     pub(super) joined: &'a Joined<'a>,
+    pub(super) changes: &'a [Dated<ChangeFact>],
+    pub(super) reused: &'a Reused,
     pub(super) deliveries: &'a Deliveries,
     pub(super) tally: &'a Tally,
     pub(super) analyse: AnalysePlan,
@@ -59,8 +63,9 @@ pub(super) struct JudgedCluster {
 
 pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     let coverage = coverage_of(inputs);
+    let calibrated = inputs.joined.calibrated();
     let judged: Vec<JudgedCluster> = (0..inputs.joined.clusters.len())
-        .map(|idx| judge_cluster(inputs, &coverage, idx))
+        .map(|idx| judge_cluster(inputs, &coverage, calibrated, idx))
         .collect();
 
     let run = RunRow {
@@ -101,7 +106,12 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
     Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
 }
 
-fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> JudgedCluster {
+fn judge_cluster(
+    inputs: &Inputs<'_>,
+    coverage: &Coverage,
+    calibrated: bool,
+    idx: usize,
+) -> JudgedCluster {
     let empty = || JudgedCluster { evidence: Vec::new(), verdicts: Vec::new(), advice: Vec::new() };
     let (Some(cluster), Some((inventory, _)), Some(seen)) = (
         inputs.joined.clusters.get(idx),
@@ -123,6 +133,9 @@ fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> Judged
         inventory,
         audit: coverage.audit(cluster.arn),
         cloudtrail: coverage.cloudtrail(&inventory.account),
+        coverage,
+        presence: &inputs.joined.presence,
+        calibrated,
         regions_known: multi_region || coverage.has_region(&inventory.account, &inventory.region),
         classes: seen.classes.clone(),
         aws_auth_written: seen.aws_auth_written,
@@ -197,6 +210,7 @@ fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), P
                 members: observed.max(known.get(&grant_idx).copied().unwrap_or(0)),
                 first_used: seen.first,
                 last_used: seen.last,
+                last_authenticated: verdict.last_authenticated,
                 used_days: count(seen.days.len()),
                 used_count: seen.count,
                 used_permissions: count(seen.permissions.len()),
@@ -223,10 +237,12 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
                 continue;
             }
             *counts.entry(verdict.kind).or_default() += 1;
-            if matches!(verdict.reason.as_str(), "coverage" | "no_logs" | "inventory_hole") {
+            let for_want = ["coverage", "no_logs", "inventory_hole", "authenticated_no_audit_log"];
+            if for_want.contains(&verdict.reason.as_str()) {
                 lowered += 1;
             }
-            let quiet = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable);
+            let quiet = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable)
+                || grant.ineffective == Some(Ineffective::Deleted);
             if !quiet {
                 findings.push((verdict.severity, finding(grant, verdict, *advice)));
             }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::facts::fold::Dated;
+use crate::inventory::grants::timeline::with_changes;
 use crate::inventory::grants::{Enumerated, enumerate};
 use crate::inventory::principals::Principals;
 use crate::inventory::{Problem, load, newest};
+use crate::model::fact::ChangeFact;
 use crate::model::inventory::ClusterInventory;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::policies::PolicyTable;
@@ -26,6 +29,18 @@ impl World {
             .map(|snapshot| (snapshot.clone(), enumerate(snapshot, policies)))
             .collect();
         World { clusters, principals, problems: loaded.problems }
+    }
+
+    /// Applies what the logs say of grants: when they were made and widened, which are gone.
+    pub(super) fn learn(&mut self, changes: &[Dated<ChangeFact>], policies: &PolicyTable) {
+        for (cluster, found) in &mut self.clusters {
+            let own: Vec<(Micros, &ChangeFact)> = changes
+                .iter()
+                .filter(|change| change.body.cluster == cluster.arn)
+                .map(|change| (change.at, &change.body))
+                .collect();
+            *found = with_changes(cluster, policies, std::mem::take(found), &own);
+        }
     }
 
     pub(super) fn newest_capture(&self) -> Option<Micros> {

@@ -103,5 +103,22 @@ fn has(list: &[String], wanted: &str) -> bool {
     list.iter().any(|item| item == "*" || item == wanted)
 }
 
+/// True when a username template (`…/{{SessionName}}`) can come out as `name`.
+#[must_use]
+pub fn template_matches(template: &str, name: &str) -> bool {
+    if !template.contains("{{") {
+        return template == name;
+    }
+    let mut glob = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        glob.push_str(before);
+        glob.push('*');
+        rest = after.split_once("}}").map_or("", |(_, tail)| tail);
+    }
+    glob.push_str(rest);
+    glob_match(&glob, name)
+}
+
 #[cfg(test)]
 mod tests;

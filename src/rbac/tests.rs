@@ -262,3 +262,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn usernames_from_templates() {
+    let check = |template: &str, name: &str, expected: bool| {
+        assert_eq!(template_matches(template, name), expected, "{template} {name}");
+    };
+    check("ann", "ann", true);
+    check("ann", "anna", false);
+    check("arn:x/{{SessionName}}", "arn:x/i-1", true);
+    check("arn:x/{{SessionName}}", "arn:y/i-1", false);
+    check("{{AccountID}}-{{SessionName}}-x", "1-2-x", true);
+    check("a{{broken", "abc", true);
+}

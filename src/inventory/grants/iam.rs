@@ -9,8 +9,8 @@ use crate::model::inventory::{AccessEntry, AuthMode, AwsAuthRow, IamPrincipal, S
 use crate::model::permission::{Scope, ScopedRule};
 use crate::model::time::Micros;
 use crate::rbac::policies::Lookup;
+use crate::rbac::template_matches;
 
-use super::super::subjects::template_matches;
 use super::{
     Builder, account_of, identity, is_node_group, is_service_linked, same_principal, scope_of_rules,
 };
@@ -104,8 +104,25 @@ impl<'a> Builder<'a> {
                 };
                 made_again.then_some(Ineffective::RecreatedPrincipal)
             }
+            Err(Gone) if self.is_reprovisioned(&entry.principal_arn) => {
+                Some(Ineffective::ReprovisionedSsoRole)
+            }
             Err(Gone) => Some(Ineffective::DeletedPrincipal),
         }
+    }
+
+    /// True when the account has a role of the same permission set under another suffix: Identity
+    /// Center deletes and makes its roles as assignments go and come.
+    /// Source: <https://docs.aws.amazon.com/singlesignon/latest/userguide/referencingpermissionsets.html>.
+    fn is_reprovisioned(&self, arn: &str) -> bool {
+        let permission_set = |arn: &str| {
+            let name = PrincipalName::from_arn(arn)?.name;
+            let rest = name.strip_prefix("AWSReservedSSO_")?.to_owned();
+            rest.rsplit_once('_').map(|(set, _)| set.to_owned())
+        };
+        let Some(wanted) = permission_set(arn) else { return false };
+        let roles = self.cluster.iam_roles.iter().flatten();
+        roles.filter_map(|role| permission_set(&role.arn)).any(|set| set == wanted)
     }
 
     fn row_state(&self, row: &AwsAuthRow, kind: IdentityKind) -> Option<Ineffective> {
@@ -127,8 +144,14 @@ impl<'a> Builder<'a> {
         if entry_wins {
             return Some(Ineffective::OverriddenByEntry);
         }
-        matches!(self.iam_principal(&row.arn), Some(Err(Gone)))
-            .then_some(Ineffective::DeletedPrincipal)
+        let gone = matches!(self.iam_principal(&row.arn), Some(Err(Gone)));
+        gone.then(|| {
+            if self.is_reprovisioned(&row.arn) {
+                Ineffective::ReprovisionedSsoRole
+            } else {
+                Ineffective::DeletedPrincipal
+            }
+        })
     }
 
     /// The IAM principal of an ARN: `None` when the snapshot cannot tell. Only principals of the

@@ -7,6 +7,7 @@
 mod iam;
 mod pods;
 mod rbac_subjects;
+pub mod timeline;
 
 use crate::model::arn::PrincipalName;
 use crate::model::digest;
@@ -159,6 +160,8 @@ impl<'a> Builder<'a> {
             namespaces: Vec::new(),
             ineffective: None,
             valid_from: None,
+            valid_to: None,
+            granted_by: None,
             managed_by_aws: false,
             open_ended: false,
             group: None,
@@ -286,6 +289,7 @@ fn identity(
         entry_type: None,
         ineffective: None,
         created_at: None,
+        created_by: None,
         source,
     }
 }

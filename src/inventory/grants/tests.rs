@@ -3,10 +3,13 @@
 use super::*;
 use crate::inventory::load;
 
-const ARN: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
+pub(super) const ARN: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
 
 /// A snapshot from its files, everything that is not given empty.
-fn enumerate_files(mode: &str, given: &[(&str, &str)]) -> Enumerated {
+pub(super) fn enumerate_files(
+    mode: &str,
+    given: &[(&str, &str)],
+) -> (ClusterInventory, Enumerated) {
     let header = format!(r#"{{"captured_at":"2026-11-24T00:00:00Z","cluster_arn":"{ARN}"}}"#);
     let cluster = format!(
         r#"{{"cluster":{{"arn":"{ARN}","createdAt":"2025-01-01T00:00:00Z","accessConfig":{{"authenticationMode":"{mode}"}},"identity":{{"oidc":{{"issuer":"https://oidc.eks.us-west-2.amazonaws.com/id/ABC"}}}}}}}}"#
@@ -29,7 +32,9 @@ fn enumerate_files(mode: &str, given: &[(&str, &str)]) -> Enumerated {
         files.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes())).collect();
     let loaded = load(&files);
     assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-    enumerate(&loaded.clusters[0], PolicyTable::builtin())
+    let cluster = loaded.clusters[0].clone();
+    let found = enumerate(&cluster, PolicyTable::builtin());
+    (cluster, found)
 }
 
 /// `kind principal ref: state`, customers' grants only.
@@ -48,10 +53,10 @@ fn lines(found: &Enumerated) -> Vec<String> {
 }
 
 fn check(mode: &str, given: &[(&str, &str)], expected: &[&str]) {
-    assert_eq!(lines(&enumerate_files(mode, given)), expected, "{mode} {given:?}");
+    assert_eq!(lines(&enumerate_files(mode, given).1), expected, "{mode} {given:?}");
 }
 
-fn entry(name: &str, groups: &str, policies: &str) -> String {
+pub(super) fn entry(name: &str, groups: &str, policies: &str) -> String {
     format!(
         r#"{{"accessEntry":{{"principalArn":"arn:aws:iam::111122223333:role/{name}","kubernetesGroups":[{groups}],"username":"arn:aws:sts::111122223333:assumed-role/x/{{{{SessionName}}}}","type":"STANDARD","createdAt":"2026-01-01T00:00:00Z"}},"associatedAccessPolicies":[{policies}]}}"#
     )
@@ -59,7 +64,7 @@ fn entry(name: &str, groups: &str, policies: &str) -> String {
 
 const VIEW: &str = r#"{"policyArn":"arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy","accessScope":{"type":"namespace","namespaces":["dev-*"]},"associatedAt":"2026-02-01T00:00:00Z"}"#;
 
-fn aws_auth(roles: &str) -> String {
+pub(super) fn aws_auth(roles: &str) -> String {
     let roles = serde_json::to_string(roles).unwrap();
     format!(
         r#"{{"kind":"List","items":[{{"kind":"ConfigMap","metadata":{{"name":"aws-auth","namespace":"kube-system"}},"data":{{"mapRoles":{roles}}}}}]}}"#
@@ -184,7 +189,8 @@ fn groups_reach_rbac_and_mappings_to_nothing_are_said() {
         {"kind":"ServiceAccount","metadata":{"name":"here","namespace":"shop"}},
         {"kind":"ClusterRoleBinding","metadata":{"name":"sa"},"roleRef":{"kind":"ClusterRole","name":"r"},"subjects":[{"kind":"ServiceAccount","name":"here","namespace":"shop"},{"kind":"ServiceAccount","name":"gone","namespace":"shop"}]}]}"#;
     let found =
-        enumerate_files("API", &[("access-entries.json", &entries), ("kubernetes.json", objects)]);
+        enumerate_files("API", &[("access-entries.json", &entries), ("kubernetes.json", objects)])
+            .1;
     assert_eq!(
         lines(&found),
         [
@@ -222,7 +228,7 @@ fn groups_of_a_provider_are_open_ended() {
     let objects = r#"{"kind":"List","items":[
         {"kind":"ClusterRole","metadata":{"name":"r"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]},
         {"kind":"ClusterRoleBinding","metadata":{"name":"b"},"roleRef":{"kind":"ClusterRole","name":"r"},"subjects":[{"kind":"Group","name":"oidc:team"},{"kind":"Group","name":"certs"},{"kind":"User","name":"oidc:ann"}]}]}"#;
-    let found = enumerate_files(
+    let (_, found) = enumerate_files(
         "API",
         &[("identity-provider-configs.json", provider), ("kubernetes.json", objects)],
     );
@@ -272,7 +278,8 @@ fn nodes_are_managed_and_lookalikes_are_findings() {
         {"kind":"ClusterRoleBinding","metadata":{"name":"cluster-admin"},"roleRef":{"kind":"ClusterRole","name":"cluster-admin"},"subjects":[{"kind":"Group","name":"system:masters"},{"kind":"Group","name":"devs"}]},
         {"kind":"ClusterRoleBinding","metadata":{"name":"eks:mine"},"roleRef":{"kind":"ClusterRole","name":"cluster-admin"},"subjects":[{"kind":"User","name":"eks:mine"}]}]}"#;
     let found =
-        enumerate_files("API", &[("access-entries.json", &entries), ("kubernetes.json", objects)]);
+        enumerate_files("API", &[("access-entries.json", &entries), ("kubernetes.json", objects)])
+            .1;
     assert_eq!(
         lines(&found),
         [
@@ -292,7 +299,7 @@ fn nodes_are_managed_and_lookalikes_are_findings() {
 fn a_grant_keeps_its_id_over_a_rescope() {
     let of = |policy: &str| {
         let entries = format!("[{}]", entry("a", "", policy));
-        enumerate_files("API", &[("access-entries.json", &entries)]).grants[0].clone()
+        enumerate_files("API", &[("access-entries.json", &entries)]).1.grants[0].clone()
     };
     let (narrow, wide) =
         (of(VIEW), of(&VIEW.replace("namespace\",\"namespaces\":[\"dev-*\"]", "cluster\"")));

@@ -1,14 +1,20 @@
-//! Rows of `coverage`, `rejects`, `notes`, `auth_mode_rows`, `token_findings`.
+//! Rows of `coverage`, `rejects`, `notes`, `auth_mode_rows`, `grant_changes`, `logins`,
+//! `token_findings`.
 
 use super::{Inputs, JudgedCluster, coverage_hours, write_sorted};
 use crate::analyse::coverage::Coverage;
+use crate::join::sessions::Session;
 use crate::model::coverage::LogStream;
+use crate::model::fact::KubeUser;
 use crate::model::grant::{Holder, Identity, IdentityKind};
 use crate::model::tally::example_from_bytes;
 use crate::model::time::Micros;
 use crate::pipeline::PipelineError;
+use crate::pipeline::access::some;
 use crate::rbac::sensitive::Severity;
-use crate::table::rows::evidence::{AuthModeRow, CoverageRow, NoteRow, RejectRow, TokenFindingRow};
+use crate::table::rows::evidence::{
+    AuthModeRow, CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow, TokenFindingRow,
+};
 
 /// Prefixes that access entries may not use in usernames and groups.
 const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
@@ -69,7 +75,56 @@ pub(super) fn write(
         (row.cluster.clone(), row.code.clone(), row.what.clone(), row.grant_id.clone())
     })?;
     auth_mode(inputs, judged)?;
+    changes(inputs)?;
+    logins(inputs)?;
     tokens(inputs)
+}
+
+fn changes(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
+    let sessions = &inputs.joined.sessions;
+    let rows = inputs.changes.iter().map(|change| {
+        let fact = &change.body;
+        let user =
+            KubeUser { access_key_id: fact.actor_access_key_id.clone(), ..KubeUser::default() };
+        let (session, _) = sessions.of_kube_user(&user, change.at);
+        GrantChangeRow {
+            cluster: fact.cluster.clone(),
+            at: change.at,
+            change: fact.kind.as_str().to_owned(),
+            subject: fact.subject.clone(),
+            reference: some(fact.reference.clone()),
+            names: some(fact.names.join(",")),
+            namespaces: some(fact.namespaces.join(",")),
+            actor: fact.actor.clone(),
+            session_id: session.and_then(|idx| sessions.get(idx)).map(Session::id),
+            invoked_by: some(fact.invoked_by.clone()),
+        }
+    });
+    write_sorted(inputs, rows.collect(), |row| {
+        let what = (row.change.clone(), row.subject.clone(), row.reference.clone());
+        (row.cluster.clone(), row.at, what, (row.names.clone(), row.actor.clone()))
+    })
+}
+
+fn logins(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
+    let rows = inputs.joined.logins.iter().map(|login| LoginRow {
+        cluster: login.body.cluster.clone(),
+        hour: login.hour.start(),
+        granted: login.body.granted,
+        arn: login.body.arn.clone(),
+        username: login.body.username.clone(),
+        refusal: login.body.refusal.clone(),
+        groups: login.body.groups.join(","),
+        principal_id: some(login.body.principal_id.clone()),
+        count: login.count,
+        first_seen: login.first,
+        last_seen: login.last,
+    });
+    let key = |row: &LoginRow| {
+        let who = (row.granted, row.arn.clone(), row.username.clone());
+        (row.cluster.clone(), row.hour, who, row.refusal.clone(), row.groups.clone())
+    };
+    write_sorted(inputs, rows.collect(), key)
 }
 
 fn auth_mode(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
@@ -200,6 +255,14 @@ fn tokens(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
                 let detail =
                     "groups come without a prefix: the provider can name any group of RBAC";
                 add("oidc_no_groups_prefix", provider.name.clone(), detail, Severity::High, None);
+            }
+        }
+        for ((cluster, user), sum) in inputs.reused {
+            if *cluster == inventory.arn {
+                let detail = "one Audit-ID on several requests: the client chooses it, and other \
+                              tools may count these requests as one";
+                let seen = Some((sum.first, sum.last, sum.count));
+                add("audit_id_reused", user.clone(), detail, Severity::Medium, seen);
             }
         }
         let Some(seen) = inputs.joined.seen.get(idx) else { continue };

@@ -34,8 +34,8 @@ pub(super) fn write(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(),
                 effective: grant.ineffective.is_none(),
                 ineffective_reason: grant.ineffective.map(|why| why.as_str().to_owned()),
                 valid_from: grant.valid_from,
-                valid_to: None,
-                granted_by: None,
+                valid_to: grant.valid_to,
+                granted_by: grant.granted_by.clone(),
                 managed_by_aws: grant.managed_by_aws,
                 open_ended: grant.open_ended,
             });
@@ -70,7 +70,7 @@ fn identities(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
                 effective: identity.ineffective.is_none(),
                 ineffective_reason: identity.ineffective.map(|why| why.as_str().to_owned()),
                 created_at: identity.created_at,
-                created_by: None,
+                created_by: identity.created_by.clone(),
                 source: identity.source.to_owned(),
             });
         }

@@ -78,3 +78,39 @@ table! {
         "`critical` … `info`." severity: String,
     }
 }
+
+table! {
+    "grant_changes", "a grant was made, changed or taken away",
+    key (), sort (cluster, at),
+    GrantChangeRow {
+        "Cluster ARN." cluster: String,
+        "When." at: Micros,
+        "`entry_made` `policy_attached` `pod_identity_deleted` `object_changed` …" change: String,
+        "IAM ARN of an entry, `namespace/serviceaccount`, `RoleBinding/ns/x`, `aws-auth`, …" subject: String,
+        "Policy, role, authentication mode." reference: Option<String>,
+        "Groups of an entry, subjects of a binding; comma-joined." names: Option<String>,
+        "Namespaces of a policy's scope, comma-joined; null for the whole cluster." namespaces: Option<String>,
+        "Who did it: IAM ARN, service, or Kubernetes username." actor: String,
+        "Session of whoever did it." session_id: Option<String>,
+        "Service that acted for the caller." invoked_by: Option<String>,
+    }
+}
+
+table! {
+    "logins", "IAM principals that came to a cluster, per hour, from the authenticator log",
+    key (cluster, hour, granted, arn, username, refusal, groups),
+    sort (cluster, hour, granted, arn, username, refusal, groups),
+    LoginRow {
+        "Cluster ARN." cluster: String,
+        "Hour." hour: Micros,
+        "True when a mapping let it in." granted: bool,
+        "IAM ARN without path; empty where the log does not say." arn: String,
+        "Kubernetes username it became." username: String,
+        "`not_mapped` `expired` `other`; empty when granted." refusal: String,
+        "Groups it got, comma-joined." groups: String,
+        "`AROA…`/`AIDA…`." principal_id: Option<String>,
+        "Lines of the log; the authenticator caches, so there are fewer than requests." count: i64,
+        "Earliest." first_seen: Micros,
+        "Latest." last_seen: Micros,
+    }
+}

@@ -19,7 +19,7 @@ table! {
         "True when it can be exercised." effective: bool,
         "Why not." ineffective_reason: Option<String>,
         "When it was made; aws-auth rows carry no date." created_at: Option<Micros>,
-        "Who made it, where CloudTrail tells." created_by: Option<String>,
+        "Who made it, where the logs tell." created_by: Option<String>,
         "File or ConfigMap it was read from." source: String,
     }
 }
@@ -42,7 +42,7 @@ table! {
         "Why not." ineffective_reason: Option<String>,
         "First instant at which it could be used; null when nothing tells." valid_from: Option<Micros>,
         "When it was taken away." valid_to: Option<Micros>,
-        "Who granted it, where CloudTrail tells." granted_by: Option<String>,
+        "Who granted it as it is now, where the logs tell." granted_by: Option<String>,
         "True for what AWS and Kubernetes put into every cluster, by an exact list." managed_by_aws: bool,
         "True when its members cannot be enumerated." open_ended: bool,
     }

@@ -9,7 +9,7 @@ pub mod verdicts;
 use super::{Description, Row};
 
 /// Every public table, in the order of the reference.
-pub const ALL: [Description; 20] = [
+pub const ALL: [Description; 22] = [
     verdicts::RunRow::TABLE,
     grants::IdentityRow::TABLE,
     grants::GrantRow::TABLE,
@@ -29,5 +29,7 @@ pub const ALL: [Description; 20] = [
     evidence::NoteRow::TABLE,
     evidence::AuthModeRow::TABLE,
     evidence::TokenFindingRow::TABLE,
+    evidence::GrantChangeRow::TABLE,
+    evidence::LoginRow::TABLE,
     verdicts::VerdictRow::TABLE,
 ];

@@ -34,6 +34,7 @@ table! {
         "Principals that the grant serves, known or seen." members: i64,
         "Earliest use in the window." first_used: Option<Micros>,
         "Latest use in the window." last_used: Option<Micros>,
+        "When an IAM principal it serves last redeemed a token of EKS, else was last seen by CloudTrail." last_authenticated: Option<Micros>,
         "Distinct days with use." used_days: i64,
         "Requests, or sessions of an IAM role." used_count: i64,
         "Distinct permissions used." used_permissions: i64,
