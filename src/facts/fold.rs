@@ -371,10 +371,12 @@ mod tests {
 
     impl Seen {
         fn access(&self) -> Vec<&Hourly<AccessFact>> {
-            let of = |fact| match fact {
-                &Folded::Access(ref access, _) => Some(access),
-                _ => None,
-            };
+            fn of(fact: &Folded) -> Option<&Hourly<AccessFact>> {
+                match fact {
+                    Folded::Access(access, _) => Some(access),
+                    _ => None,
+                }
+            }
             self.0.iter().filter_map(of).collect()
         }
     }

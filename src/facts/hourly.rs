@@ -153,6 +153,8 @@ impl<'a> HourTable<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the test looks at what is left on disk")]
+
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;

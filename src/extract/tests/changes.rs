@@ -3,12 +3,12 @@
 use super::*;
 use crate::model::fact::{ChangeFact, ChangeKind};
 
-fn changes(got: &Got) -> Vec<&ChangeFact> {
-    let of = |fact| match fact {
-        &FactBody::Change(ref change) => Some(&**change),
+fn changes<'a>(got: &'a Got) -> Vec<&'a ChangeFact> {
+    let of = |fact: &'a Fact| match &fact.body {
+        FactBody::Change(change) => Some(&**change),
         _ => None,
     };
-    got.facts.iter().filter_map(|fact| of(&fact.body)).collect()
+    got.facts.iter().filter_map(of).collect()
 }
 
 fn words(change: &ChangeFact) -> String {

@@ -85,9 +85,9 @@ impl History {
         // What each binding named when it was last seen.
         let mut bound: BTreeMap<&str, &[String]> = BTreeMap::new();
         for &(at, change) in changes {
-            let step = |reach: Option<String>, made: bool| Step {
+            let step = |reach: Option<&str>, made: bool| Step {
                 at,
-                reach,
+                reach: reach.map(str::to_owned),
                 made,
                 actor: change.actor.clone(),
             };
@@ -98,7 +98,7 @@ impl History {
             match (change.kind, name) {
                 (ChangeKind::EntryMade | ChangeKind::EntryChanged, Some(name)) => {
                     let made = change.kind == ChangeKind::EntryMade;
-                    history.entries.entry(name.clone()).or_default().push(step(some(HELD), made));
+                    history.entries.entry(name.clone()).or_default().push(step(Some(HELD), made));
                     history.entry_groups(&name, change, &step, made);
                 }
                 (ChangeKind::EntryDeleted, Some(name)) => {
@@ -116,7 +116,7 @@ impl History {
                 (ChangeKind::PolicyAttached, Some(name)) => {
                     let joined = change.namespaces.join(",");
                     let all = change.namespaces.is_empty();
-                    let reach = some(if all { "*" } else { &joined });
+                    let reach = Some(if all { "*" } else { joined.as_str() });
                     let key = (name, change.reference.clone());
                     history.policies.entry(key).or_default().push(step(reach, false));
                 }
@@ -134,7 +134,7 @@ impl History {
                     {
                         history.pods.entry(before).or_default().push(step(None, false));
                     }
-                    history.pods.entry(key).or_default().push(step(some(HELD), made));
+                    history.pods.entry(key).or_default().push(step(Some(HELD), made));
                 }
                 (ChangeKind::PodIdentityDeleted, _) => {
                     let known = associations.remove(change.association_id.as_str());
@@ -148,9 +148,9 @@ impl History {
                     }
                 }
                 (ChangeKind::AuthModeChanged, _) => {
-                    history.modes.push(step(some(&change.reference), false))
+                    history.modes.push(step(Some(&change.reference), false));
                 }
-                (ChangeKind::ClusterMade, _) => history.creator = Some(step(some(HELD), true)),
+                (ChangeKind::ClusterMade, _) => history.creator = Some(step(Some(HELD), true)),
                 (
                     ChangeKind::ObjectMade | ChangeKind::ObjectChanged | ChangeKind::ObjectDeleted,
                     _,
@@ -162,7 +162,7 @@ impl History {
                             bound.insert(&change.subject, &change.names).unwrap_or_default();
                         history.binding(change, before, &step, made, gone);
                     } else {
-                        let reach = (!gone).then(|| change.reference.clone());
+                        let reach = (!gone).then_some(change.reference.as_str());
                         let steps = history.objects.entry(change.subject.clone()).or_default();
                         steps.push(step(reach, made));
                     }
@@ -177,7 +177,7 @@ impl History {
         &mut self,
         name: &PrincipalName,
         change: &ChangeFact,
-        step: &dyn Fn(Option<String>, bool) -> Step,
+        step: &dyn Fn(Option<&str>, bool) -> Step,
         made: bool,
     ) {
         // An update that does not speak of groups leaves them; one that does replaces them all.
@@ -191,7 +191,7 @@ impl History {
         }
         for group in &change.names {
             let key = (name.clone(), group.clone());
-            self.groups.entry(key).or_default().push(step(some(HELD), made));
+            self.groups.entry(key).or_default().push(step(Some(HELD), made));
         }
     }
 
@@ -199,7 +199,7 @@ impl History {
         &mut self,
         change: &ChangeFact,
         before: &[String],
-        step: &dyn Fn(Option<String>, bool) -> Step,
+        step: &dyn Fn(Option<&str>, bool) -> Step,
         made: bool,
         gone: bool,
     ) {
@@ -209,12 +209,12 @@ impl History {
         if gone || change.names.is_empty() {
             // Who it named is known only where the log showed its body before; for the others the
             // step is kept under no subject and counts for all of them.
-            let reach = (!gone).then(String::new);
+            let reach = (!gone).then_some("");
             let key = (change.subject.clone(), String::new());
-            self.subjects.entry(key).or_default().push(step(reach.clone(), made));
+            self.subjects.entry(key).or_default().push(step(reach, made));
             for ((binding, subject), steps) in &mut self.subjects {
                 if *binding == change.subject && !subject.is_empty() {
-                    steps.push(step(reach.clone(), made));
+                    steps.push(step(reach, made));
                 }
             }
             return;
@@ -225,7 +225,7 @@ impl History {
         }
         for subject in &change.names {
             let key = (change.subject.clone(), subject.clone());
-            self.subjects.entry(key).or_default().push(step(some(&change.reference), made));
+            self.subjects.entry(key).or_default().push(step(Some(&change.reference), made));
         }
     }
 }
@@ -304,7 +304,7 @@ impl Builder<'_> {
                     // Which row a write touched is not in the log: it may have been any.
                     let granted_by = aws_auth.as_ref().and_then(|life| life.granted_by.clone());
                     let widened = aws_auth.as_ref().and_then(|life| life.widened);
-                    lives.push(Life { granted_by, widened, ..Life::default() });
+                    lives.push(Life { widened, granted_by, ..Life::default() });
                     continue;
                 }
                 _ => history.life_of(grant),
@@ -562,10 +562,6 @@ impl History {
         };
         Life::of(&steps)
     }
-}
-
-fn some(text: &str) -> Option<String> {
-    Some(text.to_owned())
 }
 
 fn name_of(subject: &Subject) -> String {

@@ -106,8 +106,8 @@ impl SessionsBuilder {
         merge_shared(&mut rows, &texts);
 
         let askers: Vec<Asker> = rows.iter().map(|(_, asker)| *asker).collect();
-        let mut sessions = Sessions::default();
-        sessions.all = rows.into_iter().map(|(session, _)| session).collect();
+        let all = rows.into_iter().map(|(session, _)| session).collect();
+        let mut sessions = Sessions { all, ..Sessions::default() };
         for (idx, session) in (0_u32..).zip(&sessions.all) {
             if !session.access_key_id.is_empty() {
                 sessions.by_key.entry(session.access_key_id).or_insert(idx);
