@@ -40,13 +40,28 @@ pub struct Pieces<'a> {
     /// Set once a value did not end: from then on a value ends with its line, so that a thousand
     /// broken lines cost one pass and not a thousand.
     by_line: bool,
+    /// Where the line ends that was looked at last. Firehose writes objects of one line and many
+    /// values, so it is looked for once per line and only where it matters.
+    line_end: usize,
 }
 
 /// The pieces of `bytes`.
 #[must_use]
 pub fn pieces(bytes: &[u8]) -> Pieces<'_> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    Pieces { bytes, at: 0, by_line: false }
+    Pieces { bytes, at: 0, by_line: false, line_end: 0 }
+}
+
+impl<'a> Pieces<'a> {
+    /// From `start`, which is no line end, to the end of its line.
+    fn line(&mut self, start: usize) -> &'a [u8] {
+        let bytes = self.bytes;
+        if self.line_end <= start {
+            let rest = bytes.get(start..).unwrap_or_default();
+            self.line_end = start + memchr(b'\n', rest).unwrap_or(rest.len());
+        }
+        bytes.get(start..self.line_end).unwrap_or_default()
+    }
 }
 
 impl<'a> Iterator for Pieces<'a> {
@@ -59,23 +74,23 @@ impl<'a> Iterator for Pieces<'a> {
         let start = self.at;
         let first = *self.bytes.get(start)?;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        let line_len = memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest.get(..line_len).unwrap_or_default();
         if !matches!(first, b'{' | b'[') {
-            self.at = start + line_len;
+            let line = self.line(start);
+            self.at = start + line.len();
             return Some(Piece::Line(line.trim_ascii_end()));
         }
-        let within = if self.by_line { line } else { rest };
+        let within = if self.by_line { self.line(start) } else { rest };
         if let Some(end) = end_of_container(within, 0) {
             self.at = start + end;
             return Some(Piece::Json(rest.get(..end).unwrap_or_default()));
         }
         self.by_line = true;
+        let line = self.line(start);
         if let Some(end) = end_of_container(line, 0) {
             self.at = start + end;
             return Some(Piece::Json(rest.get(..end).unwrap_or_default()));
         }
-        self.at = start + line_len;
+        self.at = start + line.len();
         Some(Piece::Cut(line))
     }
 }

@@ -1,7 +1,8 @@
 //! Removes copies and adds up equal facts of one hour.
 //!
 //! Input: the merged stream of [`sort`](super::sort). Output: each distinct fact of an hour once,
-//! with how often and when it was seen, pushed into a [`FactSink`] by family and hour. Among copies
+//! with how often and when it was seen, pushed into a [`FactSink`] by family, day, account or cluster,
+//! and hour. Among copies
 //! the smallest rank wins (addendum, whole, truncated; the last stage of an audit event), then the
 //! smallest bytes, so that unequal copies cannot make a run depend on order. An audit event that was
 //! cut gives way to a whole copy of it. An audit event delivered under two clusters counts for both:
@@ -10,24 +11,32 @@
 //! Names that a rule's `resourceNames` could match are kept for at most [`MAX_NAMES`] objects per
 //! remaining fact and day; what comes after is added up without a name and says so, because no exact
 //! named rule can be proposed from it any more.
+//!
+//! One total merge, and not partitions by hash: a partition would be read and sorted again, the names
+//! of a day could only be capped after all of them, and what the merge holds does not grow with the
+//! number of events (see `benches/scale`).
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FactsError;
 use super::hourly::{HOUR_BUFFER, HourTable, Sum};
 use super::sort::{Family, Run, SortKey, SpillDir, merge};
 use crate::model::digest;
-use crate::model::fact::{AccessFact, AwsCallFact, ChangeFact, FactBody, LoginFact, SessionFact};
-use crate::model::time::{Day, Hour, Micros};
+use crate::model::fact::{
+    AccessFact, AwsCallFact, ChangeFact, FactBody, KubeUser, LoginFact, SessionFact, Via,
+};
+use crate::model::time::{Hour, Micros};
 
 /// Names kept per remaining fact and day.
 pub const MAX_NAMES: usize = 64;
-/// Names kept per day over all facts, so that no log can fill the memory with them.
-const MAX_NAMES_PER_DAY: usize = 2_000_000;
+/// Names kept per day and cluster over all facts, so that no log can fill the memory with them.
+const MAX_NAMES_PER_DAY: usize = 1_000_000;
 /// Callers of one `Audit-ID` over several requests that are told apart.
 const MAX_REUSERS: usize = 10_000;
+/// A username longer than this is not among them.
+const MAX_REUSER_LEN: usize = 1024;
 
 /// Equal facts of one hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +65,7 @@ pub struct Dated<T> {
 /// A session.
 pub type Issued = Dated<SessionFact>;
 
-/// What the fold yields, in this order of families, each by hour.
+/// What the fold yields, in this order of families.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folded {
     /// A session.
@@ -120,7 +129,8 @@ pub fn fold(
     let mut fold = Fold {
         counts: FoldCounts::default(),
         identity: Vec::new(),
-        clusters_taken: Vec::new(),
+        cluster_taken: String::new(),
+        more_clusters: Vec::new(),
         bucket: None,
         hourly: HourTable::new(spill, HOUR_BUFFER),
         names: Names::default(),
@@ -130,11 +140,11 @@ pub fn fold(
         scratch: Vec::new(),
     };
     merge(runs, spill, |key, body| {
-        let bucket = (key.family(), key.hour());
-        if fold.bucket != Some(bucket) {
+        let bucket = key.bucket();
+        if fold.bucket.as_ref().is_none_or(|(known, _)| *known != bucket) {
             fold.settle_cut(sink)?;
             fold.flush(sink)?;
-            fold.bucket = Some(bucket);
+            fold.bucket = Some((bucket, *key));
             fold.group = 0;
         }
         if key.is_cut() {
@@ -143,14 +153,12 @@ pub fn fold(
                 fold.cut_what.clear();
                 fold.cut_what.extend_from_slice(key.what());
             }
-            fold.cut.push((*key, body.to_vec()));
-            return Ok(());
+            return fold.wait_for_whole(key, body);
         }
         if !fold.cut.is_empty() {
             if fold.cut_what == key.what() {
-                let n = fold.cut.iter().filter(|(key, _)| key.ordinal() == 0).count();
-                *fold.counts.copies.entry(bucket.0.as_str()).or_default() +=
-                    u64::try_from(n).unwrap_or(u64::MAX);
+                let n: u64 = fold.cut.iter().map(|cut| cut.records).sum();
+                *fold.counts.copies.entry(Family::Access.as_str()).or_default() += n;
                 fold.cut.clear();
             } else {
                 fold.settle_cut(sink)?;
@@ -166,22 +174,53 @@ pub fn fold(
 struct Fold<'a> {
     counts: FoldCounts,
     identity: Vec<u8>,
-    clusters_taken: Vec<String>,
-    bucket: Option<(Family, Hour)>,
+    /// The clusters that the last identity was counted for: nearly always one.
+    cluster_taken: String,
+    more_clusters: Vec<String>,
+    /// The bucket and its first key.
+    bucket: Option<([u8; 10], SortKey)>,
     hourly: HourTable<'a>,
     names: Names,
     /// Audit events that were cut and wait for a whole copy.
-    cut: Vec<(SortKey, Vec<u8>)>,
+    cut: Vec<Cut>,
     cut_what: Vec<u8>,
     /// Of the last distinct audit request.
     group: u64,
     scratch: Vec<u8>,
 }
 
+/// A fact of an audit event that was cut, and how many records of it there are.
+struct Cut {
+    key: SortKey,
+    cluster: String,
+    body: Vec<u8>,
+    records: u64,
+}
+
 impl Fold<'_> {
+    /// Keeps what a whole copy may still replace: of equal events the first, and their number.
+    fn wait_for_whole(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
+        let records = u64::from(key.ordinal() == 0);
+        let cluster = cluster_of(body)?;
+        let same = |cut: &&mut Cut| {
+            cut.key.identity() == key.identity() && cut.cluster == cluster
+        };
+        if let Some(known) = self.cut.iter_mut().find(same) {
+            known.records += records;
+        } else {
+            let (cluster, body) = (cluster.to_owned(), body.to_vec());
+            self.cut.push(Cut { key: *key, cluster, body, records });
+        }
+        Ok(())
+    }
+
     fn settle_cut(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
-        for (key, body) in std::mem::take(&mut self.cut) {
-            self.record(&key, &body, sink)?;
+        for cut in std::mem::take(&mut self.cut) {
+            self.record(&cut.key, &cut.body, sink)?;
+            if cut.records > 1 {
+                let copies = self.counts.copies.entry(Family::Access.as_str()).or_default();
+                *copies += cut.records - 1;
+            }
         }
         Ok(())
     }
@@ -205,7 +244,8 @@ impl Fold<'_> {
         } else {
             self.identity.clear();
             self.identity.extend_from_slice(key.identity());
-            self.clusters_taken.clear();
+            self.cluster_taken.clear();
+            self.more_clusters.clear();
             if is_record {
                 *self.counts.distinct.entry(family.as_str()).or_default() += 1;
                 if family == Family::Access && key.group() != 0 {
@@ -216,7 +256,7 @@ impl Fold<'_> {
                 }
             }
         }
-        self.take(family, key.hour(), body, sink)
+        self.take(key, body, sink)
     }
 
     fn note_reuse(&mut self, body: &[u8]) -> Result<(), FactsError> {
@@ -229,7 +269,7 @@ impl Fold<'_> {
             sum.count += 1;
             sum.first = sum.first.min(at);
             sum.last = sum.last.max(at);
-        } else if known < MAX_REUSERS {
+        } else if known < MAX_REUSERS && who.1.len() <= MAX_REUSER_LEN {
             self.counts.reused.insert(who, Sum { count: 1, first: at, last: at });
         }
         Ok(())
@@ -237,14 +277,13 @@ impl Fold<'_> {
 
     fn take(
         &mut self,
-        family: Family,
-        hour: Hour,
+        key: &SortKey,
         body: &[u8],
         sink: &mut impl FactSink,
     ) -> Result<(), FactsError> {
         let (at, rest) = postcard::take_from_bytes::<Micros>(body)?;
         let (name, rest) = postcard::take_from_bytes::<&str>(rest)?;
-        match family {
+        match key.family() {
             Family::Session | Family::Change => match postcard::from_bytes(rest)? {
                 FactBody::Session(body) => sink.take(Folded::Session(Dated { at, body: *body })),
                 FactBody::Change(body) => sink.take(Folded::Change(Dated { at, body: *body })),
@@ -254,28 +293,42 @@ impl Fold<'_> {
             Family::Access => {
                 // The variant, then the first field of `AccessFact`: no need to read the rest.
                 let ((_, cluster), _) = postcard::take_from_bytes::<(u32, &str)>(rest)?;
-                if self.clusters_taken.iter().any(|taken| taken == cluster) {
+                if !self.take_cluster(cluster) {
                     return Ok(());
                 }
-                self.clusters_taken.push(cluster.to_owned());
-                let kept = self.names.keep(hour.day(), rest, name);
-                self.scratch.clear();
-                self.scratch.extend_from_slice(rest);
-                let kept_name = if kept { name } else { "" };
-                self.scratch.extend_from_slice(kept_name.as_bytes());
-                let len = u32::try_from(kept_name.len()).unwrap_or(u32::MAX);
-                self.scratch.extend_from_slice(&len.to_be_bytes());
-                self.scratch.push(u8::from(!kept));
-                let scratch = std::mem::take(&mut self.scratch);
-                let done = self.hourly.add(&scratch, at);
+                let mut scratch = std::mem::take(&mut self.scratch);
+                with_name(&mut scratch, rest, name, false);
+                // A name in the table was kept before; no need to ask for it again.
+                let done = if self.hourly.add_known(&scratch, at) {
+                    Ok(())
+                } else {
+                    if !self.names.keep(key.place_and_day(), rest, name) {
+                        with_name(&mut scratch, rest, "", true);
+                    }
+                    self.hourly.add(&scratch, at)
+                };
                 self.scratch = scratch;
                 done
             }
         }
     }
 
+    /// False when the last identity was counted for this cluster already.
+    fn take_cluster(&mut self, cluster: &str) -> bool {
+        if self.cluster_taken.is_empty() {
+            self.cluster_taken.push_str(cluster);
+            return true;
+        }
+        if self.cluster_taken == cluster || self.more_clusters.iter().any(|taken| taken == cluster) {
+            return false;
+        }
+        self.more_clusters.push(cluster.to_owned());
+        true
+    }
+
     fn flush(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
-        let Some((family, hour)) = self.bucket else { return Ok(()) };
+        let Some((_, key)) = self.bucket else { return Ok(()) };
+        let (family, hour) = (key.family(), key.hour());
         self.hourly.drain(|bytes, sum| {
             let Sum { count, first, last } = sum;
             if family == Family::Access {
@@ -284,6 +337,9 @@ impl Fold<'_> {
                     return Ok(());
                 };
                 body.permission.name = String::from_utf8_lossy(name).into_owned();
+                if body.via == Via::Direct && body.subject == KubeUser::default() {
+                    body.subject = body.caller.clone();
+                }
                 let access = Hourly { hour, body: *body, count, first, last };
                 return sink.take(Folded::Access(access, capped));
             }
@@ -307,8 +363,23 @@ impl Fold<'_> {
     }
 }
 
-/// Undoes what [`Fold::take`] put behind an access fact: its name, whose length, and whether it was
-/// dropped.
+/// The cluster of an encoded access fact.
+fn cluster_of(body: &[u8]) -> Result<&str, FactsError> {
+    let (_, rest) = postcard::take_from_bytes::<(Micros, &str)>(body)?;
+    let ((_, cluster), _) = postcard::take_from_bytes::<(u32, &str)>(rest)?;
+    Ok(cluster)
+}
+
+/// An access fact, its name, whose length, and whether it was dropped.
+fn with_name(out: &mut Vec<u8>, fact: &[u8], name: &str, capped: bool) {
+    out.clear();
+    out.extend_from_slice(fact);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes());
+    out.push(u8::from(capped));
+}
+
+/// Undoes [`with_name`].
 fn split_name(bytes: &[u8]) -> (&[u8], &[u8], bool) {
     let Some((rest, &[a, b, c, d, capped])) = bytes.split_last_chunk::<5>() else {
         return (bytes, b"", false);
@@ -318,35 +389,42 @@ fn split_name(bytes: &[u8]) -> (&[u8], &[u8], bool) {
     (fact, name, capped != 0)
 }
 
-/// Which names of a day are kept. The merged stream has one order, so the same names are kept
-/// however the facts arrived.
+/// Which names of a day and cluster are kept, by number: some 30 bytes each. The merged stream has
+/// one order, so the same names are kept however the facts arrived.
 #[derive(Default)]
 struct Names {
-    day: Option<Day>,
-    of: FxHashMap<u128, Vec<u64>>,
-    kept: usize,
+    of: Option<[u8; 9]>,
+    /// A fact with a name of it.
+    kept: FxHashSet<u64>,
+    /// How many names of a fact.
+    of_fact: FxHashMap<u64, u8>,
 }
 
 impl Names {
-    fn keep(&mut self, day: Day, fact: &[u8], name: &str) -> bool {
+    fn keep(&mut self, of: [u8; 9], fact: &[u8], name: &str) -> bool {
         if name.is_empty() {
             return true;
         }
-        if self.day != Some(day) {
-            *self = Names { day: Some(day), ..Names::default() };
+        if self.of != Some(of) {
+            *self = Names { of: Some(of), ..Names::default() };
         }
-        let names = self.of.entry(digest::id(&digest::of_bytes(fact))).or_default();
-        let name = digest::id(&digest::of_bytes(name.as_bytes()));
-        let name = u64::try_from(name >> 64).unwrap_or(u64::MAX);
-        if names.contains(&name) {
+        let number = |digest: [u8; 32]| {
+            u64::try_from(digest::id(&digest) >> 64).unwrap_or(u64::MAX)
+        };
+        let fact = number(digest::of_bytes(fact));
+        let name = number(digest::of_parts([&fact.to_be_bytes(), name.as_bytes()]));
+        if self.kept.contains(&name) {
             return true;
         }
-        if names.len() >= MAX_NAMES || self.kept >= MAX_NAMES_PER_DAY {
+        if self.kept.len() >= MAX_NAMES_PER_DAY {
             return false;
         }
-        names.push(name);
-        self.kept += 1;
-        true
+        let names = self.of_fact.entry(fact).or_default();
+        if usize::from(*names) >= MAX_NAMES {
+            return false;
+        }
+        *names += 1;
+        self.kept.insert(name)
     }
 }
 
@@ -426,7 +504,8 @@ mod tests {
     fn one_event_in_two_clusters_counts_in_both() {
         let facts = [access(1, 1, 5, "a", "get"), access(1, 1, 5, "b", "get")];
         let (seen, _) = run(&facts, 1, 1 << 20);
-        let clusters: Vec<_> = seen.access().iter().map(|a| a.body.cluster.as_str()).collect();
+        let mut clusters: Vec<_> = seen.access().iter().map(|a| a.body.cluster.as_str()).collect();
+        clusters.sort_unstable();
         assert_eq!(clusters, ["a", "b"]);
     }
 

@@ -12,8 +12,8 @@ use crate::model::time::Micros;
 
 /// Bytes of distinct facts of one hour that are held before they are spilled.
 pub const HOUR_BUFFER: usize = 64 << 20;
-/// What one entry of the map costs beside its bytes.
-const ENTRY_COST: usize = 80;
+/// What one entry of the map costs beside its bytes: the slots of a half full map and the allocation.
+const ENTRY_COST: usize = 112;
 const SUM_LEN: usize = 24;
 const LEN_LEN: usize = 4;
 
@@ -81,13 +81,22 @@ impl<'a> HourTable<'a> {
     /// # Errors
     /// When the table is full and cannot be spilled.
     pub fn add(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
-        if let Some(sum) = self.sums.get_mut(fact) {
-            sum.add(Sum::one(at));
+        if self.add_known(fact, at) {
             return Ok(());
         }
         self.bytes += fact.len() + ENTRY_COST;
         self.sums.insert(fact.to_vec(), Sum::one(at));
         if self.bytes > self.max_bytes { self.spill() } else { Ok(()) }
+    }
+
+    /// Counts one fact if it is in the table already; false when it is not, or was spilled.
+    pub fn add_known(&mut self, fact: &[u8], at: Micros) -> bool {
+        let known = self.sums.get_mut(fact);
+        if let Some(sum) = known {
+            sum.add(Sum::one(at));
+            return true;
+        }
+        false
     }
 
     /// Empties the table into `each`.

@@ -2,24 +2,29 @@
 //!
 //! Input: facts in any order, from any number of workers. Output: the same facts in one total
 //! order. A run that fits its buffer never touches the disk. Runs on disk are zstd streams of
-//! `length, key, body`; their number is kept under [`MAX_OPEN_RUNS`] by merging the oldest first.
+//! `length, key, body`; a worker merges its own whenever it has [`WORKER_RUNS`] of them, so that this
+//! pass runs on all threads and the last merge seldom has more than [`MAX_OPEN_RUNS`] to open.
 #![expect(clippy::disallowed_methods, reason = "facts owns the spill files")]
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 
 use super::FactsError;
-use crate::model::fact::{Fact, FactBody};
+use crate::model::digest;
+use crate::model::fact::{Fact, FactBody, KubeUser, Via};
 use crate::model::time::Hour;
 
-/// Runs that are open at once in a merge; each costs one zstd window and two buffers.
+/// Runs that are open at once in a merge; each costs about a megabyte: a zstd window, two buffers.
 pub const MAX_OPEN_RUNS: usize = 64;
+/// Runs that a worker gathers before it merges them. All workers may do so at once.
+pub const WORKER_RUNS: usize = 32;
 
-const KEY_LEN: usize = 31;
+const KEY_LEN: usize = 36;
 /// Spill files are temporary; the cheapest level already halves them several times over.
 const SPILL_LEVEL: i32 = 1;
 const RUN_BUFFER: usize = 64 * 1024;
@@ -65,21 +70,26 @@ impl Family {
     }
 }
 
-/// The total order of facts, as bytes that compare like it.
+/// The total order of facts, as bytes that compare like it: family (1), day (4), place (4), hour of
+/// the day (1), group (8), id (16), ordinal (1), rank (1). The place, a digest of the account or
+/// cluster, stands before the hour so that the files of a day are written one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SortKey([u8; KEY_LEN]);
 
 impl SortKey {
-    fn of(fact: &Fact) -> Self {
+    fn of(fact: &Fact, place: u32) -> Self {
         let mut bytes = [0; KEY_LEN];
+        let hour = fact.at.hour();
+        let day = hour.day();
         bytes[0] = Family::of(&fact.body) as u8;
-        // Flipping the sign bit makes negative hours sort before positive ones.
-        let hour = fact.at.hour().0.cast_unsigned() ^ 0x8000_0000;
-        bytes[1..5].copy_from_slice(&hour.to_be_bytes());
-        bytes[5..13].copy_from_slice(&fact.group.to_be_bytes());
-        bytes[13..29].copy_from_slice(&fact.id.to_be_bytes());
-        bytes[29] = fact.ordinal;
-        bytes[30] = fact.rank;
+        // Flipping the sign bit makes negative days sort before positive ones.
+        bytes[1..5].copy_from_slice(&(day.0.cast_unsigned() ^ 0x8000_0000).to_be_bytes());
+        bytes[5..9].copy_from_slice(&place.to_be_bytes());
+        bytes[9] = u8::try_from(hour.0.rem_euclid(24)).unwrap_or(0);
+        bytes[10..18].copy_from_slice(&fact.group.to_be_bytes());
+        bytes[18..34].copy_from_slice(&fact.id.to_be_bytes());
+        bytes[34] = fact.ordinal;
+        bytes[35] = fact.rank;
         SortKey(bytes)
     }
 
@@ -95,8 +105,25 @@ impl SortKey {
     /// Event hour.
     #[must_use]
     pub fn hour(&self) -> Hour {
-        let [_, a, b, c, d, ..] = self.0;
-        Hour((u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed())
+        let [_, a, b, c, d, _, _, _, _, hour, ..] = self.0;
+        let day = (u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed();
+        Hour(day * 24 + i32::from(hour))
+    }
+
+    /// Family, day, place and hour: what is added up together.
+    #[must_use]
+    pub fn bucket(&self) -> [u8; 10] {
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(&self.0[..10]);
+        bytes
+    }
+
+    /// Family, day and place: what goes into one file.
+    #[must_use]
+    pub fn place_and_day(&self) -> [u8; 9] {
+        let mut bytes = [0; 9];
+        bytes.copy_from_slice(&self.0[..9]);
+        bytes
     }
 
     /// Everything but the rank: equal for copies of one fact.
@@ -108,26 +135,26 @@ impl SortKey {
     /// The number of the `Audit-ID`, 0 for none.
     #[must_use]
     pub fn group(&self) -> u64 {
-        u64::from_be_bytes(self.eight(5))
+        u64::from_be_bytes(self.eight(10))
     }
 
     /// Everything but time, ordinal and rank: equal for an audit event that was cut and its whole
     /// copy.
     #[must_use]
     pub fn what(&self) -> &[u8] {
-        &self.0[..21]
+        &self.0[..26]
     }
 
     /// True for an audit event that was cut before its own time.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.family() == Family::Access && self.eight(21) == [0; 8]
+        self.family() == Family::Access && self.eight(26) == [0; 8]
     }
 
     /// Tells apart the facts of one record.
     #[must_use]
     pub fn ordinal(&self) -> u8 {
-        self.0[29]
+        self.0[34]
     }
 
     fn eight(&self, at: usize) -> [u8; 8] {
@@ -164,7 +191,11 @@ pub struct Sorter<'a> {
     max_bytes: usize,
     arena: Vec<u8>,
     index: Vec<Entry>,
-    runs: Vec<Run>,
+    /// Not merged yet.
+    fresh: Vec<Run>,
+    merged: Vec<Run>,
+    /// The last place and its number: most facts of an object share it.
+    place: (String, u32),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -196,19 +227,32 @@ impl<'a> Sorter<'a> {
     /// A sorter that holds at most about `max_bytes` in memory before it spills.
     #[must_use]
     pub fn new(spill: &'a SpillDir, max_bytes: usize) -> Self {
-        Sorter { spill, max_bytes, arena: Vec::new(), index: Vec::new(), runs: Vec::new() }
+        Sorter {
+            spill,
+            max_bytes,
+            arena: Vec::new(),
+            index: Vec::new(),
+            fresh: Vec::new(),
+            merged: Vec::new(),
+            place: (String::new(), number_of_place("")),
+        }
     }
 
     /// Takes one fact. An object's name is kept apart from the rest of its fact, so that names can
-    /// be counted and capped without reading the rest.
+    /// be counted and capped without reading the rest; a subject who is the caller is left out.
     ///
     /// # Errors
     /// When the buffer is full and the spill file cannot be written.
     pub fn push(&mut self, mut fact: Fact) -> Result<(), FactsError> {
         let start = self.arena.len();
-        let key = SortKey::of(&fact);
+        let key = SortKey::of(&fact, self.place_of(&fact.body));
         let name = match &mut fact.body {
-            FactBody::Access(access) => std::mem::take(&mut access.permission.name),
+            FactBody::Access(access) => {
+                if access.via == Via::Direct && access.subject == access.caller {
+                    access.subject = KubeUser::default();
+                }
+                std::mem::take(&mut access.permission.name)
+            }
             _ => String::new(),
         };
         let arena = std::mem::take(&mut self.arena);
@@ -221,17 +265,28 @@ impl<'a> Sorter<'a> {
         Ok(())
     }
 
+    fn place_of(&mut self, body: &FactBody) -> u32 {
+        let place = place(body);
+        if self.place.0 != place {
+            self.place = (place.to_owned(), number_of_place(place));
+        }
+        self.place.1
+    }
+
     /// The runs this worker made, the last one still in memory.
     #[must_use]
     pub fn finish(mut self) -> Vec<Run> {
+        let mut runs = self.merged;
+        runs.append(&mut self.fresh);
+        self.merged = runs;
         if !self.index.is_empty() {
             self.sort();
             self.index.shrink_to_fit();
             self.arena.shrink_to_fit();
             let index = self.index.into_iter().map(RunEntry).collect();
-            self.runs.push(Run::Memory { arena: self.arena, index });
+            self.merged.push(Run::Memory { arena: self.arena, index });
         }
-        self.runs
+        self.merged
     }
 
     fn sort(&mut self) {
@@ -248,11 +303,32 @@ impl<'a> Sorter<'a> {
         for entry in &self.index {
             writer.write(&entry.key, body(&self.arena, entry))?;
         }
-        self.runs.push(writer.finish()?);
+        self.fresh.push(writer.finish()?);
         self.arena.clear();
         self.index.clear();
+        if self.fresh.len() == WORKER_RUNS {
+            let fresh = std::mem::take(&mut self.fresh);
+            self.merged.push(merge_to_disk(fresh, self.spill)?);
+        }
         Ok(())
     }
+}
+
+/// Whose log it is: the account of a trail, or the cluster.
+fn place(body: &FactBody) -> &str {
+    match body {
+        FactBody::Session(fact) => &fact.account,
+        FactBody::Authentication(fact) | FactBody::AwsCall(fact) => &fact.account,
+        FactBody::Login(fact) => &fact.cluster,
+        FactBody::Change(fact) => &fact.cluster,
+        FactBody::Access(fact) => &fact.cluster,
+    }
+}
+
+/// Two places of one number only lie between each other in the order; nothing mixes them up.
+fn number_of_place(place: &str) -> u32 {
+    let [a, b, c, d, ..] = digest::of_bytes(place.as_bytes());
+    u32::from_be_bytes([a, b, c, d])
 }
 
 fn body<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
@@ -407,11 +483,15 @@ pub fn merge(
 ) -> Result<(), FactsError> {
     while runs.len() > MAX_OPEN_RUNS {
         let oldest = runs.drain(..MAX_OPEN_RUNS).collect();
-        let mut writer = RunWriter::create(spill.next_file())?;
-        merge_open(oldest, &mut |key, body| writer.write(key, body))?;
-        runs.push(writer.finish()?);
+        runs.push(merge_to_disk(oldest, spill)?);
     }
     merge_open(runs, &mut each)
+}
+
+fn merge_to_disk(runs: Vec<Run>, spill: &SpillDir) -> Result<Run, FactsError> {
+    let mut writer = RunWriter::create(spill.next_file())?;
+    merge_open(runs, &mut |key, body| writer.write(key, body))?;
+    writer.finish()
 }
 
 fn merge_open(
@@ -428,14 +508,14 @@ fn merge_open(
         }
         readers.push(reader);
     }
-    while let Some(mut head) = heap.pop() {
+    // The smallest is replaced in its place: one descent of the heap instead of two.
+    while let Some(mut head) = heap.peek_mut() {
         each(&head.key, &head.body)?;
-        if let Some(reader) = readers.get_mut(head.run) {
-            if reader.next(&mut head)? {
-                heap.push(head);
-            } else {
-                reader.remove()?;
-            }
+        let run = head.run;
+        let Some(reader) = readers.get_mut(run) else { break };
+        if !reader.next(&mut head)? {
+            PeekMut::pop(head);
+            reader.remove()?;
         }
     }
     Ok(())

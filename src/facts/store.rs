@@ -1,10 +1,12 @@
 //! The persisted facts: one Parquet file per family, place and day, written once.
 //!
-//! Input: the folded stream, hour by hour. Output: files under `facts/`, and the same facts back, in
-//! the same order.
+//! Input: the folded stream. Output: files under `facts/`, and the same facts back. The stream comes
+//! family by family, day by day and place by place, so only one file is open, however many places
+//! there are. Should two places interleave (equal numbers in the sort key), the later rows of one go
+//! into a further part.
 #![expect(clippy::disallowed_methods, reason = "facts owns the files under facts/")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,8 @@ use crate::table::parquet::{RowWriter, read_rows};
 pub struct FactStore {
     root: PathBuf,
     written: BTreeSet<PathBuf>,
+    /// The family of the last fact.
+    family: &'static str,
     sessions: Files<SessionFactRow>,
     authentications: Files<CallFactRow>,
     calls: Files<CallFactRow>,
@@ -35,15 +39,21 @@ pub struct FactStore {
     access: Files<AccessFactRow>,
 }
 
-/// The open files of one family: those of one day.
+/// The open file of one family.
 struct Files<R: Row> {
-    day: Option<Day>,
-    open: BTreeMap<String, (PathBuf, RowWriter<R, BufWriter<File>>)>,
+    open: Option<OpenFile<R>>,
+}
+
+struct OpenFile<R: Row> {
+    day: Day,
+    place: String,
+    path: PathBuf,
+    writer: RowWriter<R, BufWriter<File>>,
 }
 
 impl<R: Row> Default for Files<R> {
     fn default() -> Self {
-        Files { day: None, open: BTreeMap::new() }
+        Files { open: None }
     }
 }
 
@@ -54,6 +64,7 @@ impl FactStore {
         FactStore {
             root,
             written: BTreeSet::new(),
+            family: "",
             sessions: Files::default(),
             authentications: Files::default(),
             calls: Files::default(),
@@ -68,13 +79,17 @@ impl FactStore {
     /// # Errors
     /// When a file cannot be written.
     pub fn finish(mut self) -> Result<Vec<PathBuf>, FactsError> {
+        self.close()?;
+        Ok(self.written.into_iter().collect())
+    }
+
+    fn close(&mut self) -> Result<(), FactsError> {
         self.sessions.close(&mut self.written)?;
         self.authentications.close(&mut self.written)?;
         self.calls.close(&mut self.written)?;
         self.logins.close(&mut self.written)?;
         self.changes.close(&mut self.written)?;
-        self.access.close(&mut self.written)?;
-        Ok(self.written.into_iter().collect())
+        self.access.close(&mut self.written)
     }
 }
 
@@ -87,45 +102,59 @@ impl<R: Row> Files<R> {
         (day, row): (Day, R),
         written: &mut BTreeSet<PathBuf>,
     ) -> Result<(), FactsError> {
-        if self.day != Some(day) {
+        if !self.open.as_ref().is_some_and(|open| open.day == day && open.place == place) {
             self.close(written)?;
-            self.day = Some(day);
-        }
-        if !self.open.contains_key(place) {
-            let path = Path::new("facts")
+            let folder = Path::new("facts")
                 .join(family)
                 .join(place)
-                .join(format!("p_date={}", day.to_iso()))
-                .join("part-0.parquet");
+                .join(format!("p_date={}", day.to_iso()));
+            let part = |n: usize| match n {
+                0 => folder.join("part-0.parquet"),
+                // Sorts behind the first as text, in order of number.
+                n => folder.join(format!("part-{n:06}.parquet")),
+            };
+            let path = (0..).map(part).find(|path| !written.contains(path)).unwrap_or_default();
             let full = root.join(&path);
             let file = full
                 .parent()
                 .map_or(Ok(()), std::fs::create_dir_all)
                 .and_then(|()| File::create(&full))
                 .map_err(|source| FactsError::WriteFacts { path: full, source })?;
-            self.open.insert(place.to_owned(), (path, RowWriter::new(BufWriter::new(file))?));
+            let writer = RowWriter::new(BufWriter::new(file))?;
+            self.open = Some(OpenFile { day, place: place.to_owned(), path, writer });
         }
-        if let Some((_, writer)) = self.open.get_mut(place) {
-            writer.push(row)?;
+        if let Some(open) = &mut self.open {
+            open.writer.push(row)?;
         }
         Ok(())
     }
 
     fn close(&mut self, written: &mut BTreeSet<PathBuf>) -> Result<(), FactsError> {
-        for (path, writer) in std::mem::take(&mut self.open).into_values() {
-            let (file, _) = writer.finish()?;
-            file.into_inner().map_err(|error| FactsError::WriteFacts {
-                path: path.clone(),
-                source: error.into_error(),
-            })?;
-            written.insert(path);
-        }
+        let Some(OpenFile { path, writer, .. }) = self.open.take() else { return Ok(()) };
+        let (file, _) = writer.finish()?;
+        file.into_inner().map_err(|error| FactsError::WriteFacts {
+            path: path.clone(),
+            source: error.into_error(),
+        })?;
+        written.insert(path);
         Ok(())
     }
 }
 
 impl FactSink for FactStore {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
+        let family = match &fact {
+            Folded::Session(_) => "sessions",
+            Folded::Authentication(_) => "authentications",
+            Folded::AwsCall(_) => "calls",
+            Folded::Login(_) => "logins",
+            Folded::Change(_) => "changes",
+            Folded::Access(..) => "access",
+        };
+        if self.family != family {
+            self.close()?;
+            self.family = family;
+        }
         let (root, written) = (&self.root, &mut self.written);
         let of_account = |account: &str| partition("p_account", account);
         let of_cluster = |cluster: &str| partition("p_cluster", cluster);
@@ -133,32 +162,32 @@ impl FactSink for FactStore {
             Folded::Session(issued) => {
                 let place = of_account(&issued.body.account);
                 let row = (issued.at.day(), session_row(issued));
-                self.sessions.push(root, "sessions", &place, row, written)
+                self.sessions.push(root, family, &place, row, written)
             }
             Folded::Authentication(call) => {
                 let place = of_account(&call.body.account);
                 let row = (call.hour.day(), call_row(call, true));
-                self.authentications.push(root, "authentications", &place, row, written)
+                self.authentications.push(root, family, &place, row, written)
             }
             Folded::AwsCall(call) => {
                 let place = of_account(&call.body.account);
                 let row = (call.hour.day(), call_row(call, false));
-                self.calls.push(root, "calls", &place, row, written)
+                self.calls.push(root, family, &place, row, written)
             }
             Folded::Login(login) => {
                 let place = of_cluster(&login.body.cluster);
                 let row = (login.hour.day(), login_row(login));
-                self.logins.push(root, "logins", &place, row, written)
+                self.logins.push(root, family, &place, row, written)
             }
             Folded::Change(change) => {
                 let place = of_cluster(&change.body.cluster);
                 let row = (change.at.day(), change_row(change));
-                self.changes.push(root, "changes", &place, row, written)
+                self.changes.push(root, family, &place, row, written)
             }
             Folded::Access(access, name_capped) => {
                 let place = of_cluster(&access.body.cluster);
                 let row = (access.hour.day(), access_row(access, name_capped));
-                self.access.push(root, "access", &place, row, written)
+                self.access.push(root, family, &place, row, written)
             }
         }
     }

@@ -22,11 +22,15 @@ pub trait Column: Sized {
         Self: 'a;
     /// An array to values; `None` when it has another type or a null too many.
     fn values(array: &ArrayRef) -> Option<Vec<Self>>;
+    /// Bytes that the value holds beside itself.
+    fn held(&self) -> usize {
+        0
+    }
 }
 
 /// Types that are one Arrow primitive each, and their optional forms.
 macro_rules! primitive {
-    ($ty:ty, $array:ty, $data_type:expr, $to:expr, $from:expr, $finish:expr) => {
+    ($ty:ty, $array:ty, $data_type:expr, $to:expr, $from:expr, $finish:expr, $held:expr) => {
         impl Column for $ty {
             const NULLABLE: bool = false;
             fn data_type() -> DataType {
@@ -39,6 +43,10 @@ macro_rules! primitive {
             fn values(array: &ArrayRef) -> Option<Vec<Self>> {
                 let array = array.as_any().downcast_ref::<$array>()?;
                 array.iter().map(|value| value.map($from)).collect()
+            }
+            fn held(&self) -> usize {
+                let held: fn(&$ty) -> usize = $held;
+                held(self)
             }
         }
 
@@ -57,22 +65,27 @@ macro_rules! primitive {
                 let array = array.as_any().downcast_ref::<$array>()?;
                 Some(array.iter().map(|value| value.map($from)).collect())
             }
+            fn held(&self) -> usize {
+                let held: fn(&$ty) -> usize = $held;
+                self.as_ref().map_or(0, held)
+            }
         }
     };
 }
 
-primitive!(String, StringArray, DataType::Utf8, String::as_str, str::to_owned, |a| a);
-primitive!(i64, Int64Array, DataType::Int64, |v: &i64| *v, |v| v, |a| a);
-primitive!(i32, Int32Array, DataType::Int32, |v: &i32| *v, |v| v, |a| a);
-primitive!(f64, Float64Array, DataType::Float64, |v: &f64| *v, |v| v, |a| a);
-primitive!(bool, BooleanArray, DataType::Boolean, |v: &bool| *v, |v| v, |a| a);
+primitive!(String, StringArray, DataType::Utf8, String::as_str, str::to_owned, |a| a, String::len);
+primitive!(i64, Int64Array, DataType::Int64, |v: &i64| *v, |v| v, |a| a, |_| 0);
+primitive!(i32, Int32Array, DataType::Int32, |v: &i32| *v, |v| v, |a| a, |_| 0);
+primitive!(f64, Float64Array, DataType::Float64, |v: &f64| *v, |v| v, |a| a, |_| 0);
+primitive!(bool, BooleanArray, DataType::Boolean, |v: &bool| *v, |v| v, |a| a, |_| 0);
 primitive!(
     Micros,
     TimestampMicrosecondArray,
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
     |v: &Micros| v.0,
     Micros,
-    |a: TimestampMicrosecondArray| a.with_timezone("UTC")
+    |a: TimestampMicrosecondArray| a.with_timezone("UTC"),
+    |_| 0
 );
 
 fn item() -> Field {
@@ -104,6 +117,9 @@ impl Column for Vec<String> {
                 texts.iter().map(|text| text.map(str::to_owned)).collect()
             })
             .collect()
+    }
+    fn held(&self) -> usize {
+        self.iter().map(|text| text.len() + size_of::<String>()).sum()
     }
 }
 
@@ -151,5 +167,8 @@ impl Column for Vec<(String, String)> {
                     .collect()
             })
             .collect()
+    }
+    fn held(&self) -> usize {
+        self.iter().map(|(k, v)| k.len() + v.len() + 2 * size_of::<String>()).sum()
     }
 }

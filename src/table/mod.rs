@@ -65,6 +65,9 @@ pub trait Row: Sized {
     /// # Errors
     /// When a column is missing or has another type.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, TableError>;
+
+    /// Bytes of memory, texts included.
+    fn weight(&self) -> usize;
 }
 
 /// A file that is not the table it should be.
@@ -150,6 +153,10 @@ macro_rules! table {
                     $(<$ty as $crate::table::Column>::array(rows.iter().map(|row| &row.$column)),)*
                 ];
                 arrow::array::RecordBatch::try_new($crate::table::schema(&Self::TABLE), columns)
+            }
+
+            fn weight(&self) -> usize {
+                size_of::<Self>() $(+ $crate::table::Column::held(&self.$column))*
             }
 
             fn from_batch(

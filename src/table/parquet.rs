@@ -2,6 +2,9 @@
 //!
 //! The bytes depend on the rows alone: fixed properties, no clock, a fixed `created_by`. Where the
 //! bytes go is the caller's. zstd level 1 costs less than the dictionary pages it shrinks.
+//!
+//! Batches and row groups end by bytes as well as by rows, and are read one row group at a time:
+//! texts of logs may be a megabyte each, and neither side may hold thousands of them.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -9,16 +12,21 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::file::reader::ChunkReader;
+use parquet::file::reader::{ChunkReader, Length};
 
 use super::{Row, TableError, schema};
 
 const ROWS_PER_GROUP: usize = 128 * 1024;
 const ROWS_PER_BATCH: usize = 8 * 1024;
+/// Bytes of the rows of a row group, as they are in memory.
+const BYTES_PER_GROUP: usize = 64 << 20;
+const BYTES_PER_BATCH: usize = 16 << 20;
 
 /// What can go wrong between rows and bytes.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +46,8 @@ fn properties() -> WriterProperties {
     let level = ZstdLevel::try_new(1).unwrap_or_default();
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
-        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        // The writer of rows ends the groups: it knows the bytes of the rows.
+        .set_max_row_group_row_count(None)
         .set_created_by("overgrant".to_owned())
         .build()
 }
@@ -47,6 +56,10 @@ fn properties() -> WriterProperties {
 pub struct RowWriter<R: Row, W: Write + Send> {
     writer: ArrowWriter<W>,
     buffer: Vec<R>,
+    /// Bytes of the buffered rows.
+    buffered: usize,
+    /// Rows and bytes of the row group in the making.
+    group: (usize, usize),
     rows: u64,
 }
 
@@ -57,7 +70,7 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// When `out` refuses.
     pub fn new(out: W) -> Result<Self, CodecError> {
         let writer = ArrowWriter::try_new(out, schema(&R::TABLE), Some(properties()))?;
-        Ok(RowWriter { writer, buffer: Vec::new(), rows: 0 })
+        Ok(RowWriter { writer, buffer: Vec::new(), buffered: 0, group: (0, 0), rows: 0 })
     }
 
     /// Adds a row; rows must come in order of the table's sort key.
@@ -65,9 +78,14 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// # Errors
     /// When `out` refuses.
     pub fn push(&mut self, row: R) -> Result<(), CodecError> {
+        self.buffered += row.weight();
         self.buffer.push(row);
         self.rows += 1;
-        if self.buffer.len() >= ROWS_PER_BATCH { self.flush() } else { Ok(()) }
+        if self.buffer.len() >= ROWS_PER_BATCH || self.buffered >= BYTES_PER_BATCH {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the file; returns what it was written into and the number of rows.
@@ -80,9 +98,17 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     }
 
     fn flush(&mut self) -> Result<(), CodecError> {
-        if !self.buffer.is_empty() {
-            self.writer.write(&R::to_batch(&self.buffer)?)?;
-            self.buffer.clear();
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.writer.write(&R::to_batch(&self.buffer)?)?;
+        let (rows, bytes) = self.group;
+        self.group = (rows + self.buffer.len(), bytes + self.buffered);
+        self.buffer.clear();
+        self.buffered = 0;
+        if self.group.0 >= ROWS_PER_GROUP || self.group.1 >= BYTES_PER_GROUP {
+            self.group = (0, 0);
+            self.writer.flush()?;
         }
         Ok(())
     }
@@ -112,16 +138,45 @@ pub fn read_rows<R: Row, E: From<CodecError>>(
     input: impl ChunkReader + 'static,
     mut each: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(input)
-        .and_then(|builder| builder.with_batch_size(ROWS_PER_BATCH).build())
+    let input = Arc::new(input);
+    let metadata = ArrowReaderMetadata::load(&*input, ArrowReaderOptions::new())
         .map_err(CodecError::from)?;
-    for batch in reader {
-        let batch = batch.map_err(CodecError::from)?;
-        for row in R::from_batch(&batch).map_err(CodecError::from)? {
-            each(row)?;
+    for group in 0..metadata.metadata().num_row_groups() {
+        let shared = Shared(Arc::clone(&input));
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(shared, metadata.clone())
+            .with_row_groups(vec![group])
+            .with_batch_size(ROWS_PER_BATCH)
+            .build()
+            .map_err(CodecError::from)?;
+        for batch in reader {
+            let batch = batch.map_err(CodecError::from)?;
+            for row in R::from_batch(&batch).map_err(CodecError::from)? {
+                each(row)?;
+            }
         }
     }
     Ok(())
+}
+
+/// One input for the readers of all row groups.
+struct Shared<T>(Arc<T>);
+
+impl<T: Length> Length for Shared<T> {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+}
+
+impl<T: ChunkReader> ChunkReader for Shared<T> {
+    type T = T::T;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        self.0.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
+        self.0.get_bytes(start, length)
+    }
 }
 
 /// A schema without the metadata that a query engine may have added or lost.
