@@ -6,7 +6,10 @@
 //! as it is needed and never held. The counts must be those of the generator and the memory must stay
 //! within the bound, else the bench fails. Without arguments it is small and quick.
 
-#![expect(clippy::disallowed_methods, reason = "measures time and memory, looks at the spill folder")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "measures time and memory, looks at the spill folder"
+)]
 #![expect(clippy::print_stdout, reason = "the result of a bench is what it prints")]
 
 mod audit;

@@ -79,9 +79,8 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> Result<bool, Box<dyn 
     })?;
     scanned.print(arguments.threads);
     let mut store = Counted::new(FactStore::new(out.clone()));
-    let counts = meter.stage("fold", (load.events, "events"), || {
-        fold(scanned.runs, &spill, &mut store)
-    })?;
+    let counts =
+        meter.stage("fold", (load.events, "events"), || fold(scanned.runs, &spill, &mut store))?;
     let Counted { inner, rows, requests } = store;
     let files = meter.stage("end the fact files", (rows, "rows"), || inner.finish())?;
     let mut back = Counted::new(Nowhere);

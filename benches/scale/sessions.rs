@@ -13,7 +13,7 @@ use overgrant::model::fact::{AwsCaller, Fact, FactBody, IssuedBy, SessionFact};
 use overgrant::model::time::Micros;
 
 use super::dice::Dice;
-use super::meter::{FolderPeak, Meter, bytes_below, mega};
+use super::meter::{FolderPeak, Meter, bytes_below, mega, resident_memory};
 use super::{Arguments, is_equal};
 
 const SORT_BUFFER: usize = 32 << 20;
@@ -189,9 +189,11 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> Result<bool, Box<dyn 
     let mut store = FactStore::new(out.clone());
     let counts = meter.stage("fold", all, || fold(runs, &spill, &mut store))?;
     let files = store.finish()?;
+    let before = resident_memory().unwrap_or(0);
     let mut index = Index(SessionsBuilder::default());
     meter.stage("read the facts back", all, || store::read(&out, &files, &mut index))?;
     let index = meter.stage("index, link chains", all, || index.0.finish());
+    let held = resident_memory().unwrap_or(0).saturating_sub(before);
     let found = meter.stage("look callers up", (SAMPLE, "callers"), || look_up(&index, sessions));
     println!(
         "  {} facts, {} MB spilled at most, {} files of {} MB",
@@ -200,7 +202,7 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> Result<bool, Box<dyn 
         files.len(),
         mega(bytes_below(&out))
     );
-    println!("  {} sessions", index.all.len());
+    println!("  {} bytes per session in the index", held / sessions.max(1));
     let sample = SAMPLE.min(sessions);
     let good = [
         is_equal("sessions", u64::try_from(index.all.len())?, sessions),

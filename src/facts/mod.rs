@@ -11,6 +11,7 @@
 
 pub mod fold;
 pub mod hourly;
+pub mod ordered;
 mod rows;
 pub mod sort;
 pub mod store;

@@ -12,18 +12,18 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use super::FactsError;
-use super::fold::{Dated, FactSink, Folded};
+use super::fold::{Dated, FactSink, Folded, Hourly};
 use super::rows::{
     access, access_row, call, call_row, change, change_row, issued, login, login_row, session_row,
 };
 use crate::model::digest;
-use crate::model::fact::ChangeFact;
+use crate::model::fact::{AwsCallFact, ChangeFact};
 use crate::model::time::Day;
 use crate::table::Row;
 use crate::table::facts::{
     AccessFactRow, CallFactRow, ChangeFactRow, LoginFactRow, SessionFactRow,
 };
-use crate::table::parquet::{RowWriter, read_rows};
+use crate::table::parquet::{CodecError, RowWriter, read_rows};
 
 /// Writes facts into a folder.
 pub struct FactStore {
@@ -222,6 +222,23 @@ pub fn read_changes(root: &Path, paths: &[PathBuf]) -> Result<Vec<Dated<ChangeFa
     }
     changes.sort();
     Ok(changes)
+}
+
+/// Reads AWS calls, or token redemptions, and nothing else, day by day.
+///
+/// # Errors
+/// When a file cannot be read or is no fact file, or `each` fails.
+pub fn read_calls<E: From<FactsError> + From<CodecError>>(
+    root: &Path,
+    paths: &[PathBuf],
+    redemptions: bool,
+    mut each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), E>,
+) -> Result<(), E> {
+    let family = if redemptions { "authentications" } else { "calls" };
+    for path in in_days(paths, family) {
+        read_rows(open(root, path)?, |row: CallFactRow| each(call(row)))?;
+    }
+    Ok(())
 }
 
 fn read_family(

@@ -58,30 +58,45 @@ impl Presence {
         window: Window,
     ) -> Self {
         let mut presence = Presence::default();
+        presence.note_sessions(sessions, window);
+        for call in calls {
+            presence.note_call(call);
+        }
+        for call in authentications {
+            presence.note_authentication(call);
+        }
+        presence
+    }
+
+    /// Takes in the sessions of a window.
+    pub fn note_sessions(&mut self, sessions: &Sessions, window: Window) {
         for session in &sessions.all {
             if session.issued_at >= window.until {
                 continue;
             }
             let id = sessions.text(session.role_id);
             let name = folded(sessions.text(session.role_arn));
-            presence.note(id, name, |seen| seen.at(session.issued_at));
+            self.note(id, name, |seen| seen.at(session.issued_at));
         }
-        for call in calls {
-            let (id, name) = principal_of(&call.body.caller);
-            presence.note(id, name, |seen| seen.at(call.last));
-        }
-        for call in authentications {
-            let (id, name) = principal_of(&call.body.caller);
-            let redeemed =
-                call.body.user_agent_family == AUTHENTICATOR_AGENT && call.body.error.is_empty();
-            presence.note(id, name, |seen| {
-                seen.at(call.last);
-                if redeemed {
-                    seen.last_redeemed = seen.last_redeemed.max(Some(call.last));
-                }
-            });
-        }
-        presence
+    }
+
+    /// Takes in a call.
+    pub fn note_call(&mut self, call: &Hourly<AwsCallFact>) {
+        let (id, name) = principal_of(&call.body.caller);
+        self.note(id, name, |seen| seen.at(call.last));
+    }
+
+    /// Takes in a redemption.
+    pub fn note_authentication(&mut self, call: &Hourly<AwsCallFact>) {
+        let (id, name) = principal_of(&call.body.caller);
+        let redeemed =
+            call.body.user_agent_family == AUTHENTICATOR_AGENT && call.body.error.is_empty();
+        self.note(id, name, |seen| {
+            seen.at(call.last);
+            if redeemed {
+                seen.last_redeemed = seen.last_redeemed.max(Some(call.last));
+            }
+        });
     }
 
     fn note(&mut self, id: &str, name: Option<PrincipalName>, see: impl Fn(&mut Seen)) {

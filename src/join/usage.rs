@@ -5,7 +5,10 @@
 //! remembered per class of caller and permission, so an hour that repeats the last one costs two
 //! look-ups.
 
-use rustc_hash::FxHashMap;
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use hashbrown::HashTable;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::fact::{AccessFact, Decision, KubeUser, Via};
 use crate::model::permission::Permission;
@@ -14,6 +17,9 @@ use crate::rbac;
 use crate::rbac::reason::{self, Credit};
 
 use super::cluster::{Cluster, Who};
+
+/// Evaluations that are remembered: they cost time to repeat, and their number has no bound.
+const MAX_REMEMBERED: usize = 200_000;
 
 /// Use of one permission by one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +78,8 @@ pub struct Usage {
     /// Ordered by first sight.
     pub members: Vec<Member>,
     member_idx: FxHashMap<Member, usize>,
-    use_idx: FxHashMap<(usize, Via, Permission), Vec<usize>>,
+    /// Finds a use by member, way, permission and grants.
+    use_idx: HashTable<usize>,
     covering: FxHashMap<Asked, Vec<(usize, bool)>>,
 }
 
@@ -94,6 +101,9 @@ impl Usage {
         let grants = if let Some(grants) = self.covering.get(&key) {
             grants.clone()
         } else {
+            if self.covering.len() >= MAX_REMEMBERED {
+                self.covering.clear();
+            }
             let grants = evaluate(cluster, who, fact);
             self.covering.insert(key, grants.clone());
             grants
@@ -106,7 +116,7 @@ impl Usage {
     /// Puts everything into its final order.
     pub fn finish(&mut self) {
         self.covering = FxHashMap::default();
-        self.use_idx = FxHashMap::default();
+        self.use_idx = HashTable::new();
         let members = &self.members;
         self.uses.sort_by(|a, b| {
             (a.cluster, members.get(a.member), a.via, &a.permission, &a.grants).cmp(&(
@@ -145,14 +155,15 @@ impl Usage {
         grants: Vec<(usize, bool)>,
         (first, last, count): (Micros, Micros, i64),
     ) {
-        let key = (member, fact.via, fact.permission.clone());
-        let known = self.use_idx.entry(key).or_default();
+        let Usage { uses, use_idx, .. } = self;
+        let hash = hash_of(member, fact.via, &fact.permission);
         // The same permission may be credited to another grant later: grants come and go.
-        let found = known
-            .iter()
-            .copied()
-            .find(|&idx| self.uses.get(idx).is_some_and(|used| used.grants == grants));
-        if let Some(used) = found.and_then(|idx| self.uses.get_mut(idx)) {
+        let same = |used: &Use| {
+            (used.member, used.via, &used.permission) == (member, fact.via, &fact.permission)
+                && used.grants == grants
+        };
+        let found = use_idx.find(hash, |&idx| uses.get(idx).is_some_and(same)).copied();
+        if let Some(used) = found.and_then(|idx| uses.get_mut(idx)) {
             // Facts come hour by hour, so a new day is a later day.
             if used.days.last().is_none_or(|&day| day < first.day()) {
                 used.days.push(first.day());
@@ -162,8 +173,10 @@ impl Usage {
             used.count += count;
             return;
         }
-        known.push(self.uses.len());
-        self.uses.push(Use {
+        use_idx.insert_unique(hash, uses.len(), |&idx| {
+            uses.get(idx).map_or(0, |used| hash_of(used.member, used.via, &used.permission))
+        });
+        uses.push(Use {
             cluster,
             member,
             via: fact.via,
@@ -175,6 +188,10 @@ impl Usage {
             count,
         });
     }
+}
+
+fn hash_of(member: usize, via: Via, permission: &Permission) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one((member, via, permission))
 }
 
 /// A name that does not change with the session: for a role the ARN without session.

@@ -33,6 +33,15 @@ pub(super) struct FactFiles {
 }
 
 impl FactFiles {
+    /// AWS calls, or token redemptions, day by day.
+    pub(super) fn each_call(
+        &self,
+        redemptions: bool,
+        each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), PipelineError>,
+    ) -> Result<(), PipelineError> {
+        store::read_calls(&self.root, &self.paths, redemptions, each)
+    }
+
     /// What made, changed or took away grants, in order of time.
     pub(super) fn changes(&self) -> Result<Vec<Dated<ChangeFact>>, PipelineError> {
         Ok(store::read_changes(&self.root, &self.paths)?)
@@ -54,8 +63,6 @@ pub(super) struct Joined<'a> {
     pub(super) clusters: Vec<Cluster<'a>>,
     pub(super) sessions: Sessions,
     pub(super) usage: Usage,
-    pub(super) authentications: Vec<Hourly<AwsCallFact>>,
-    pub(super) calls: Vec<Hourly<AwsCallFact>>,
     pub(super) logins: Vec<Hourly<LoginFact>>,
     pub(super) seen: Vec<Seen>,
     pub(super) group_sets: BTreeMap<String, Vec<String>>,
@@ -63,17 +70,14 @@ pub(super) struct Joined<'a> {
     /// Access keys that the audit log showed, by number; those of the first hour apart, whose token
     /// may have been redeemed before the window.
     audited_keys: FxHashSet<u64>,
+    /// Access keys that redeemed a token, by number.
+    redeemed_keys: FxHashSet<u64>,
 }
 
 impl Joined<'_> {
     /// True when every audited access key left a redemption, and there is one.
     pub(super) fn calibrated(&self) -> bool {
-        let redeemed: FxHashSet<u64> = self
-            .authentications
-            .iter()
-            .map(|call| number_of(&call.body.caller.access_key_id))
-            .collect();
-        !self.audited_keys.is_empty() && self.audited_keys.is_subset(&redeemed)
+        !self.audited_keys.is_empty() && self.audited_keys.is_subset(&self.redeemed_keys)
     }
 }
 
@@ -119,19 +123,18 @@ pub(super) fn join<'a>(
         world,
         window,
         issued: SessionsBuilder::default(),
-        ready: false,
+        known: Known::Nothing,
         writer: out.table_writer::<ApiAccessRow>()?,
         joined: Joined {
             clusters,
             sessions: Sessions::default(),
             usage: Usage::default(),
-            authentications: Vec::new(),
-            calls: Vec::new(),
             logins: Vec::new(),
             seen,
             group_sets: BTreeMap::new(),
             presence: Presence::default(),
             audited_keys: FxHashSet::default(),
+            redeemed_keys: FxHashSet::default(),
         },
     };
     // Clusters in order of ARN, and time forward within each, is the order of the table.
@@ -147,12 +150,10 @@ pub(super) fn join<'a>(
         (place.and_then(|place| order.get(&place).copied()), path.clone())
     });
     store::read(&folded.root, &paths, &mut sink)?;
-    sink.make_ready();
+    sink.know_calls();
     let Sink { writer, mut joined, .. } = sink;
     finish(writer)?;
     joined.usage.finish();
-    joined.presence =
-        Presence::new(&joined.sessions, &joined.authentications, &joined.calls, window);
     Ok(joined)
 }
 
@@ -160,24 +161,42 @@ struct Sink<'a> {
     world: &'a World,
     window: Window,
     issued: SessionsBuilder,
-    ready: bool,
+    known: Known,
     writer: RowWriter<ApiAccessRow, BufWriter<File>>,
     joined: Joined<'a>,
 }
 
+/// What was read so far: each family explains the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Known {
+    Nothing,
+    Sessions,
+    /// And the keys that calls showed.
+    Calls,
+}
+
 impl Sink<'_> {
-    /// Sessions, and the keys that calls showed, are all known before the first access.
-    fn make_ready(&mut self) {
-        if self.ready {
-            return;
+    fn know_sessions(&mut self) {
+        if self.known < Known::Sessions {
+            self.known = Known::Sessions;
+            self.joined.sessions = std::mem::take(&mut self.issued).finish();
+            self.joined.presence.note_sessions(&self.joined.sessions, self.window);
         }
-        self.ready = true;
-        let mut sessions = std::mem::take(&mut self.issued).finish();
-        for call in self.joined.authentications.iter().chain(&self.joined.calls) {
-            sessions.observe_key(&call.body.caller, call.first, call.last);
+    }
+
+    /// All sessions, and the keys that calls showed, are known before the first access.
+    fn know_calls(&mut self) {
+        self.know_sessions();
+        if self.known < Known::Calls {
+            self.known = Known::Calls;
+            self.joined.sessions.adopt_observed_keys();
         }
-        sessions.adopt_observed_keys();
-        self.joined.sessions = sessions;
+    }
+
+    /// Calls are noted and not held: there may be many millions of them.
+    fn note_call(&mut self, call: &Hourly<AwsCallFact>) {
+        self.know_sessions();
+        self.joined.sessions.observe_key(&call.body.caller, call.first, call.last);
     }
 
     fn join_one(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
@@ -251,13 +270,20 @@ impl FactSink for Sink<'_> {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
         match fact {
             Folded::Session(issued) => self.issued.add(&issued),
-            Folded::Authentication(call) => self.joined.authentications.push(call),
-            Folded::AwsCall(call) => self.joined.calls.push(call),
+            Folded::Authentication(call) => {
+                self.note_call(&call);
+                self.joined.presence.note_authentication(&call);
+                self.joined.redeemed_keys.insert(number_of(&call.body.caller.access_key_id));
+            }
+            Folded::AwsCall(call) => {
+                self.note_call(&call);
+                self.joined.presence.note_call(&call);
+            }
             Folded::Login(login) => self.joined.logins.push(login),
             // Read before the rest: they decide which grants there are.
             Folded::Change(_) => {}
             Folded::Access(access, _) => {
-                self.make_ready();
+                self.know_calls();
                 self.join_one(access)?;
             }
         }

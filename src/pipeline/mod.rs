@@ -199,6 +199,8 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         world: &world,
         policies: &policies,
         joined: &joined,
+        facts: &folded,
+        spill: &spill,
         changes: &changes,
         reused: &folded.counts.reused,
         deliveries: &scanned.deliveries,

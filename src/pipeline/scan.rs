@@ -16,18 +16,20 @@ use crate::model::digest;
 use crate::model::tally::{Reason, Stream, Tally};
 use crate::model::time::Window;
 use crate::source::budget::ByteBudget;
-use crate::source::{Fetched, Object, Prune, Store, fetch_all};
+use crate::source::{Fetched, Prune, Store, fetch, fetch_all};
 
 /// Compressed bytes in flight per thread; more only hides longer latencies.
 const IN_FLIGHT_PER_THREAD: u64 = 32 << 20;
 /// Requests in flight per thread.
 const REQUESTS_PER_THREAD: usize = 32;
-/// Facts buffered per thread before they are sorted and spilled.
+/// Facts buffered per thread before they are sorted and spilled. The last buffer of each thread
+/// stays in memory until it is folded, so many threads get less.
 const SORT_BUFFER: usize = 32 << 20;
+const LEAST_SORT_BUFFER: usize = 4 << 20;
 
 /// What will be read.
 pub(super) struct Work {
-    objects: Vec<(Store, Object)>,
+    objects: fetch::Work,
     pub(super) pruned: BTreeMap<&'static str, u64>,
     unreadable: Vec<(String, String)>,
 }
@@ -58,21 +60,22 @@ pub(super) fn list(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Work, PipelineError> {
     let prune = Prune::window(window.since, window.until);
-    let mut work = Work { objects: Vec::new(), pruned: BTreeMap::new(), unreadable: Vec::new() };
+    let mut objects = Vec::new();
+    let (mut pruned, mut unreadable) = (BTreeMap::new(), Vec::new());
     for location in &plan.logs {
-        let store = runtime.block_on(Store::open(location, &plan.s3))?;
+        let store = Arc::new(runtime.block_on(Store::open(location, &plan.s3))?);
         let listing = runtime.block_on(store.list(&prune))?;
         for (why, n) in listing.pruned {
-            *work.pruned.entry(why).or_default() += n;
+            *pruned.entry(why).or_default() += n;
         }
-        work.unreadable.extend(listing.unreadable);
-        work.objects.extend(listing.objects.into_iter().map(|object| (store.clone(), object)));
+        unreadable.extend(listing.unreadable);
+        objects.extend(listing.objects.into_iter().map(|object| (Arc::clone(&store), object)));
     }
-    if work.objects.is_empty() {
+    if objects.is_empty() {
         let places: Vec<String> = plan.logs.iter().map(ToString::to_string).collect();
         return Err(PipelineError::NoLogs { places: places.join(", ") });
     }
-    Ok(work)
+    Ok(Work { objects: Arc::new(objects), pruned, unreadable })
 }
 
 /// What the scan yields.
@@ -100,18 +103,24 @@ pub(super) fn run(
         limits: plan.limits,
     });
     let threads = plan.threads.max(1);
+    let buffer = (plan.memory / 8 / threads).clamp(LEAST_SORT_BUFFER, SORT_BUFFER);
     let budget = ByteBudget::new(IN_FLIGHT_PER_THREAD * u64::try_from(threads).unwrap_or(1));
     let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
     let receiver = Mutex::new(receiver);
     let (done_sender, done) = std::sync::mpsc::channel::<u64>();
-    runtime.spawn(fetch_all(work.objects.clone(), budget, threads * REQUESTS_PER_THREAD, sender));
+    runtime.spawn(fetch_all(
+        Arc::clone(&work.objects),
+        budget,
+        threads * REQUESTS_PER_THREAD,
+        sender,
+    ));
 
     let workers = std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
             .map(|_| {
                 let done = done_sender.clone();
                 let (context, receiver, spill) = (Arc::clone(&context), &receiver, spill);
-                scope.spawn(move || worker(context, receiver, spill, &done))
+                scope.spawn(move || worker(context, receiver, Sorter::new(spill, buffer), &done))
             })
             .collect();
         drop(done_sender);
@@ -140,11 +149,10 @@ pub(super) fn run(
 fn worker(
     context: Arc<Context>,
     receiver: &Mutex<mpsc::Receiver<Fetched>>,
-    spill: &SpillDir,
+    mut sorter: Sorter<'_>,
     done: &std::sync::mpsc::Sender<u64>,
 ) -> Result<Scanned, FactsError> {
     let mut extractor = Extractor::new(context);
-    let mut sorter = Sorter::new(spill, SORT_BUFFER);
     let mut batch = Batch::default();
     let mut failed = None;
     loop {

@@ -7,7 +7,7 @@ mod sessions;
 use std::collections::BTreeMap;
 
 use super::PipelineError;
-use super::access::Joined;
+use super::access::{FactFiles, Joined};
 use super::world::World;
 use crate::analyse::coverage::{self, Coverage, Unreadable};
 use crate::analyse::evidence::{Evidence, collect};
@@ -16,6 +16,7 @@ use crate::analyse::scope::width;
 use crate::analyse::verdict::{Case, Kind, Verdict, judge};
 use crate::analyse::{AnalysePlan, paths};
 use crate::facts::fold::{Dated, Reused};
+use crate::facts::sort::SpillDir;
 use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::fact::ChangeFact;
 use crate::model::grant::{Allows, Grant, Ineffective};
@@ -34,6 +35,9 @@ pub(super) struct Inputs<'a> {
     pub(super) world: &'a World,
     pub(super) policies: &'a PolicyTable,
     pub(super) joined: &'a Joined<'a>,
+    /// For tables of what is too much to be held.
+    pub(super) facts: &'a FactFiles,
+    pub(super) spill: &'a SpillDir,
     pub(super) changes: &'a [Dated<ChangeFact>],
     pub(super) reused: &'a Reused,
     pub(super) deliveries: &'a Deliveries,

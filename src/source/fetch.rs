@@ -1,5 +1,7 @@
 //! Fetches many objects ahead of the workers, in flight as many as the byte budget allows.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use futures::stream;
 use tokio::sync::mpsc;
@@ -17,15 +19,18 @@ pub struct Fetched {
     _permit: Permit,
 }
 
+/// What is fetched from where; shared, because a run may list a million objects.
+pub type Work = Arc<Vec<(Arc<Store>, Object)>>;
+
 /// Fetches `work` in order of start, hands results over as they come, and returns when the last one
 /// is handed over or nobody listens any more.
 pub async fn fetch_all(
-    work: Vec<(Store, Object)>,
+    work: Work,
     budget: ByteBudget,
     max_in_flight: usize,
     to: mpsc::Sender<Fetched>,
 ) {
-    let fetches = work.into_iter().map(|(store, object)| {
+    let fetches = (0..work.len()).filter_map(|at| work.get(at).cloned()).map(|(store, object)| {
         let budget = budget.clone();
         async move {
             let permit = budget.acquire(object.size).await;

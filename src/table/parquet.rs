@@ -139,8 +139,8 @@ pub fn read_rows<R: Row, E: From<CodecError>>(
     mut each: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
     let input = Arc::new(input);
-    let metadata = ArrowReaderMetadata::load(&*input, ArrowReaderOptions::new())
-        .map_err(CodecError::from)?;
+    let metadata =
+        ArrowReaderMetadata::load(&*input, ArrowReaderOptions::new()).map_err(CodecError::from)?;
     for group in 0..metadata.metadata().num_row_groups() {
         let shared = Shared(Arc::clone(&input));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(shared, metadata.clone())

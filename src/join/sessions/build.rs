@@ -1,9 +1,9 @@
 //! Session facts to the index: copies made one, texts kept once, chains linked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::texts::{Text, Texts};
-use super::{Asker, Caller, Session, Sessions, role_key, second_of};
+use super::texts::{Lists, Text, Texts};
+use super::{Asker, Caller, Session, Sessions, role_key, second_of, written_tag};
 use crate::facts::fold::Issued;
 use crate::model::arn::PrincipalName;
 use crate::model::digest;
@@ -17,8 +17,16 @@ const SSO_ROLE: &str = "AWSReservedSSO_";
 /// Takes session facts as they are read, so that no more than the index is ever held.
 #[derive(Debug, Default)]
 pub struct SessionsBuilder {
-    rows: Vec<(Session, Asker)>,
+    rows: Rows,
     texts: Texts,
+    lists: Lists,
+}
+
+/// Sessions and who asked for them, by the same index.
+#[derive(Debug, Default)]
+struct Rows {
+    sessions: Vec<Session>,
+    askers: Vec<Asker>,
 }
 
 impl SessionsBuilder {
@@ -54,6 +62,8 @@ impl SessionsBuilder {
         let mut tags: Vec<(Text, Text, bool)> =
             fact.tags.iter().map(|(k, v)| (texts.keep(k), texts.keep(v), false)).collect();
         tags.sort_by(|a, b| texts.get(a.0).cmp(texts.get(b.0)));
+        let tags: Vec<Text> = tags.into_iter().flat_map(written_tag).collect();
+        let keys: Vec<Text> = fact.transitive_keys.iter().map(|key| texts.keep(key)).collect();
         let session = Session {
             number: session_number(issued.at, fact),
             issued_at: issued.at,
@@ -68,8 +78,8 @@ impl SessionsBuilder {
             subject: texts.keep(&fact.subject),
             person: texts.keep(person),
             parent: None,
-            tags: tags.into(),
-            transitive_keys: fact.transitive_keys.iter().map(|key| texts.keep(key)).collect(),
+            tags: self.lists.keep(&tags),
+            transitive_keys: self.lists.keep(&keys),
         };
         let caller = Caller::of(&fact.source);
         let asker = Asker {
@@ -78,36 +88,24 @@ impl SessionsBuilder {
             role_by_name: texts.keep(&role_key("", caller.role_arn)),
             name: texts.keep(caller.name),
             created_second: fact.source.created_at.map(second_of),
-            shared_event: texts.keep(&fact.shared_event_id),
+            shared_event: event_number(&fact.shared_event_id),
         };
-        self.rows.push((session, asker));
+        self.rows.sessions.push(session);
+        self.rows.askers.push(asker);
     }
 
     /// Links chains and hands tags down them.
     #[must_use]
     pub fn finish(self) -> Sessions {
-        let SessionsBuilder { mut rows, mut texts } = self;
-        let by_text = |a: Text, b: Text, texts: &Texts| texts.get(a).cmp(texts.get(b));
-        // Every order below is over what the texts say: their numbers depend on arrival.
-        rows.sort_by(|(a, by_a), (b, by_b)| {
-            (a.issued_at, a.number, richness(b))
-                .cmp(&(b.issued_at, b.number, richness(a)))
-                .then_with(|| by_text(a.source, b.source, &texts))
-                .then_with(|| by_text(by_a.access_key_id, by_b.access_key_id, &texts))
-        });
-        // A copy in the other account's trail is the same session; the fuller record stays.
-        rows.dedup_by(|(next, asker), (kept, kept_asker)| {
-            let same = next.number == kept.number;
-            if same {
-                fill(kept, kept_asker, next, asker);
-            }
-            same
-        });
-        merge_shared(&mut rows, &texts);
+        let SessionsBuilder { mut rows, mut texts, lists } = self;
+        rows.sort(&texts, &lists);
+        rows.dedup();
+        rows.merge_shared();
 
-        let askers: Vec<Asker> = rows.iter().map(|(_, asker)| *asker).collect();
-        let all = rows.into_iter().map(|(session, _)| session).collect();
-        let mut sessions = Sessions { all, ..Sessions::default() };
+        let Rows { sessions: all, askers } = rows;
+        let mut sessions = Sessions { all, lists, ..Sessions::default() };
+        sessions.by_second.reserve_exact(sessions.all.len());
+        sessions.by_name.reserve_exact(sessions.all.len());
         for (idx, session) in (0_u32..).zip(&sessions.all) {
             if !session.access_key_id.is_empty() {
                 sessions.by_key.entry(session.access_key_id).or_insert(idx);
@@ -129,8 +127,124 @@ impl SessionsBuilder {
     }
 }
 
-fn richness(session: &Session) -> (usize, bool, bool) {
-    (session.tags.len(), !session.source.is_empty(), !session.role_id.is_empty())
+impl Rows {
+    /// By time, number and fullness. The order is over what texts say: their numbers depend on
+    /// arrival. An order of indices first, because the rows of millions of sessions are not copied.
+    fn sort(&mut self, texts: &Texts, lists: &Lists) {
+        let richness = |session: &Session| {
+            let tags = lists.get(session.tags).len();
+            (tags, !session.source.is_empty(), !session.role_id.is_empty())
+        };
+        let key = |at: u32| {
+            let at = usize::try_from(at).ok()?;
+            let (session, asker) = (self.sessions.get(at)?, self.askers.get(at)?);
+            let place = (session.issued_at, session.number);
+            let texts = (texts.get(session.source), texts.get(asker.access_key_id));
+            Some((place, std::cmp::Reverse(richness(session)), texts))
+        };
+        let rows = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
+        let mut order: Vec<u32> = (0..rows).collect();
+        order.sort_by(|&a, &b| key(a).cmp(&key(b)));
+        // `order[n]` is where row `n` comes from: each cycle of it is walked once.
+        for start in 0..order.len() {
+            let mut at = start;
+            while let Some(slot) = order.get_mut(at) {
+                let from = usize::try_from(*slot).unwrap_or(at);
+                *slot = u32::try_from(at).unwrap_or(rows);
+                if from == start || from == at {
+                    break;
+                }
+                self.sessions.swap(at, from);
+                self.askers.swap(at, from);
+                at = from;
+            }
+        }
+    }
+
+    /// A copy in the other account's trail is the same session; the fuller record stays.
+    fn dedup(&mut self) {
+        let mut kept = 0;
+        for at in 1..self.sessions.len() {
+            if !self.absorb(kept, at) {
+                kept += 1;
+                self.sessions.swap(kept, at);
+                self.askers.swap(kept, at);
+            }
+        }
+        let rows = self.sessions.len().min(kept + 1);
+        self.sessions.truncate(rows);
+        self.askers.truncate(rows);
+    }
+
+    /// Takes row `other` into row `kept` if they are one session.
+    fn absorb(&mut self, kept: usize, other: usize) -> bool {
+        let (Some(next), Some(&asker)) =
+            (self.sessions.get(other).cloned(), self.askers.get(other))
+        else {
+            return false;
+        };
+        let (Some(session), Some(known)) = (self.sessions.get_mut(kept), self.askers.get_mut(kept))
+        else {
+            return false;
+        };
+        let same = next.number == session.number;
+        if same {
+            fill(session, known, &next, &asker);
+        }
+        same
+    }
+
+    /// Makes one of the two records that a call across accounts leaves, where they differ so much
+    /// that they look like two sessions: one of them shows no issued key. Source:
+    /// <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/shared-event-ID.html>.
+    fn merge_shared(&mut self) {
+        let shared = self.askers.iter().zip(0_u32..).filter(|(asker, _)| asker.shared_event != 0);
+        let mut by_event: Vec<(u64, u32)> =
+            shared.map(|(asker, idx)| (asker.shared_event, idx)).collect();
+        by_event.sort_unstable();
+        let mut gone = BTreeSet::new();
+        for pair in by_event.chunk_by(|a, b| a.0 == b.0) {
+            let [(_, first), (_, second)] = pair else { continue };
+            gone.extend(self.merge_pair(*first, *second));
+        }
+        drop(by_event);
+        if gone.is_empty() {
+            return;
+        }
+        let mut idx = 0;
+        self.sessions.retain(|_| {
+            idx += 1;
+            !gone.contains(&(idx - 1))
+        });
+        idx = 0;
+        self.askers.retain(|_| {
+            idx += 1;
+            !gone.contains(&(idx - 1))
+        });
+    }
+
+    /// The one of the two that is no session of its own.
+    fn merge_pair(&mut self, first: u32, second: u32) -> Option<u32> {
+        let row = |idx: u32| {
+            let idx = usize::try_from(idx).ok()?;
+            Some((self.sessions.get(idx)?, *self.askers.get(idx)?))
+        };
+        let ((a, by_a), (b, by_b)) = (row(first)?, row(second)?);
+        let same = a.issued_at == b.issued_at
+            && a.session_name == b.session_name
+            && (a.access_key_id.is_empty() || b.access_key_id.is_empty());
+        if !same {
+            return None;
+        }
+        let (keep, gone, other, asker) = if a.access_key_id.is_empty() {
+            (second, first, a.clone(), by_a)
+        } else {
+            (first, second, b.clone(), by_b)
+        };
+        let keep = usize::try_from(keep).ok()?;
+        fill(self.sessions.get_mut(keep)?, self.askers.get_mut(keep)?, &other, &asker);
+        Some(gone)
+    }
 }
 
 /// Takes over what one record of a session says and the other does not.
@@ -149,8 +263,8 @@ fn fill(kept: &mut Session, kept_asker: &mut Asker, other: &Session, asker: &Ask
     take(&mut kept.person, other.person);
     kept.expires_at = kept.expires_at.or(other.expires_at);
     if kept.tags.is_empty() {
-        kept.tags.clone_from(&other.tags);
-        kept.transitive_keys.clone_from(&other.transitive_keys);
+        kept.tags = other.tags;
+        kept.transitive_keys = other.transitive_keys;
     }
     // The caller's own account shows its key and session; the role's account only who it is.
     if kept_asker.access_key_id.is_empty() && kept_asker.created_second.is_none() {
@@ -158,40 +272,13 @@ fn fill(kept: &mut Session, kept_asker: &mut Asker, other: &Session, asker: &Ask
     }
 }
 
-/// Makes one of the two records that a call across accounts leaves, where they differ so much that
-/// they look like two sessions: one of them shows no issued key.
-/// Source: <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/shared-event-ID.html>.
-fn merge_shared(rows: &mut Vec<(Session, Asker)>, texts: &Texts) {
-    let mut by_event: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (idx, (_, asker)) in rows.iter().enumerate() {
-        if !asker.shared_event.is_empty() {
-            by_event.entry(texts.get(asker.shared_event)).or_default().push(idx);
-        }
+/// A number for an event id, 0 for none.
+fn event_number(id: &str) -> u64 {
+    if id.is_empty() {
+        return 0;
     }
-    let mut gone = BTreeSet::new();
-    for pair in by_event.into_values() {
-        let [first, second] = pair.as_slice() else { continue };
-        let (Some(a), Some(b)) = (rows.get(*first).cloned(), rows.get(*second).cloned()) else {
-            continue;
-        };
-        let same = a.0.issued_at == b.0.issued_at
-            && a.0.session_name == b.0.session_name
-            && (a.0.access_key_id.is_empty() || b.0.access_key_id.is_empty());
-        if !same {
-            continue;
-        }
-        let (keep, drop, other) =
-            if a.0.access_key_id.is_empty() { (*second, *first, a) } else { (*first, *second, b) };
-        if let Some((session, asker)) = rows.get_mut(keep) {
-            fill(session, asker, &other.0, &other.1);
-            gone.insert(drop);
-        }
-    }
-    let mut idx = 0;
-    rows.retain(|_| {
-        idx += 1;
-        !gone.contains(&(idx - 1))
-    });
+    let number = digest::id(&digest::of_bytes(id.as_bytes()));
+    u64::try_from(number >> 64).unwrap_or(u64::MAX)
 }
 
 fn session_number(issued_at: Micros, fact: &SessionFact) -> u64 {

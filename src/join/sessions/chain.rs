@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::texts::Text;
-use super::{Asker, Confidence, Sessions};
+use super::{Asker, Confidence, Sessions, read_tag, written_tag};
 
 impl Sessions {
     pub(super) fn link(&mut self, askers: &[Asker]) {
@@ -54,13 +54,7 @@ impl Sessions {
         let Some(parent) = self.all.get(idx).and_then(|s| s.parent).and_then(|p| self.at(p)) else {
             return;
         };
-        let passed_keys = parent.transitive_keys.clone();
-        let passed_tags: Vec<(Text, Text)> = parent
-            .tags
-            .iter()
-            .filter(|(key, ..)| passed_keys.contains(key))
-            .map(|(key, value, _)| (*key, *value))
-            .collect();
+        let (passed_list, passed_tags) = (parent.transitive_keys, parent.tags);
         let (source_identity, person) = (parent.source_identity, parent.person);
         let Some(session) = self.all.get_mut(idx) else { return };
         if session.source_identity.is_empty() {
@@ -69,17 +63,24 @@ impl Sessions {
         if session.person.is_empty() {
             session.person = person;
         }
-        if passed_keys.is_empty() {
+        if passed_list.is_empty() {
             return;
         }
-        let texts = &self.texts;
-        let mut tags: BTreeMap<&str, (Text, Text, bool)> =
-            passed_tags.into_iter().map(|(k, v)| (texts.get(k), (k, v, true))).collect();
-        tags.extend(session.tags.iter().map(|tag| (texts.get(tag.0), *tag)));
+        let (texts, lists) = (&self.texts, &self.lists);
+        let tags_of = |list| lists.get(list).as_chunks::<3>().0.iter().map(read_tag);
+        let passed_keys = lists.get(passed_list);
+        let mut tags: BTreeMap<&str, (Text, Text, bool)> = tags_of(passed_tags)
+            .filter(|(key, ..)| passed_keys.contains(key))
+            .map(|(key, value, _)| (texts.get(key), (key, value, true)))
+            .collect();
+        tags.extend(tags_of(session.tags).map(|tag| (texts.get(tag.0), tag)));
         let mut keys: BTreeMap<&str, Text> =
             passed_keys.iter().map(|key| (texts.get(*key), *key)).collect();
-        keys.extend(session.transitive_keys.iter().map(|key| (texts.get(*key), *key)));
-        session.tags = tags.into_values().collect();
-        session.transitive_keys = keys.into_values().collect();
+        let own_keys = lists.get(session.transitive_keys);
+        keys.extend(own_keys.iter().map(|key| (texts.get(*key), *key)));
+        let tags: Vec<Text> = tags.into_values().flat_map(written_tag).collect();
+        let keys: Vec<Text> = keys.into_values().collect();
+        session.tags = self.lists.keep(&tags);
+        session.transitive_keys = self.lists.keep(&keys);
     }
 }

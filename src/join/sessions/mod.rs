@@ -2,8 +2,8 @@
 //!
 //! Input: all session facts of the window, and the keys that later calls showed. Output: an index
 //! that answers "which session made this call" with a confidence. Files arrive in any order, so
-//! nothing is resolved before all sessions are known. A session costs some 400 bytes: texts are kept
-//! once ([`texts`]), indexes are sorted lists.
+//! nothing is resolved before all sessions are known. Texts and lists of tags are kept once
+//! ([`texts`]), indexes are sorted lists: `benches/scale` prints the bytes that a session costs.
 //!
 //! The ranks follow what real logs allow (129 of 129 checkable records agree to the second):
 //! access key, then role id + issue second, then role id + session name, then the principal alone.
@@ -27,7 +27,7 @@ use crate::model::arn::{PrincipalName, unique_id_from_principal_id};
 use crate::model::fact::{AwsCaller, IssuedBy, KubeUser};
 use crate::model::time::Micros;
 
-use texts::{Text, Texts};
+use texts::{List, Lists, Text, Texts};
 
 /// Longest life of a role session, for sessions whose expiry is not known.
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use.html>.
@@ -93,13 +93,20 @@ pub struct Session {
     pub person: Text,
     /// Index of the session that asked for this one.
     pub parent: Option<u32>,
-    /// Own tags and those inherited from the chain; true where inherited. Sorted by key.
-    tags: Box<[(Text, Text, bool)]>,
+    /// Own tags and those inherited from the chain, sorted by key: key, value, and the key again
+    /// where it is inherited.
+    tags: List,
     /// Keys that pass on, own and inherited. Sorted.
-    transitive_keys: Box<[Text]>,
+    transitive_keys: List,
 }
 
 impl Session {
+    /// Sorts like [`Session::id`].
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// 16 hex digits.
     #[must_use]
     pub fn id(&self) -> String {
@@ -124,6 +131,7 @@ pub struct Sessions {
     /// Ordered by time of issue, then id.
     pub all: Vec<Session>,
     texts: Texts,
+    lists: Lists,
     by_key: FxHashMap<Text, u32>,
     /// Role, second of issue, session. Sorted.
     by_second: Vec<(Text, i64, u32)>,
@@ -140,7 +148,8 @@ struct Asker {
     role_by_name: Text,
     name: Text,
     created_second: Option<i64>,
-    shared_event: Text,
+    /// Number of the event that two accounts share, 0 for none.
+    shared_event: u64,
 }
 
 /// What identifies a caller beside its key.
@@ -194,7 +203,7 @@ impl Sessions {
     #[must_use]
     pub fn tag(&self, session: &Session, key: &str) -> Option<&str> {
         let key = self.texts.find(key)?;
-        let found = session.tags.iter().find(|(known, ..)| *known == key)?;
+        let found = self.tags_of(session).find(|(known, ..)| *known == key)?;
         Some(self.text(found.1))
     }
 
@@ -203,15 +212,17 @@ impl Sessions {
         &'a self,
         session: &'a Session,
     ) -> impl Iterator<Item = (&'a str, &'a str, bool)> {
-        session
-            .tags
-            .iter()
-            .map(|(key, value, inherited)| (self.text(*key), self.text(*value), *inherited))
+        self.tags_of(session)
+            .map(|(key, value, inherited)| (self.text(key), self.text(value), inherited))
+    }
+
+    fn tags_of(&self, session: &Session) -> impl Iterator<Item = (Text, Text, bool)> {
+        self.lists.get(session.tags).as_chunks::<3>().0.iter().map(read_tag)
     }
 
     /// Keys that pass on, sorted.
     pub fn transitive_keys<'a>(&'a self, session: &'a Session) -> impl Iterator<Item = &'a str> {
-        session.transitive_keys.iter().map(|key| self.text(*key))
+        self.lists.get(session.transitive_keys).iter().map(|key| self.text(*key))
     }
 
     /// The session of a CloudTrail caller.
@@ -229,7 +240,7 @@ impl Sessions {
             // A name that no session has must not read as no name.
             name: known(parts.name).unwrap_or(Text::default()),
             created_second: caller.created_at.map(second_of),
-            shared_event: Text::default(),
+            shared_event: 0,
         };
         if !parts.name.is_empty() && asker.name.is_empty() {
             let found = self.of_key(asker.access_key_id);
@@ -403,6 +414,16 @@ impl Sessions {
     fn at(&self, idx: u32) -> Option<&Session> {
         self.all.get(usize::try_from(idx).ok()?)
     }
+}
+
+/// A tag as a list holds it.
+fn read_tag(&[key, value, inherited]: &[Text; 3]) -> (Text, Text, bool) {
+    (key, value, !inherited.is_empty())
+}
+
+/// Undoes [`read_tag`].
+fn written_tag((key, value, inherited): (Text, Text, bool)) -> [Text; 3] {
+    [key, value, if inherited { key } else { Text::default() }]
 }
 
 fn one(role: Text, role_by_name: Text, find: impl Fn(Text) -> Option<u32>) -> Option<usize> {

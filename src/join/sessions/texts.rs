@@ -1,6 +1,8 @@
-//! Texts kept once each: millions of sessions share roles, names and tags.
+//! Texts, and lists of texts, kept once each: millions of sessions share roles, names and tags.
+//!
+//! Numbers are given in order of arrival; whoever sorts must sort by what the texts say.
 
-use std::hash::{BuildHasher, BuildHasherDefault};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
@@ -64,6 +66,61 @@ impl Texts {
     }
 }
 
+/// A list of a [`Lists`]; the default is the empty one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct List(u32);
+
+impl List {
+    /// True for the empty list.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// All lists, back to back.
+#[derive(Debug, Default)]
+pub struct Lists {
+    texts: Vec<Text>,
+    /// Where list `n + 1` ends; list 0 is empty.
+    ends: Vec<usize>,
+    index: HashTable<u32>,
+}
+
+impl Lists {
+    /// The list of `texts`, kept from now on. Beyond four thousand million lists all further ones
+    /// read as empty.
+    pub fn keep(&mut self, texts: &[Text]) -> List {
+        if texts.is_empty() {
+            return List::default();
+        }
+        let hash = hash_of(texts);
+        let same = |&known: &u32| self.get(List(known)) == texts;
+        if let Some(&known) = self.index.find(hash, same) {
+            return List(known);
+        }
+        let Ok(new) = u32::try_from(self.ends.len() + 1) else { return List::default() };
+        self.texts.extend_from_slice(texts);
+        self.ends.push(self.texts.len());
+        let Lists { texts, ends, index } = self;
+        index.insert_unique(hash, new, |&known| hash_of(list(texts, ends, known)));
+        List(new)
+    }
+
+    /// The texts of a list.
+    #[must_use]
+    pub fn get(&self, of: List) -> &[Text] {
+        list(&self.texts, &self.ends, of.0)
+    }
+}
+
+fn list<'a>(texts: &'a [Text], ends: &[usize], list: u32) -> &'a [Text] {
+    let Some(at) = usize::try_from(list).ok().and_then(|at| at.checked_sub(1)) else { return &[] };
+    let start = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+    let end = ends.get(at).copied().unwrap_or(start);
+    texts.get(start..end).unwrap_or_default()
+}
+
 fn slice<'a>(bytes: &'a str, ends: &[usize], text: u32) -> &'a str {
     let at = usize::try_from(text).unwrap_or(usize::MAX);
     let start = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
@@ -71,8 +128,8 @@ fn slice<'a>(bytes: &'a str, ends: &[usize], text: u32) -> &'a str {
     bytes.get(start..end).unwrap_or_default()
 }
 
-fn hash_of(text: &str) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one(text)
+fn hash_of(what: impl Hash) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(what)
 }
 
 #[cfg(test)]
@@ -91,5 +148,17 @@ mod tests {
         assert_eq!(texts.keep("t7"), kept[7]);
         assert_eq!(texts.find("never"), None);
         assert_eq!(texts.ends.len(), 5001);
+    }
+
+    #[test]
+    fn each_list_is_kept_once() {
+        let mut lists = Lists::default();
+        assert!(lists.keep(&[]).is_empty() && lists.get(List::default()).is_empty());
+        let of = |n: u32| [Text(n % 700), Text(n % 70), Text(n % 7)];
+        let kept: Vec<List> = (0..5000).map(|n| lists.keep(&of(n)[..1 + n as usize % 3])).collect();
+        for (n, list) in (0..).zip(&kept) {
+            assert_eq!(lists.get(*list), &of(n)[..1 + n as usize % 3]);
+        }
+        assert_eq!(lists.ends.len(), 2100);
     }
 }

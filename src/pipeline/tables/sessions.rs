@@ -2,10 +2,13 @@
 //! `group_sets`.
 
 use super::{Inputs, write_sorted};
+use crate::facts::FactsError;
+use crate::facts::fold::Hourly;
+use crate::facts::ordered::{Key, Ordered, ROW_BUFFER};
 use crate::join::sessions::texts::Text;
 use crate::join::sessions::{Session, Sessions};
 use crate::model::arn::unique_id_from_principal_id;
-use crate::model::fact::{AwsCaller, IssuedBy};
+use crate::model::fact::{AwsCallFact, AwsCaller, IssuedBy};
 use crate::pipeline::access::some;
 use crate::pipeline::{PipelineError, finish};
 use crate::table::rows::access::{AwsAccessRow, GroupSetRow};
@@ -17,7 +20,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
     // Sessions are in the order of their table already, and there may be millions of them.
     inputs.out.write_table(sessions.all.iter().map(|session| session_row(sessions, session)))?;
     let mut by_id: Vec<usize> = (0..sessions.all.len()).collect();
-    by_id.sort_by_cached_key(|&idx| id_of(idx));
+    by_id.sort_by_key(|&idx| sessions.get(idx).map(Session::number));
     let mut keys = inputs.out.table_writer::<SessionKeyRow>()?;
     let mut tags = inputs.out.table_writer::<SessionTagRow>()?;
     for idx in by_id {
@@ -98,85 +101,153 @@ fn principal_id(caller: &AwsCaller) -> String {
 }
 
 /// The session of a call, in table form.
-fn session_of<'a>(
-    inputs: &Inputs<'a>,
-    call: &crate::facts::fold::Hourly<crate::model::fact::AwsCallFact>,
-) -> Option<&'a Session> {
+fn session_of<'a>(inputs: &Inputs<'a>, call: &Hourly<AwsCallFact>) -> Option<&'a Session> {
     let sessions = &inputs.joined.sessions;
     let (found, _) = sessions.of_aws_caller(&call.body.caller, call.first);
     found.and_then(|idx| sessions.get(idx))
 }
 
-fn authentications(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
-    let rows = inputs.joined.authentications.iter().map(|call| AuthenticationRow {
-        hour: call.hour.start(),
-        account: call.body.account.clone(),
-        principal_id: principal_id(&call.body.caller),
-        session_id: session_of(inputs, call).map(Session::id).unwrap_or_default(),
-        region: call.body.region.clone(),
-        user_agent_family: call.body.user_agent_family.clone(),
-        count: call.count,
-        first_seen: call.first,
-        last_seen: call.last,
-    });
-    let key = |row: &AuthenticationRow| {
-        (
-            (row.hour, row.account.clone(), row.region.clone()),
-            (row.principal_id.clone(), row.session_id.clone(), row.user_agent_family.clone()),
-        )
-    };
-    let mut rows: Vec<AuthenticationRow> = rows.collect();
-    // Facts differ by key and region of the caller where rows do not.
-    rows.sort_by_key(key);
-    rows.dedup_by(|next, kept| {
-        let same = key(next) == key(kept);
-        if same {
-            kept.count += next.count;
-            kept.first_seen = kept.first_seen.min(next.first_seen);
-            kept.last_seen = kept.last_seen.max(next.last_seen);
+/// Brings calls into the order of a table without holding them: facts are in order of day and
+/// account, the tables of hour and account.
+fn in_order(
+    inputs: &Inputs<'_>,
+    redemptions: bool,
+    key: impl Fn(&Hourly<AwsCallFact>, &mut Key<'_>) -> bool,
+    mut each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), PipelineError>,
+) -> Result<(), PipelineError> {
+    let mut ordered = Ordered::new(inputs.spill, ROW_BUFFER);
+    let mut row = Vec::new();
+    inputs.facts.each_call(redemptions, |call| {
+        row.clear();
+        if !key(&call, &mut Key(&mut row)) {
+            return Ok(());
         }
-        same
-    });
-    write_sorted(inputs, rows, key)
+        let key_len = u64::try_from(row.len()).unwrap_or(u64::MAX);
+        let sums = (call.hour, call.count, call.first, call.last);
+        row = postcard::to_extend(&(&call.body, sums), std::mem::take(&mut row))
+            .map_err(FactsError::from)?;
+        row.extend_from_slice(&key_len.to_be_bytes());
+        Ok(ordered.push(&row)?)
+    })?;
+    ordered.drain(|row| {
+        let Some((row, key_len)) = row.split_last_chunk::<8>() else { return Ok(()) };
+        let key_len = usize::try_from(u64::from_be_bytes(*key_len)).unwrap_or(usize::MAX);
+        let fact = row.get(key_len..).unwrap_or_default();
+        let (body, (hour, count, first, last)) =
+            postcard::from_bytes(fact).map_err(FactsError::from)?;
+        each(Hourly { hour, body, count, first, last })
+    })
+}
+
+fn authentications(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
+    let session_id =
+        |call: &Hourly<AwsCallFact>| session_of(inputs, call).map(Session::id).unwrap_or_default();
+    let mut writer = inputs.out.table_writer::<AuthenticationRow>()?;
+    let mut open: Option<AuthenticationRow> = None;
+    in_order(
+        inputs,
+        true,
+        |call, key| {
+            let fact = &call.body;
+            key.number(call.hour.start().0)
+                .text(&fact.account)
+                .text(&fact.region)
+                .text(&principal_id(&fact.caller))
+                .text(&session_id(call))
+                .text(&fact.user_agent_family);
+            true
+        },
+        |call| {
+            let row = AuthenticationRow {
+                hour: call.hour.start(),
+                session_id: session_id(&call),
+                principal_id: principal_id(&call.body.caller),
+                account: call.body.account,
+                region: call.body.region,
+                user_agent_family: call.body.user_agent_family,
+                count: call.count,
+                first_seen: call.first,
+                last_seen: call.last,
+            };
+            match &mut open {
+                // Facts differ by key and region of the caller where rows do not.
+                Some(kept) if is_same(kept, &row) => {
+                    kept.count += row.count;
+                    kept.first_seen = kept.first_seen.min(row.first_seen);
+                    kept.last_seen = kept.last_seen.max(row.last_seen);
+                }
+                open => {
+                    if let Some(done) = open.replace(row) {
+                        writer.push(done)?;
+                    }
+                }
+            }
+            Ok(())
+        },
+    )?;
+    if let Some(done) = open {
+        writer.push(done)?;
+    }
+    finish(writer)
+}
+
+fn is_same(a: &AuthenticationRow, b: &AuthenticationRow) -> bool {
+    (a.hour, &a.account, &a.region) == (b.hour, &b.account, &b.region)
+        && (&a.principal_id, &a.session_id) == (&b.principal_id, &b.session_id)
+        && a.user_agent_family == b.user_agent_family
+}
+
+fn role_arn(caller: &AwsCaller) -> &str {
+    if caller.issuer_arn.is_empty() { &caller.arn } else { &caller.issuer_arn }
 }
 
 fn aws_access(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
     let relevant = inputs.world.principals.relevant_ids();
     let sessions = &inputs.joined.sessions;
-    let mut rows = Vec::new();
-    for call in &inputs.joined.calls {
-        let caller = &call.body.caller;
-        if !relevant.contains(&principal_id(caller)) {
-            continue;
-        }
-        let session = session_of(inputs, call);
-        let role_arn = if caller.issuer_arn.is_empty() { &caller.arn } else { &caller.issuer_arn };
-        rows.push(AwsAccessRow {
-            hour: call.hour.start(),
-            account: call.body.account.clone(),
-            region: call.body.region.clone(),
-            role_arn: role_arn.clone(),
-            session_id: session.map(Session::id).unwrap_or_default(),
-            pod_namespace: session
-                .and_then(|s| sessions.tag(s, "kubernetes-namespace"))
-                .map(str::to_owned),
-            pod_service_account: session
-                .and_then(|s| sessions.tag(s, "kubernetes-service-account"))
-                .map(str::to_owned),
-            event_source: call.body.event_source.clone(),
-            event_name: call.body.event_name.clone(),
-            error: call.body.error.clone(),
-            data_event: call.body.data_event,
-            count: call.count,
-            first_seen: call.first,
-            last_seen: call.last,
-        });
-    }
-    write_sorted(inputs, rows, |row| {
-        (
-            (row.hour, row.account.clone(), row.role_arn.clone(), row.session_id.clone()),
-            (row.event_source.clone(), row.event_name.clone(), row.error.clone()),
-            (row.region.clone(), row.data_event, row.first_seen, row.last_seen, row.count),
-        )
-    })
+    let mut writer = inputs.out.table_writer::<AwsAccessRow>()?;
+    in_order(
+        inputs,
+        false,
+        |call, key| {
+            let fact = &call.body;
+            if !relevant.contains(&principal_id(&fact.caller)) {
+                return false;
+            }
+            key.number(call.hour.start().0)
+                .text(&fact.account)
+                .text(role_arn(&fact.caller))
+                .text(&session_of(inputs, call).map(Session::id).unwrap_or_default())
+                .text(&fact.event_source)
+                .text(&fact.event_name)
+                .text(&fact.error)
+                .text(&fact.region)
+                .number(i64::from(fact.data_event))
+                .number(call.first.0)
+                .number(call.last.0)
+                .number(call.count);
+            true
+        },
+        |call| {
+            let session = session_of(inputs, &call);
+            let tag = |key| session.and_then(|s| sessions.tag(s, key)).map(str::to_owned);
+            let fact = call.body;
+            Ok(writer.push(AwsAccessRow {
+                hour: call.hour.start(),
+                role_arn: role_arn(&fact.caller).to_owned(),
+                account: fact.account,
+                region: fact.region,
+                session_id: session.map(Session::id).unwrap_or_default(),
+                pod_namespace: tag("kubernetes-namespace"),
+                pod_service_account: tag("kubernetes-service-account"),
+                event_source: fact.event_source,
+                event_name: fact.event_name,
+                error: fact.error,
+                data_event: fact.data_event,
+                count: call.count,
+                first_seen: call.first,
+                last_seen: call.last,
+            })?)
+        },
+    )?;
+    finish(writer)
 }
