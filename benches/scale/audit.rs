@@ -81,7 +81,7 @@ impl Load {
     }
 
     fn is_delivered_twice(&self, n: u64) -> bool {
-        Dice::new(n ^ 0x0d0b_1e).below(100) < self.duplicates
+        Dice::new(n ^ 0x000d_0b1e).below(100) < self.duplicates
     }
 }
 

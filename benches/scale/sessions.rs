@@ -25,7 +25,7 @@ const SAMPLE: u64 = 100_000;
 
 /// The 128-bit key that a session of number `n` got.
 fn key_of(n: u64) -> String {
-    format!("ASIA{:016X}", Dice::new(n ^ 0x6b65_79).next())
+    format!("ASIA{:016X}", Dice::new(n ^ 0x006b_6579).next())
 }
 
 fn issued_at(n: u64, sessions: u64) -> Micros {
@@ -102,7 +102,8 @@ fn session(n: u64, sessions: u64) -> SessionFact {
             fact.issued_by = IssuedBy::WebIdentity;
             fact.session_name = format!("{}", random >> 1);
             fact.subject = format!("system:serviceaccount:ns-{}:app-{}", role % 600, role);
-            fact.provider = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.example".to_owned();
+            "arn:aws:iam::111122223333:oidc-provider/oidc.eks.example"
+                .clone_into(&mut fact.provider);
             fact.source = AwsCaller {
                 kind: "WebIdentityUser".to_owned(),
                 user_name: fact.subject.clone(),

@@ -108,12 +108,17 @@ impl<R: Row> Files<R> {
                 .join(family)
                 .join(place)
                 .join(format!("p_date={}", day.to_iso()));
-            let part = |n: usize| match n {
+            let part = |n: u32| match n {
                 0 => folder.join("part-0.parquet"),
                 // Sorts behind the first as text, in order of number.
                 n => folder.join(format!("part-{n:06}.parquet")),
             };
-            let path = (0..).map(part).find(|path| !written.contains(path)).unwrap_or_default();
+            let mut n = 0;
+            let mut path = part(n);
+            while written.contains(&path) {
+                n += 1;
+                path = part(n);
+            }
             let full = root.join(&path);
             let file = full
                 .parent()

@@ -208,6 +208,8 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         analyse,
         out: &staging.out,
     })?;
+    // The engine of the reports gets the room.
+    drop(joined);
     clock.lap("judge");
 
     events.stage("report");

@@ -242,7 +242,7 @@ fn many_events_in_small_buffers_count_once_and_leave_nothing_behind() {
     let event = |n: u64| {
         let id = u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | 1;
         let at = i64::try_from(n * 30_000).unwrap();
-        let mut fact = access(0, 1, at, if n % 5 == 0 { "a" } else { "b" }, "get");
+        let mut fact = access(0, 1, at, if n.is_multiple_of(5) { "a" } else { "b" }, "get");
         fact.id = id;
         fact.group = n + 1;
         if let FactBody::Access(access) = &mut fact.body {
@@ -259,7 +259,7 @@ fn many_events_in_small_buffers_count_once_and_leave_nothing_behind() {
         let mut sorter = Sorter::new(&spill, 128 << 10);
         for n in 0..EVENTS {
             // Every tenth event is delivered twice, to different workers.
-            if n % WORKERS == worker || (n % 10 == 0 && (n + 1) % WORKERS == worker) {
+            if n % WORKERS == worker || (n.is_multiple_of(10) && (n + 1) % WORKERS == worker) {
                 sorter.push(event(n)).unwrap();
             }
         }
@@ -268,7 +268,7 @@ fn many_events_in_small_buffers_count_once_and_leave_nothing_behind() {
     let files = std::fs::read_dir(dir.path()).unwrap().count();
     let mut seen = Seen::default();
     let counts = fold_within(runs, &spill, 128 << 10, &mut seen).unwrap();
-    let key = |n: u64| (n % 5 == 0, n % 9000, n % 7);
+    let key = |n: u64| (n.is_multiple_of(5), n % 9000, n % 7);
     let rows: BTreeSet<_> = (0..EVENTS).map(key).collect();
     let access = seen.access();
     // Files are numbered: each worker made dozens of runs and merged them, and the fold its sums.

@@ -155,9 +155,9 @@ mod tests {
         let mut lists = Lists::default();
         assert!(lists.keep(&[]).is_empty() && lists.get(List::default()).is_empty());
         let of = |n: u32| [Text(n % 700), Text(n % 70), Text(n % 7)];
-        let kept: Vec<List> = (0..5000).map(|n| lists.keep(&of(n)[..1 + n as usize % 3])).collect();
+        let kept: Vec<List> = (0..5000).map(|n| lists.keep(&of(n)[..=n as usize % 3])).collect();
         for (n, list) in (0..).zip(&kept) {
-            assert_eq!(lists.get(*list), &of(n)[..1 + n as usize % 3]);
+            assert_eq!(lists.get(*list), &of(n)[..=n as usize % 3]);
         }
         assert_eq!(lists.ends.len(), 2100);
     }
