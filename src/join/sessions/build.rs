@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::texts::{Lists, Text, Texts};
-use super::{Asker, Caller, Session, Sessions, role_key, second_of, written_tag};
+use super::{
+    Asker, Caller, NEVER_SAID, NO_SECOND, NOBODY, Session, Sessions, role_key, second_of,
+    written_tag,
+};
 use crate::facts::fold::Issued;
 use crate::model::arn::PrincipalName;
 use crate::model::digest;
@@ -67,7 +70,7 @@ impl SessionsBuilder {
         let session = Session {
             number: session_number(issued.at, fact),
             issued_at: issued.at,
-            expires_at: fact.expires_at,
+            expires: fact.expires_at.unwrap_or(NEVER_SAID),
             issued_by: fact.issued_by,
             role_arn: texts.keep(&fact.role_arn),
             role_id: texts.keep(&fact.role_id),
@@ -77,7 +80,8 @@ impl SessionsBuilder {
             source_identity: texts.keep(source_identity),
             subject: texts.keep(&fact.subject),
             person: texts.keep(person),
-            parent: None,
+            role: Text::default(),
+            parent: NOBODY,
             tags: self.lists.keep(&tags),
             transitive_keys: self.lists.keep(&keys),
         };
@@ -87,7 +91,7 @@ impl SessionsBuilder {
             role: texts.keep(caller.role),
             role_by_name: texts.keep(&role_key("", caller.role_arn)),
             name: texts.keep(caller.name),
-            created_second: fact.source.created_at.map(second_of),
+            created_second: fact.source.created_at.map_or(NO_SECOND, second_of),
             shared_event: event_number(&fact.shared_event_id),
         };
         self.rows.sessions.push(session);
@@ -104,23 +108,26 @@ impl SessionsBuilder {
 
         let Rows { sessions: all, askers } = rows;
         let mut sessions = Sessions { all, lists, ..Sessions::default() };
-        sessions.by_second.reserve_exact(sessions.all.len());
-        sessions.by_name.reserve_exact(sessions.all.len());
-        for (idx, session) in (0_u32..).zip(&sessions.all) {
+        for (idx, session) in (0_u32..).zip(&mut sessions.all) {
             if !session.access_key_id.is_empty() {
                 sessions.by_key.entry(session.access_key_id).or_insert(idx);
             }
-            let role = if session.role_id.is_empty() {
+            session.role = if session.role_id.is_empty() {
                 let by_name = role_key("", texts.get(session.role_arn));
                 texts.keep(&by_name)
             } else {
                 session.role_id
             };
-            sessions.by_second.push((role, second_of(session.issued_at), idx));
-            sessions.by_name.push((role, session.session_name, idx));
         }
-        sessions.by_second.sort_unstable();
-        sessions.by_name.sort_unstable();
+        let all = &sessions.all;
+        let rows = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let at = |idx: u32| usize::try_from(idx).ok().and_then(|idx| all.get(idx));
+        let mut by_second: Vec<u32> = (0..rows).collect();
+        let mut by_name = by_second.clone();
+        by_second
+            .sort_unstable_by_key(|&idx| (at(idx).map(|s| (s.role, second_of(s.issued_at))), idx));
+        by_name.sort_unstable_by_key(|&idx| (at(idx).map(|s| (s.role, s.session_name)), idx));
+        (sessions.by_second, sessions.by_name) = (by_second, by_name);
         sessions.texts = texts;
         sessions.link(&askers);
         sessions
@@ -261,13 +268,15 @@ fn fill(kept: &mut Session, kept_asker: &mut Asker, other: &Session, asker: &Ask
     take(&mut kept.source_identity, other.source_identity);
     take(&mut kept.subject, other.subject);
     take(&mut kept.person, other.person);
-    kept.expires_at = kept.expires_at.or(other.expires_at);
+    if kept.expires == NEVER_SAID {
+        kept.expires = other.expires;
+    }
     if kept.tags.is_empty() {
         kept.tags = other.tags;
         kept.transitive_keys = other.transitive_keys;
     }
     // The caller's own account shows its key and session; the role's account only who it is.
-    if kept_asker.access_key_id.is_empty() && kept_asker.created_second.is_none() {
+    if kept_asker.access_key_id.is_empty() && kept_asker.created_second == NO_SECOND {
         *kept_asker = Asker { shared_event: kept_asker.shared_event, ..*asker };
     }
 }

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::texts::Text;
-use super::{Asker, Confidence, Sessions, read_tag, written_tag};
+use super::{Asker, Confidence, NOBODY, Session, Sessions, read_tag, written_tag};
 
 impl Sessions {
     pub(super) fn link(&mut self, askers: &[Asker]) {
-        let parents: Vec<Option<u32>> = self
+        let parents: Vec<u32> = self
             .all
             .iter()
             .zip(askers)
@@ -18,7 +18,8 @@ impl Sessions {
             .map(|(idx, (session, asker))| {
                 let (parent, confidence) = self.resolve(asker, session.issued_at);
                 let sure = !matches!(confidence, Confidence::Principal | Confidence::None);
-                parent.filter(|&parent| parent != idx && sure).and_then(|p| u32::try_from(p).ok())
+                let parent = parent.filter(|&parent| parent != idx && sure);
+                parent.and_then(|parent| u32::try_from(parent).ok()).unwrap_or(NOBODY)
             })
             .collect();
         for (session, parent) in self.all.iter_mut().zip(parents) {
@@ -42,7 +43,7 @@ impl Sessions {
                     break;
                 }
                 chain.push(idx);
-                next = self.all.get(idx).and_then(|s| s.parent).and_then(|p| p.try_into().ok());
+                next = self.all.get(idx).and_then(Session::parent);
             }
             while let Some(idx) = chain.pop() {
                 self.inherit(idx);
@@ -51,9 +52,8 @@ impl Sessions {
     }
 
     fn inherit(&mut self, idx: usize) {
-        let Some(parent) = self.all.get(idx).and_then(|s| s.parent).and_then(|p| self.at(p)) else {
-            return;
-        };
+        let parent = self.all.get(idx).and_then(Session::parent);
+        let Some(parent) = parent.and_then(|parent| self.all.get(parent)) else { return };
         let (passed_list, passed_tags) = (parent.transitive_keys, parent.tags);
         let (source_identity, person) = (parent.source_identity, parent.person);
         let Some(session) = self.all.get_mut(idx) else { return };

@@ -33,6 +33,11 @@ use texts::{List, Lists, Text, Texts};
 /// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use.html>.
 const MAX_SESSION: i64 = 12 * crate::model::time::MICROS_PER_HOUR;
 
+/// Stand for what is not there in fewer bytes than an `Option`: there may be millions of sessions.
+const NEVER_SAID: Micros = Micros(i64::MIN);
+const NO_SECOND: i64 = i64::MIN;
+const NOBODY: u32 = u32::MAX;
+
 /// How sure a join to a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Confidence {
@@ -70,8 +75,8 @@ pub struct Session {
     number: u64,
     /// When.
     pub issued_at: Micros,
-    /// Until when, where it is said.
-    pub expires_at: Option<Micros>,
+    /// Until when; [`NEVER_SAID`] where it is not said.
+    expires: Micros,
     /// How.
     pub issued_by: IssuedBy,
     /// Role ARN, with its path where the request had one; empty for tokens of users.
@@ -91,8 +96,10 @@ pub struct Session {
     pub subject: Text,
     /// The person behind it: source identity, Identity Center user, or the chain's.
     pub person: Text,
-    /// Index of the session that asked for this one.
-    pub parent: Option<u32>,
+    /// What later calls show of its role: its id, else account and name.
+    role: Text,
+    /// Index of the session that asked for this one; [`NOBODY`] where none is known.
+    parent: u32,
     /// Own tags and those inherited from the chain, sorted by key: key, value, and the key again
     /// where it is inherited.
     tags: List,
@@ -101,6 +108,18 @@ pub struct Session {
 }
 
 impl Session {
+    /// Until when, where it is said.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Micros> {
+        (self.expires != NEVER_SAID).then_some(self.expires)
+    }
+
+    /// Index of the session that asked for this one.
+    #[must_use]
+    pub fn parent(&self) -> Option<usize> {
+        (self.parent != NOBODY).then_some(self.parent).and_then(|parent| parent.try_into().ok())
+    }
+
     /// Sorts like [`Session::id`].
     #[must_use]
     pub fn number(&self) -> u64 {
@@ -133,21 +152,22 @@ pub struct Sessions {
     texts: Texts,
     lists: Lists,
     by_key: FxHashMap<Text, u32>,
-    /// Role, second of issue, session. Sorted.
-    by_second: Vec<(Text, i64, u32)>,
-    /// Role, session name, session. Sorted.
-    by_name: Vec<(Text, Text, u32)>,
+    /// Sessions by role, then second of issue.
+    by_second: Vec<u32>,
+    /// Sessions by role, then session name.
+    by_name: Vec<u32>,
     keys: BTreeMap<(u32, Text), (Micros, Micros)>,
 }
 
 /// What is needed of the caller until chains are linked.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Asker {
     access_key_id: Text,
     role: Text,
     role_by_name: Text,
     name: Text,
-    created_second: Option<i64>,
+    /// [`NO_SECOND`] where it is not known.
+    created_second: i64,
     /// Number of the event that two accounts share, 0 for none.
     shared_event: u64,
 }
@@ -239,7 +259,7 @@ impl Sessions {
             role_by_name: known(&role_key("", parts.role_arn)).unwrap_or_default(),
             // A name that no session has must not read as no name.
             name: known(parts.name).unwrap_or(Text::default()),
-            created_second: caller.created_at.map(second_of),
+            created_second: caller.created_at.map_or(NO_SECOND, second_of),
             shared_event: 0,
         };
         if !parts.name.is_empty() && asker.name.is_empty() {
@@ -275,7 +295,8 @@ impl Sessions {
         if asker.role.is_empty() && asker.role_by_name.is_empty() {
             return (None, Confidence::None);
         }
-        if let Some(second) = asker.created_second {
+        if asker.created_second != NO_SECOND {
+            let second = asker.created_second;
             // A known second that fits no session of the window means an older session: a match
             // by name would be another one.
             return match self.by_issue_second(asker, second) {
@@ -377,10 +398,11 @@ impl Sessions {
 
     fn by_issue_second(&self, asker: &Asker, second: i64) -> Option<usize> {
         one(asker.role, asker.role_by_name, |role| {
-            let from = self.by_second.partition_point(|row| *row < (role, second, 0));
+            let key = |&idx: &u32| self.at(idx).map(|s| (s.role, second_of(s.issued_at)));
+            let from = self.by_second.partition_point(|idx| key(idx) < Some((role, second)));
             let here = self.by_second.get(from..).unwrap_or_default();
-            let here = here.iter().take_while(|row| (row.0, row.1) == (role, second));
-            unique(here.map(|row| row.2).filter(|&idx| {
+            let here = here.iter().take_while(|idx| key(idx) == Some((role, second)));
+            unique(here.copied().filter(|&idx| {
                 asker.name.is_empty() || self.at(idx).is_some_and(|s| s.session_name == asker.name)
             }))
         })
@@ -397,13 +419,14 @@ impl Sessions {
             return None;
         }
         one(role, role_by_name, |role| {
-            let from = self.by_name.partition_point(|row| *row < (role, name, 0));
+            let key = |&idx: &u32| self.at(idx).map(|s| (s.role, s.session_name));
+            let from = self.by_name.partition_point(|idx| key(idx) < Some((role, name)));
             let here = self.by_name.get(from..).unwrap_or_default();
-            let here = here.iter().take_while(|row| (row.0, row.1) == (role, name));
-            unique(here.map(|row| row.2).filter(|&idx| {
+            let here = here.iter().take_while(|idx| key(idx) == Some((role, name)));
+            unique(here.copied().filter(|&idx| {
                 self.at(idx).is_some_and(|session| {
                     let ends = session
-                        .expires_at
+                        .expires_at()
                         .unwrap_or(Micros(session.issued_at.0.saturating_add(MAX_SESSION)));
                     session.issued_at <= at && at <= ends
                 })

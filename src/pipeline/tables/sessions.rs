@@ -55,7 +55,6 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
 
 fn session_row(sessions: &Sessions, session: &Session) -> SessionRow {
     let text = |text: Text| sessions.text(text).to_owned();
-    let parent = session.parent.and_then(|parent| usize::try_from(parent).ok());
     let minted = session.issued_by == IssuedBy::TokenRequest;
     SessionRow {
         session_id: session.id(),
@@ -65,13 +64,13 @@ fn session_row(sessions: &Sessions, session: &Session) -> SessionRow {
         session_name: text(session.session_name),
         how: call_name(session.issued_by).to_owned(),
         issued_at: session.issued_at,
-        expires_at: session.expires_at,
+        expires_at: session.expires_at(),
         source_principal: text(session.source),
         source_identity: some(text(session.source_identity)),
         person: some(text(session.person)),
         tags: sessions.tags(session).map(|(k, v, _)| (k.to_owned(), v.to_owned())).collect(),
         transitive_keys: sessions.transitive_keys(session).map(str::to_owned).collect(),
-        parent_session_id: parent.and_then(|idx| sessions.get(idx)).map(Session::id),
+        parent_session_id: session.parent().and_then(|idx| sessions.get(idx)).map(Session::id),
         minted_by: minted.then(|| text(session.source)),
         web_identity_subject: some(text(session.subject)),
         pod_namespace: sessions.tag(session, "kubernetes-namespace").map(str::to_owned),
