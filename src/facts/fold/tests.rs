@@ -241,7 +241,7 @@ fn many_events_in_small_buffers_count_once_and_leave_nothing_behind() {
     const WORKERS: u64 = 3;
     let event = |n: u64| {
         let id = u128::from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | 1;
-        let at = i64::try_from(n * 30_000).unwrap();
+        let at = i64::try_from(n * 15_000).unwrap();
         let mut fact = access(0, 1, at, if n.is_multiple_of(5) { "a" } else { "b" }, "get");
         fact.id = id;
         fact.group = n + 1;

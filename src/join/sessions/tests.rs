@@ -156,7 +156,7 @@ fn two_records_of_one_call_across_accounts_are_one_session() {
         assert_eq!(sessions.all.len(), 2);
         let last = with_key(&sessions, "K1");
         assert_eq!(sessions.text(last.source), "arn:aws:sts::2:assumed-role/r0/x");
-        assert_eq!(last.parent, Some(0));
+        assert_eq!(last.parent(), Some(0));
     }
 }
 
@@ -205,8 +205,8 @@ fn a_service_account_token_joins_by_its_jti() {
     };
     let (found, confidence) = sessions.of_kube_user(&user, Micros(0));
     assert_eq!(confidence, Confidence::AccessKey);
-    let parent = sessions.all[found.unwrap()].parent.unwrap();
-    assert_eq!(key_of(&sessions, usize::try_from(parent).unwrap()), "K1");
+    let parent = sessions.all[found.unwrap()].parent().unwrap();
+    assert_eq!(key_of(&sessions, parent), "K1");
     let other = KubeUser { credential_id: "JTI=8".to_owned(), ..user };
     assert_eq!(sessions.of_kube_user(&other, Micros(0)), (None, Confidence::None));
 }
