@@ -86,7 +86,7 @@ fn extract(c: &mut Criterion) {
                 |batch| {
                     extractor.object("k", black_box(&object), batch, &mut |fact| {
                         black_box(fact);
-                    })
+                    });
                 },
                 BatchSize::LargeInput,
             );
@@ -102,7 +102,7 @@ fn extract(c: &mut Criterion) {
             |batch| {
                 extractor.object("k", black_box(&object), batch, &mut |fact| {
                     black_box(fact);
-                })
+                });
             },
             BatchSize::LargeInput,
         );

@@ -163,7 +163,12 @@ fn one(
     alter: impl FnOnce(&mut Case<'_>),
 ) -> Verdict {
     let inventory = inventory();
-    let identities = [identity(0, &[])];
+    let person = Identity {
+        principal: "arn:aws:iam::1:user/u1".to_owned(),
+        principal_id: Some("AIDA1".to_owned()),
+        ..identity(1, &[])
+    };
+    let identities = [identity(0, &[]), person];
     let mut grant = grant(
         GrantKind::AccessPolicy,
         "x",

@@ -221,10 +221,14 @@ pub fn judge(
     let (reason, detail) =
         words(grant, evidence, kind, (blind, silent), wide.as_ref(), share, age_days);
     let whole = covered.share(plan.window);
-    let unknown_date_proven = valid_from.is_none();
+    // Only the audit log shows writes to aws-auth and to bindings: without it their dates prove
+    // nothing.
+    let dated =
+        silent.is_none() || !matches!(grant.kind, GrantKind::AwsAuthGroup | GrantKind::RbacSubject);
     let whole_window = whole.ratio() >= plan.min_coverage
         && whole.longest_hole <= plan.max_hole_hours
-        && (unknown_date_proven || valid_from.is_some_and(|from| from <= plan.window.since));
+        && dated
+        && valid_from.is_none_or(|from| from <= plan.window.since);
     Verdict {
         kind,
         also: holds.into_iter().skip(1).collect(),

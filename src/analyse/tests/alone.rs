@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::analyse::coverage::{Coverage, Unreadable};
-use crate::facts::fold::Hourly;
+use crate::join::Hourly;
 use crate::join::presence::Presence;
 use crate::model::coverage::{Delivered, Deliveries, LogStream};
 use crate::model::fact::{AwsCallFact, AwsCaller};
@@ -80,6 +80,10 @@ fn who_never_came_did_nothing() {
         (Kind::Unobservable, "authenticated_no_audit_log", Some(5)),
     );
     check(seen("aws-cli"), full(), true, same, (Kind::Unused, "no_token_redeemed", Some(5)));
+    // A user needs no session: its silence counts only where redemption is known to show.
+    let person: fn(&mut Grant) = |g| g.holder = Holder::Identity(1);
+    check(nobody(), full(), false, person, (Kind::Unobservable, "no_logs", None));
+    check(nobody(), full(), true, person, (Kind::Unused, "no_session", None));
     // Rules that are not known stay unknown, and what pods hold is not IAM's.
     check(
         nobody(),
