@@ -136,26 +136,23 @@ fn is_session_of(sessions: &Sessions, session: &Session, grant: &Grant) -> bool 
                     == format!("system:serviceaccount:{namespace}:{name}")
         }
         GrantKind::PodIdentity => {
-            let tagged = (
-                sessions.tag(session, "eks-cluster-arn"),
-                sessions.tag(session, "kubernetes-namespace"),
-                sessions.tag(session, "kubernetes-service-account"),
-            );
-            match tagged {
-                (cluster, Some(ns), Some(sa)) => {
-                    ns == namespace && sa == name && cluster.is_none_or(|arn| arn == grant.cluster)
-                }
-                // Associations may switch session tags off; then only the role tells, and of a
-                // target role that the session which asked for it was a pod's.
-                _ => {
-                    let parent = session.parent.and_then(|idx| usize::try_from(idx).ok());
-                    let parent = parent.and_then(|idx| sessions.get(idx));
-                    [Some(session), parent]
-                        .into_iter()
-                        .flatten()
-                        .any(|session| session.issued_by == IssuedBy::PodIdentity)
-                }
+            let tag = |key| sessions.tag(session, key);
+            let (namespace_tag, account_tag) =
+                (tag("kubernetes-namespace"), tag("kubernetes-service-account"));
+            if let (Some(ns), Some(sa)) = (namespace_tag, account_tag) {
+                let cluster = tag("eks-cluster-arn");
+                return ns == namespace
+                    && sa == name
+                    && cluster.is_none_or(|arn| arn == grant.cluster);
             }
+            // Associations may switch session tags off; then only the role tells, and of a target
+            // role that the session which asked for it was a pod's.
+            let parent = session.parent.and_then(|idx| usize::try_from(idx).ok());
+            let parent = parent.and_then(|idx| sessions.get(idx));
+            [Some(session), parent]
+                .into_iter()
+                .flatten()
+                .any(|session| session.issued_by == IssuedBy::PodIdentity)
         }
         _ => false,
     }

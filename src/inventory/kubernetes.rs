@@ -12,6 +12,7 @@ use crate::model::inventory::{
 use crate::model::permission::Rule;
 
 const IRSA_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
 const MAX_LIST_DEPTH: usize = 8;
 
 /// Collects objects of several files.
@@ -121,13 +122,16 @@ impl Reader {
                 });
             }
             "ServiceAccount" => {
-                let role_arn = field(metadata, "annotations")
-                    .and_then(|all| text(all, IRSA_ANNOTATION))
-                    .filter(|arn| !arn.is_empty());
+                let annotation = |key: &str| {
+                    field(metadata, "annotations")
+                        .and_then(|all| text(all, key))
+                        .filter(|value| !value.is_empty())
+                };
                 self.found.service_accounts.push(ServiceAccount {
                     namespace,
                     name,
-                    role_arn,
+                    role_arn: annotation(IRSA_ANNOTATION),
+                    audience: annotation(AUDIENCE_ANNOTATION),
                     created_at,
                 });
             }

@@ -234,6 +234,8 @@ pub struct ServiceAccount {
     pub name: String,
     /// `eks.amazonaws.com/role-arn`: IRSA.
     pub role_arn: Option<String>,
+    /// `eks.amazonaws.com/audience`, where it is not the default.
+    pub audience: Option<String>,
     /// `metadata.creationTimestamp`
     pub created_at: Option<Micros>,
 }

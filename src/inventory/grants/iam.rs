@@ -11,6 +11,7 @@ use crate::model::time::Micros;
 use crate::rbac::policies::Lookup;
 use crate::rbac::template_matches;
 
+use super::super::principals::folded_name;
 use super::{
     Builder, account_of, identity, is_node_group, is_service_linked, same_principal, scope_of_rules,
 };
@@ -166,7 +167,8 @@ impl<'a> Builder<'a> {
             PrincipalKind::User => (self.cluster.iam_users.as_ref()?, "iam-users"),
             _ => return None,
         };
-        if let Some(found) = list.iter().find(|p| same_principal(&p.arn, arn)) {
+        let known = folded_name(arn).and_then(|name| self.iam.get(&name)?.first().copied());
+        if let Some(found) = known {
             return Some(Ok(found));
         }
         let whole = !list.is_empty() && !self.cluster.holes.iter().any(|h| h.what.contains(file));

@@ -4,8 +4,9 @@ use crate::model::grant::{Allows, GrantKind, Holder, IdentityKind, Ineffective, 
 use crate::model::inventory::{IamPrincipal, Subject};
 use crate::model::time::Micros;
 
+use super::super::principals::folded_name;
 use super::super::trust::{self, Trust};
-use super::{Builder, account_of, ineffective_if, same_principal};
+use super::{Builder, account_of, ineffective_if};
 
 struct PodGrant<'a> {
     kind: GrantKind,
@@ -43,9 +44,7 @@ impl Builder<'_> {
         for account in accounts.unwrap_or_default() {
             let Some(role_arn) = &account.role_arn else { continue };
             let trust = match self.trust_policy(role_arn) {
-                Some(policy) if !issuer.is_empty() => {
-                    trust::irsa(policy, &issuer, &account.namespace, &account.name)
-                }
+                Some(policy) if !issuer.is_empty() => trust::irsa(policy, &issuer, account),
                 _ => Trust::Unknown,
             };
             self.push_pod_grant(&PodGrant {
@@ -95,7 +94,7 @@ impl Builder<'_> {
     }
 
     fn role_record(&self, arn: &str) -> Option<&IamPrincipal> {
-        self.cluster.iam_roles.as_ref()?.iter().find(|role| same_principal(&role.arn, arn))
+        self.iam.get(&folded_name(arn)?)?.first().copied()
     }
 
     fn trust_policy(&self, arn: &str) -> Option<&str> {
