@@ -13,7 +13,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rbac", &["model"]),
     ("table", &["model"]),
     ("facts", &["model", "table"]),
-    ("inventory", &["model", "rbac"]),
+    // Both read the YAML of aws-auth: from a snapshot, and from audited writes to it.
+    ("inventory", &["model", "decode", "rbac"]),
     ("join", &["model", "rbac", "facts"]),
     ("analyse", &["model", "rbac", "join"]),
     ("report", &["model", "table"]),

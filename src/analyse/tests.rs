@@ -139,7 +139,6 @@ fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'
         calibrated: false,
         regions_known: true,
         classes,
-        aws_auth_written: None,
         reviews_seen: false,
         policies: PolicyTable::builtin(),
     }
@@ -284,15 +283,15 @@ fn the_first_rule_that_holds_wins() {
 #[test]
 fn silence_of_aws_auth_counts_from_its_last_write() {
     let nothing = Evidence::default();
-    let row = |g: &mut Grant| {
-        g.kind = GrantKind::AwsAuthGroup;
-        g.valid_from = None;
+    let check = |written: Option<i64>, expected: Kind| {
+        let row = |g: &mut Grant| {
+            g.kind = GrantKind::AwsAuthGroup;
+            g.valid_from = written.map(|day| Micros(day * DAY));
+        };
+        assert_eq!(one(row, &nothing, false, |_| {}).kind, expected, "{written:?}");
     };
-    assert_eq!(one(row, &nothing, false, |_| {}).kind, Kind::Unused);
-    assert_eq!(
-        one(row, &nothing, false, |c| c.aws_auth_written = Some(Micros(85 * DAY))).kind,
-        Kind::TooNew
-    );
+    check(None, Kind::Unused);
+    check(Some(85), Kind::TooNew);
 }
 
 #[test]

@@ -139,8 +139,6 @@ pub struct Case<'a> {
     pub regions_known: bool,
     /// Which classes of callers reach the logs.
     pub classes: ClassesSeen,
-    /// Last observed write to aws-auth.
-    pub aws_auth_written: Option<Micros>,
     /// True when access reviews reach the log with their bodies.
     pub reviews_seen: bool,
     /// Published rules.
@@ -157,7 +155,7 @@ pub fn judge(
     plan: &AnalysePlan,
 ) -> Verdict {
     let aws_role = grant.allows == Allows::AwsRole;
-    let valid_from = effective_from(case, grant, evidence);
+    let valid_from = effective_from(grant, evidence);
     let span = span_of(plan.window, valid_from);
     let is_enough = |share: Share| {
         share.ratio() >= plan.min_coverage && share.longest_hole <= plan.max_hole_hours
@@ -244,15 +242,10 @@ pub fn judge(
     }
 }
 
-/// When the grant could first be used. aws-auth rows carry no date: they are as old as the last
-/// write to the ConfigMap that was seen, and older than the window when none was. Use before a
-/// date proves the date wrong.
-fn effective_from(case: &Case<'_>, grant: &Grant, evidence: &Evidence) -> Option<Micros> {
-    let dated = match grant.kind {
-        GrantKind::AwsAuthGroup => grant.valid_from.max(case.aws_auth_written),
-        _ => grant.valid_from,
-    };
-    match (dated, evidence.first) {
+/// When the grant could first be used. An aws-auth row carries no date but that of the writes that
+/// were seen: without one it is older than the window. Use before a date proves the date wrong.
+fn effective_from(grant: &Grant, evidence: &Evidence) -> Option<Micros> {
+    match (grant.valid_from, evidence.first) {
         (Some(from), Some(first)) => Some(from.min(first)),
         (from, _) => from,
     }

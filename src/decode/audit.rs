@@ -210,6 +210,21 @@ pub struct RbacBody<'a> {
     /// Of a Role or ClusterRole.
     #[serde(borrow, default)]
     pub rules: Part<'a>,
+    /// Of a ConfigMap.
+    #[serde(borrow, default)]
+    pub data: Part<'a>,
+}
+
+/// `data` of aws-auth: YAML in texts.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AwsAuthData<'a> {
+    /// Roles.
+    #[serde(borrow)]
+    pub map_roles: Cow<'a, str>,
+    /// Users.
+    #[serde(borrow)]
+    pub map_users: Cow<'a, str>,
 }
 
 /// A reference to a role or a subject, and `metadata`.

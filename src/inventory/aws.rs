@@ -49,7 +49,11 @@ pub fn cluster(value: &Value, notes: &mut Notes) -> Option<(String, Cluster)> {
         notes.lost("no cluster ARN");
         return None;
     };
-    let mode = field(value, "accessConfig").and_then(|config| text(config, "authenticationMode"));
+    let access = field(value, "accessConfig");
+    let mode = access.and_then(|config| text(config, "authenticationMode"));
+    let creator_is_admin = access
+        .and_then(|config| field(config, "bootstrapClusterCreatorAdminPermissions"))
+        .and_then(Value::as_bool);
     let auth_mode = match mode.as_deref() {
         Some("API") => AuthMode::Api,
         Some("API_AND_CONFIG_MAP") => AuthMode::ApiAndConfigMap,
@@ -75,6 +79,7 @@ pub fn cluster(value: &Value, notes: &mut Notes) -> Option<(String, Cluster)> {
         created_at: time(value, "createdAt"),
         version: text(value, "version").unwrap_or_default(),
         oidc_issuer: issuer,
+        creator_is_admin,
         audit_enabled,
     };
     Some((arn, cluster))

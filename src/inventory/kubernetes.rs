@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::aws_auth;
 use super::load::{Notes, field, text, time};
+use crate::decode::aws_auth;
 use crate::model::inventory::{
     AwsAuth, Binding, Kubernetes, Role, RoleKind, ServiceAccount, Subject,
 };
@@ -161,10 +161,11 @@ impl Reader {
 }
 
 fn read_aws_auth(roles: &str, users: &str, accounts: &str, notes: &mut Notes) -> AwsAuth {
+    let mut lost = |what: String| notes.lost(what);
     AwsAuth {
-        roles: aws_auth::rows(roles, "rolearn", notes),
-        users: aws_auth::rows(users, "userarn", notes),
-        accounts: aws_auth::accounts(accounts, notes),
+        roles: aws_auth::rows(roles, "rolearn", &mut lost),
+        users: aws_auth::rows(users, "userarn", &mut lost),
+        accounts: aws_auth::accounts(accounts, &mut lost),
     }
 }
 

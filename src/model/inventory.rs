@@ -73,6 +73,8 @@ pub struct Cluster {
     pub version: String,
     /// `https://oidc.eks.REGION.amazonaws.com/id/ID`
     pub oidc_issuer: Option<String>,
+    /// False when the cluster was made without rights for its creator, `None` when not said.
+    pub creator_is_admin: Option<bool>,
     /// True when the `audit` log type is enabled, `None` when not said.
     pub audit_enabled: Option<bool>,
 }

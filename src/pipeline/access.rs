@@ -86,7 +86,6 @@ fn number_of(key: &str) -> u64 {
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) classes: ClassesSeen,
-    pub(super) aws_auth_written: Option<Micros>,
     pub(super) reviews: bool,
     /// External users: first, last, requests.
     pub(super) certificate_users: BTreeMap<String, (Micros, Micros, i64)>,
@@ -275,14 +274,6 @@ fn note(
     seen.classes.note(&fact.caller, fact.via, &fact.permission);
     seen.reviews |= fact.via == Via::Delegated;
     let permission = &fact.permission;
-    let writes_aws_auth = permission.resource == "configmaps"
-        && permission.namespace == "kube-system"
-        && permission.name == "aws-auth"
-        && matches!(permission.verb.as_str(), "update" | "patch" | "delete")
-        && fact.decision == Decision::Allow;
-    if writes_aws_auth {
-        seen.aws_auth_written = seen.aws_auth_written.max(Some(last));
-    }
     let add = |slot: &mut (Micros, Micros, i64)| {
         *slot = (slot.0.min(first), slot.1.max(last), slot.2 + count);
     };

@@ -140,7 +140,6 @@ fn judge_cluster(
         calibrated,
         regions_known: multi_region || coverage.has_region(&inventory.account, &inventory.region),
         classes: seen.classes.clone(),
-        aws_auth_written: seen.aws_auth_written,
         reviews_seen: seen.reviews,
         policies: inputs.policies,
         universe,

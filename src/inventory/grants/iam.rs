@@ -57,11 +57,13 @@ impl<'a> Builder<'a> {
             }
         }
         // With access entries on, the creator is an entry that can be seen and deleted.
-        if cluster.cluster.is_some() && self.mode == AuthMode::ConfigMap {
+        let describes = cluster.cluster.as_ref();
+        let creator_is_admin = describes.is_some_and(|c| c.creator_is_admin != Some(false));
+        if creator_is_admin && self.mode == AuthMode::ConfigMap {
             let mut found = identity(cluster, IdentityKind::ClusterCreator, "", "cluster.json");
             "kubernetes-admin".clone_into(&mut found.username);
             found.groups = vec!["system:masters".to_owned()];
-            found.created_at = cluster.cluster.as_ref().and_then(|c| c.created_at);
+            found.created_at = describes.and_then(|c| c.created_at);
             self.found.identities.push(found);
         }
     }

@@ -103,6 +103,13 @@ fn the_mode_decides_which_mapping_works() {
 }
 
 #[test]
+fn a_creator_without_rights_is_no_grant() {
+    let none = r#"CONFIG_MAP","bootstrapClusterCreatorAdminPermissions":false,"x":""#;
+    check(none, &[], &[]);
+    check("CONFIG_MAP", &[], &["superuser  system:masters: ok"]);
+}
+
+#[test]
 fn an_entry_wins_over_aws_auth_unless_it_is_dead() {
     let entries = format!("[{}]", entry("path/A", "", VIEW));
     let auth = aws_auth("- rolearn: arn:aws:iam::111122223333:role/a\n  groups: [system:masters]");
