@@ -10,6 +10,8 @@
 mod cli;
 /// The recorded cluster and its truth, row by row.
 mod lab;
+/// A snapshot taken from the APIs, and what a denied call costs.
+mod live;
 /// Every report query over small hand-written tables.
 mod queries;
 /// Public logs: no panic, counters partition, sessions resolve.

@@ -92,35 +92,36 @@ pub(super) async fn describe(client: &Client, name: &str) -> Result<Option<Descr
 /// Every access entry with its policies, as `{accessEntry, associatedAccessPolicies}`.
 pub(super) async fn access_entries(
     client: &Client,
-    cluster: &str,
+    cluster: &Described,
     concurrency: usize,
 ) -> Result<Vec<Value>, String> {
-    let pages = client.list_access_entries().cluster_name(cluster).into_paginator().items().send();
+    let pages =
+        client.list_access_entries().cluster_name(&cluster.name).into_paginator().items().send();
     let arns = pages
         .collect::<Result<Vec<String>, _>>()
         .await
-        .map_err(|error| why("eks:ListAccessEntries", "the cluster", &error))?;
+        .map_err(|error| why("eks:ListAccessEntries", &cluster.arn, &error))?;
     let each = arns.into_iter().map(|arn| access_entry(client, cluster, arn));
     whole(each, concurrency).await
 }
 
 async fn access_entry(
     client: &Client,
-    cluster: &str,
+    cluster: &Described,
     arn: String,
 ) -> Result<Option<Value>, String> {
-    let described = client.describe_access_entry().cluster_name(cluster).principal_arn(&arn);
+    let described = client.describe_access_entry().cluster_name(&cluster.name).principal_arn(&arn);
     let entry = match described.send().await {
         Ok(answer) => answer.access_entry,
         Err(error) if is(&error, "ResourceNotFound") => return Ok(None),
-        Err(error) => return Err(why("eks:DescribeAccessEntry", "the cluster's entries", &error)),
+        Err(error) => return Err(why("eks:DescribeAccessEntry", &arn, &error)),
     };
     let Some(entry) = entry else {
         return Err(format!("eks:DescribeAccessEntry answered nothing for {arn}"));
     };
     let pages = client
         .list_associated_access_policies()
-        .cluster_name(cluster)
+        .cluster_name(&cluster.name)
         .principal_arn(&arn)
         .into_paginator()
         .items()
@@ -174,32 +175,35 @@ fn policy_json(policy: &AssociatedAccessPolicy) -> Value {
 /// Every Pod Identity association, as `{association}`; the list alone holds no role.
 pub(super) async fn pod_identities(
     client: &Client,
-    cluster: &str,
+    cluster: &Described,
     concurrency: usize,
 ) -> Result<Vec<Value>, String> {
-    let pages =
-        client.list_pod_identity_associations().cluster_name(cluster).into_paginator().items();
+    let pages = client
+        .list_pod_identity_associations()
+        .cluster_name(&cluster.name)
+        .into_paginator()
+        .items();
     let listed = pages
         .send()
         .collect::<Result<Vec<_>, _>>()
         .await
-        .map_err(|error| why("eks:ListPodIdentityAssociations", "the cluster", &error))?;
+        .map_err(|error| why("eks:ListPodIdentityAssociations", &cluster.arn, &error))?;
     let ids = listed.into_iter().filter_map(|summary| summary.association_id);
     let each = ids.map(|id| pod_identity(client, cluster, id));
     whole(each, concurrency).await
 }
 
-async fn pod_identity(client: &Client, cluster: &str, id: String) -> Result<Option<Value>, String> {
-    let described = client.describe_pod_identity_association().cluster_name(cluster);
+async fn pod_identity(
+    client: &Client,
+    cluster: &Described,
+    id: String,
+) -> Result<Option<Value>, String> {
+    let described = client.describe_pod_identity_association().cluster_name(&cluster.name);
     let found = match described.association_id(&id).send().await {
         Ok(answer) => answer.association,
         Err(error) if is(&error, "ResourceNotFound") => return Ok(None),
         Err(error) => {
-            return Err(why(
-                "eks:DescribePodIdentityAssociation",
-                "the cluster's associations",
-                &error,
-            ));
+            return Err(why("eks:DescribePodIdentityAssociation", &cluster.arn, &error));
         }
     };
     let Some(found) = found else {
@@ -224,34 +228,33 @@ async fn pod_identity(client: &Client, cluster: &str, id: String) -> Result<Opti
 /// Every external identity provider, as `{oidc}`.
 pub(super) async fn identity_providers(
     client: &Client,
-    cluster: &str,
+    cluster: &Described,
 ) -> Result<Vec<Value>, String> {
-    let pages =
-        client.list_identity_provider_configs().cluster_name(cluster).into_paginator().items();
+    let pages = client
+        .list_identity_provider_configs()
+        .cluster_name(&cluster.name)
+        .into_paginator()
+        .items();
     let listed = pages
         .send()
         .collect::<Result<Vec<IdentityProviderConfig>, _>>()
         .await
-        .map_err(|error| why("eks:ListIdentityProviderConfigs", "the cluster", &error))?;
+        .map_err(|error| why("eks:ListIdentityProviderConfigs", &cluster.arn, &error))?;
     let each = listed.into_iter().map(|config| identity_provider(client, cluster, config));
     whole(each, 1).await
 }
 
 async fn identity_provider(
     client: &Client,
-    cluster: &str,
+    cluster: &Described,
     config: IdentityProviderConfig,
 ) -> Result<Option<Value>, String> {
-    let described = client.describe_identity_provider_config().cluster_name(cluster);
+    let described = client.describe_identity_provider_config().cluster_name(&cluster.name);
     let found = match described.identity_provider_config(config).send().await {
         Ok(answer) => answer.identity_provider_config.and_then(|config| config.oidc),
         Err(error) if is(&error, "ResourceNotFound") => return Ok(None),
         Err(error) => {
-            return Err(why(
-                "eks:DescribeIdentityProviderConfig",
-                "the cluster's providers",
-                &error,
-            ));
+            return Err(why("eks:DescribeIdentityProviderConfig", &cluster.arn, &error));
         }
     };
     let Some(oidc) = found else {

@@ -94,14 +94,14 @@ async fn ask(client: &Client, name: PrincipalName) -> Found {
                 answer.role.as_ref().map_or(Found::Gone, |role| Found::Role(role_json(role)))
             }
             Err(error) if is(&error, "NoSuchEntity") => Found::Gone,
-            Err(error) => refused("iam-roles.json", why("iam:GetRole", "the role", &error)),
+            Err(error) => refused("iam-roles.json", why("iam:GetRole", "it", &error)),
         },
         PrincipalKind::User => match client.get_user().user_name(&name.name).send().await {
             Ok(answer) => {
                 answer.user.as_ref().map_or(Found::Gone, |user| Found::User(user_json(user)))
             }
             Err(error) if is(&error, "NoSuchEntity") => Found::Gone,
-            Err(error) => refused("iam-users.json", why("iam:GetUser", "the user", &error)),
+            Err(error) => refused("iam-users.json", why("iam:GetUser", "it", &error)),
         },
         PrincipalKind::Federated | PrincipalKind::Root => Found::Gone,
     }

@@ -167,7 +167,6 @@ async fn snapshot(
     stage: &mut dyn FnMut(&'static str),
 ) -> Taken {
     let captured_at = (plan.now)();
-    let name = described.name.clone();
     let mut making = Making::default();
     making.put("cluster.json", &described.json);
 
@@ -190,12 +189,12 @@ async fn snapshot(
         // The API refuses to list entries in this mode; there are none.
         making.put("access-entries.json", &json!([]));
     } else {
-        let entries = eks::access_entries(client, &name, plan.concurrency).await;
+        let entries = eks::access_entries(client, &described, plan.concurrency).await;
         making.list("access-entries.json", "access entries", entries);
     }
-    let pods = eks::pod_identities(client, &name, plan.concurrency).await;
+    let pods = eks::pod_identities(client, &described, plan.concurrency).await;
     making.list("pod-identity-associations.json", "Pod Identity associations", pods);
-    let providers = eks::identity_providers(client, &name).await;
+    let providers = eks::identity_providers(client, &described).await;
     making.list("identity-provider-configs.json", "identity providers", providers);
 
     stage("iam");
@@ -219,7 +218,7 @@ async fn snapshot(
     making.put("inventory.json", &header);
     Taken {
         arn: described.arn,
-        name,
+        name: described.name,
         region: described.region,
         account: described.account,
         files: making.files,
