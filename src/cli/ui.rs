@@ -42,7 +42,8 @@ impl Ui {
     pub fn start_log(&self) {
         use tracing_subscriber::EnvFilter;
         let level = match self.verbose {
-            0 => "error",
+            // What Kubernetes refuses is told as a hole.
+            0 => "error,kube_client=off",
             1 => "warn,overgrant=info",
             2 => "info,overgrant=debug",
             _ => "debug",

@@ -126,9 +126,11 @@ pub(super) async fn read(client: &Client) -> Read {
                 read.counts.push((what, found.len()));
                 items.extend(found.into_iter().map(|item| as_printed(item, kind)));
             }
+            // Not an answer of the API server: nobody else will be reached either.
+            Err(why) if why.code == 0 => return Read::unreachable(&why.words),
             Err(why) => {
                 rbac_is_whole = false;
-                read.hole("kubernetes.json", format!("list {what}: {why}"));
+                read.hole("kubernetes.json", format!("list {what}: {}", why.words));
             }
         }
     }
@@ -141,7 +143,7 @@ pub(super) async fn read(client: &Client) -> Read {
                 read.counts.push((what, found.len()));
                 items.extend(found.into_iter().map(|item| as_printed(item, kind)));
             }
-            Err(why) => read.hole(what, format!("list {what}: {why}")),
+            Err(why) => read.hole(what, format!("list {what}: {}", why.words)),
         }
     }
     match get(client, "/api/v1/namespaces/kube-system/configmaps/aws-auth", None).await {
@@ -155,7 +157,9 @@ pub(super) async fn read(client: &Client) -> Read {
             read.counts.push(("token secrets", found.len()));
             items.extend(found.iter().map(token_secret));
         }
-        Err(why) => read.hole("ServiceAccount token secrets", format!("list secrets: {why}")),
+        Err(why) => {
+            read.hole("ServiceAccount token secrets", format!("list secrets: {}", why.words));
+        }
     }
     if rbac_is_whole {
         items.sort_by_cached_key(key_of);
@@ -254,6 +258,7 @@ async fn discover(client: &Client, read: &mut Read) {
 
 /// A request that the API server did not answer with what was asked for.
 struct Refusal {
+    /// HTTP status; 0 where nothing answered.
     code: u16,
     words: String,
 }
@@ -264,14 +269,16 @@ async fn list(
     path: &str,
     selector: &str,
     accept: Option<&str>,
-) -> Result<Vec<Value>, String> {
+) -> Result<Vec<Value>, Refusal> {
     let mut items = Vec::new();
     let mut more = String::new();
     loop {
         let page = format!("{path}?limit={PAGE}{selector}{more}");
-        let answer = get(client, &page, accept).await.map_err(|refusal| refusal.words)?;
-        let found = answer.get("items").and_then(Value::as_array);
-        items.extend(found.ok_or("the answer is no list")?.iter().cloned());
+        let answer = get(client, &page, accept).await?;
+        let Some(found) = answer.get("items").and_then(Value::as_array) else {
+            return Err(Refusal { code: 200, words: "the answer is no list".to_owned() });
+        };
+        items.extend(found.iter().cloned());
         let next = answer.get("metadata").and_then(|metadata| metadata.get("continue"));
         match next.and_then(Value::as_str) {
             Some(next) if !next.is_empty() => more = format!("&continue={}", encoded(next)),
@@ -325,6 +332,37 @@ fn encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBhjCCASygAwIBAgIURpW7SDy6w7VTDQfIkjn/WR2sdnkwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjUyMzI4MjNaGA8yMTI2MTEwMTIzMjgy
+M1owDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABDC1
+HgtFKCq/tiLwOkeQ8Z9J5ffGmKP9i7DLxvd3pjGkwWWsOLKxRm6O/O6oH/HWcUIw
+LvLFsUmCVLD2TBW5Jw+jZDBiMB0GA1UdDgQWBBTTrgxbBsiAZkK3nBYqaYJqVBqO
+9DAfBgNVHSMEGDAWgBTTrgxbBsiAZkK3nBYqaYJqVBqO9DAPBgNVHRMBAf8EBTAD
+AQH/MA8GA1UdEQQIMAaHBH8AAAEwCgYIKoZIzj0EAwIDSAAwRQIgGf1BXyhSGHFj
+xYmw7W3dELmrZR5SYVDDqOKIFlXNR/MCIQCXz4m2dUo3eRYaagNfapJ1tQWiYk7V
+2GkaoAODQLJi2Q==
+-----END CERTIFICATE-----
+";
+
+    #[tokio::test]
+    async fn a_cluster_with_its_own_authority_is_reached_by_tls() {
+        let der = certificates(CERTIFICATE);
+        assert_eq!(der.len(), 1);
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", socket.local_addr().unwrap());
+        drop(socket);
+        let mut config = Config::new(url.parse().unwrap());
+        config.root_cert = Some(der);
+        config.connect_timeout = Some(Duration::from_secs(1));
+        let client = Client::try_from(config).unwrap();
+        let read = read(&client).await;
+        assert!(read.objects.is_none() && read.api_resources.is_none());
+        let why = &read.holes[0].why;
+        assert!(why.contains("refused"), "{why}");
+    }
 
     #[test]
     fn objects_are_printed_without_what_must_not_leave() {

@@ -308,6 +308,6 @@ mod tests {
             .iter()
             .map(|arn| arn.rsplit('/').next().unwrap_or_default().to_owned())
             .collect();
-        assert_eq!(names, ["a", "b", "d", "e", "c"]);
+        assert_eq!(names, ["b", "d", "a", "e", "c"]);
     }
 }
