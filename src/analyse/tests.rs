@@ -118,6 +118,7 @@ fn inventory() -> ClusterInventory {
         kubernetes: None,
         api_resources: None,
         trails: None,
+        whole: Vec::new(),
         holes: Vec::new(),
     }
 }

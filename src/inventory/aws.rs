@@ -22,6 +22,8 @@ pub struct Header {
     pub cluster_arn: Option<String>,
     /// What the tool that took it could not read.
     pub holes: Vec<Hole>,
+    /// Files of which an empty list says that there is nothing.
+    pub whole: Vec<String>,
 }
 
 /// Reads `inventory.json`.
@@ -39,6 +41,7 @@ pub fn header(value: &Value) -> Header {
         captured_at: time(value, "captured_at").or_else(|| time(value, "capturedAt")),
         cluster_arn: text(value, "cluster_arn").or_else(|| text(value, "clusterArn")),
         holes: holes.collect(),
+        whole: texts(value, "whole"),
     }
 }
 

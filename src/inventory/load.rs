@@ -193,6 +193,7 @@ fn read_snapshot(
         api_resources,
         trails: trails.flatten(),
         holes,
+        whole: header.whole,
         arn,
     })
 }

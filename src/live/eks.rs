@@ -28,6 +28,8 @@ pub(super) struct Described {
     pub(super) endpoint: String,
     /// Base64 of a PEM file; empty where it is not said.
     pub(super) certificate_authority: String,
+    /// Of ServiceAccount tokens; empty where it is not said.
+    pub(super) issuer: String,
     pub(super) json: Value,
 }
 
@@ -45,8 +47,9 @@ pub(super) async fn describe(client: &Client, name: &str) -> Result<Option<Descr
     let mode = cluster.access_config().and_then(|config| config.authentication_mode());
     let auth_mode = match mode.map(AuthenticationMode::as_str) {
         Some("API") => AuthMode::Api,
-        Some("API_AND_CONFIG_MAP") => AuthMode::ApiAndConfigMap,
-        _ => AuthMode::ConfigMap,
+        Some("CONFIG_MAP") | None => AuthMode::ConfigMap,
+        // A mode that is not known here has entries to ask for.
+        Some(_) => AuthMode::ApiAndConfigMap,
     };
     let logging: Option<Vec<Value>> = cluster.logging().map(|logging| {
         let sets = logging.cluster_logging().iter();
@@ -74,6 +77,7 @@ pub(super) async fn describe(client: &Client, name: &str) -> Result<Option<Descr
         "logging": logging.map(|sets| json!({ "clusterLogging": sets })),
     }}));
     Ok(Some(Described {
+        issuer: issuer.unwrap_or_default().to_owned(),
         name: cluster.name().unwrap_or(name).to_owned(),
         region,
         account,

@@ -34,7 +34,8 @@ enum Found {
     Role(Value),
     User(Value),
     Gone,
-    Refused(Hole),
+    /// Which file it would be in, who, and why it is not.
+    Refused(&'static str, String, String),
 }
 
 /// Asks for every principal of `arns` in the cluster's account.
@@ -57,6 +58,7 @@ pub(super) async fn read(
         .await;
     let mut read = Read::default();
     let mut roles: BTreeMap<String, Value> = BTreeMap::new();
+    let mut refused: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
     let mut keep = |role: Value| {
         let arn = role.get("Arn").and_then(Value::as_str).unwrap_or_default().to_owned();
         roles.insert(arn, role);
@@ -66,9 +68,14 @@ pub(super) async fn read(
             Found::Role(role) => keep(role),
             Found::User(user) => read.users.push(user),
             Found::Gone => {}
-            Found::Refused(hole) => read.holes.push(hole),
+            Found::Refused(file, name, why) => refused.entry(file).or_default().push((name, why)),
         }
     }
+    read.holes.extend(refused.into_iter().map(|(file, all)| {
+        let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+        let why = all.first().map(|(_, why)| why.as_str()).unwrap_or_default();
+        Hole { what: file.to_owned(), why: format!("{why}; not read: {}", names.join(", ")) }
+    }));
     if from_sso {
         // Identity Center makes a role again under another suffix; the other one tells.
         let pages = client.list_roles().path_prefix(SSO_PATH).into_paginator().items().send();
@@ -85,23 +92,26 @@ pub(super) async fn read(
 }
 
 async fn ask(client: &Client, name: PrincipalName) -> Found {
-    let refused = |file: &str, why: String| {
-        Found::Refused(Hole { what: file.to_owned(), why: format!("{}: {why}", name.name) })
-    };
+    let refused = |file, why: String| Found::Refused(file, name.name.clone(), why);
+    // Credentials of another account would find another principal of the same name.
+    let is_it = |arn: &str| PrincipalName::from_arn(arn).is_some_and(|found| found == name);
+    let odd = |call: &str| format!("{call} answered with another principal");
     match name.kind {
         PrincipalKind::Role => match client.get_role().role_name(&name.name).send().await {
-            Ok(answer) => {
-                answer.role.as_ref().map_or(Found::Gone, |role| Found::Role(role_json(role)))
-            }
+            Ok(answer) => match answer.role {
+                Some(role) if is_it(role.arn()) => Found::Role(role_json(&role)),
+                _ => refused("iam-roles.json", odd("iam:GetRole")),
+            },
             Err(error) if is(&error, "NoSuchEntity") => Found::Gone,
-            Err(error) => refused("iam-roles.json", why("iam:GetRole", "it", &error)),
+            Err(error) => refused("iam-roles.json", why("iam:GetRole", "the roles", &error)),
         },
         PrincipalKind::User => match client.get_user().user_name(&name.name).send().await {
-            Ok(answer) => {
-                answer.user.as_ref().map_or(Found::Gone, |user| Found::User(user_json(user)))
-            }
+            Ok(answer) => match answer.user {
+                Some(user) if is_it(user.arn()) => Found::User(user_json(&user)),
+                _ => refused("iam-users.json", odd("iam:GetUser")),
+            },
             Err(error) if is(&error, "NoSuchEntity") => Found::Gone,
-            Err(error) => refused("iam-users.json", why("iam:GetUser", "it", &error)),
+            Err(error) => refused("iam-users.json", why("iam:GetUser", "the users", &error)),
         },
         PrincipalKind::Federated | PrincipalKind::Root => Found::Gone,
     }

@@ -25,6 +25,7 @@ use crate::model::inventory::Hole;
 const PAGE: usize = 500;
 const CONNECT: Duration = Duration::from_secs(10);
 const ANSWER: Duration = Duration::from_mins(1);
+const CORE: &str = "/api/v1";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 const ACCOUNT_OF_TOKEN: &str = "kubernetes.io/service-account.name";
@@ -73,7 +74,25 @@ pub(super) async fn connect(
     };
     kube.connect_timeout = Some(CONNECT);
     kube.read_timeout = Some(ANSWER);
-    Client::try_from(kube).map_err(|error| words_of(&error))
+    let client = Client::try_from(kube).map_err(|error| words_of(&error))?;
+    if plan.kubeconfig.is_some() {
+        is_this_cluster(&client, cluster).await?;
+    }
+    Ok(client)
+}
+
+/// A context may lead anywhere; the issuer of ServiceAccount tokens tells clusters apart, where the
+/// server says it. Source: <https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#service-account-issuer-discovery>.
+async fn is_this_cluster(client: &Client, cluster: &Described) -> Result<(), String> {
+    let said = get(client, "/.well-known/openid-configuration", None).await;
+    let issuer = said.ok().and_then(|said| Some(said.get("issuer")?.as_str()?.to_owned()));
+    match issuer {
+        Some(issuer) if !cluster.issuer.is_empty() && issuer != cluster.issuer => Err(format!(
+            "the kubeconfig reaches another cluster: its issuer is {issuer}, not {}",
+            cluster.issuer
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn own_config(
@@ -212,7 +231,7 @@ fn token_secret(item: &Value) -> Value {
 
 /// Every resource of every version of every group, subresources among them.
 async fn discover(client: &Client, read: &mut Read) {
-    let mut versions = vec!["/api/v1".to_owned()];
+    let mut versions = vec![CORE.to_owned()];
     match get(client, "/apis", None).await {
         Ok(groups) => {
             let groups =
@@ -232,6 +251,10 @@ async fn discover(client: &Client, read: &mut Read) {
         let answer = match get(client, &path, None).await {
             Ok(answer) => answer,
             Err(why) => {
+                if path == CORE {
+                    read.hole("api-resources.json", format!("get {path}: {}", why.words));
+                    return;
+                }
                 // An aggregated API that is down costs its own resources and no others.
                 read.hole(&format!("api-resources.json: {path}"), why.words);
                 continue;

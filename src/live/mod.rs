@@ -16,8 +16,10 @@ mod trails;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_eks::config::Credentials;
 use serde_json::{Value, json};
@@ -30,6 +32,10 @@ use crate::model::time::Micros;
 
 /// Attempts of one call; a cluster with thousands of entries is throttled for a while.
 const MAX_ATTEMPTS: u32 = 8;
+/// Longest wait for one attempt.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// Files of which an empty list says that there is nothing: they were asked for one by one.
+const WHOLE: [&str; 2] = ["iam-roles.json", "iam-users.json"];
 
 /// What to take and how to reach it.
 #[derive(Debug, Clone)]
@@ -104,6 +110,7 @@ pub async fn take(
     stage: &mut dyn FnMut(&'static str),
 ) -> Vec<Result<Taken, LiveError>> {
     let mut all = Vec::new();
+    let mut taken = BTreeSet::new();
     for cluster in &plan.clusters {
         let arn = Arn::parse(cluster).filter(|arn| arn.service == "eks");
         let name = arn.map_or(cluster.as_str(), |arn| arn.resource.trim_start_matches("cluster/"));
@@ -124,6 +131,12 @@ pub async fn take(
             stage("describe");
             let client = aws_sdk_eks::Client::new(&config);
             match eks::describe(&client, name).await {
+                Ok(Some(described)) if arn.is_some() && described.arn != *cluster => {
+                    found = true;
+                    let why = format!("the credentials are of another account: {}", described.arn);
+                    all.push(Err(LiveError::Describe { cluster: cluster.clone(), why }));
+                }
+                Ok(Some(described)) if !taken.insert(described.arn.clone()) => found = true,
                 Ok(Some(described)) => {
                     found = true;
                     all.push(Ok(snapshot(plan, &config, &client, described, stage).await));
@@ -145,7 +158,10 @@ pub async fn take(
 
 async fn config(plan: &LivePlan, region: Option<String>) -> SdkConfig {
     let retry = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).retry_config(retry);
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(retry)
+        .timeout_config(timeouts);
     if let Some(region) = region {
         loader = loader.region(Region::new(region));
     }
@@ -234,6 +250,7 @@ fn header(arn: &str, captured_at: Micros, holes: &[Hole]) -> Value {
         "captured_at": captured_at.to_rfc3339(),
         "cluster_arn": arn,
         "tool": concat!("overgrant ", env!("CARGO_PKG_VERSION")),
+        "whole": WHOLE,
         "holes": holes,
     })
 }

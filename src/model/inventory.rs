@@ -51,6 +51,9 @@ pub struct ClusterInventory {
     pub trails: Option<Vec<Trail>>,
     /// What the snapshot itself says it could not read, and what was missing or broken here.
     pub holes: Vec<Hole>,
+    /// Files of which an empty list says that there is nothing; of others it may say that nobody
+    /// asked.
+    pub whole: Vec<String>,
 }
 
 /// Something a snapshot does not say.

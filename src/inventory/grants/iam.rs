@@ -173,8 +173,13 @@ impl<'a> Builder<'a> {
         if let Some(found) = known {
             return Some(Ok(found));
         }
-        let whole = !list.is_empty() && !self.cluster.holes.iter().any(|h| h.what.contains(file));
-        whole.then_some(Err(Gone))
+        self.is_whole(list, file).then_some(Err(Gone))
+    }
+
+    /// True when a principal that is not in the list does not exist.
+    pub(super) fn is_whole(&self, list: &[IamPrincipal], file: &str) -> bool {
+        let asked = !list.is_empty() || self.cluster.whole.iter().any(|name| name.contains(file));
+        asked && !self.cluster.holes.iter().any(|hole| hole.what.contains(file))
     }
 
     fn policy_grants(&mut self, idx: usize, identity: &Identity, entry: &AccessEntry) {

@@ -103,9 +103,9 @@ impl Builder<'_> {
 
     fn role_is_gone(&self, arn: &str) -> bool {
         let own_account = account_of(arn).as_deref() == Some(self.cluster.account.as_str());
-        let listed = self.cluster.iam_roles.as_ref().is_some_and(|roles| !roles.is_empty());
-        let hole = self.cluster.holes.iter().any(|hole| hole.what.contains("iam-roles"));
-        own_account && listed && !hole && self.role_record(arn).is_none()
+        let roles = self.cluster.iam_roles.as_ref();
+        let whole = roles.is_some_and(|roles| self.is_whole(roles, "iam-roles"));
+        own_account && whole && self.role_record(arn).is_none()
     }
 
     fn account_is_missing(&self, of: &PodGrant<'_>) -> bool {
