@@ -95,6 +95,7 @@ fn alone(grant: &Grant, evidence: &Evidence, verdict: &Verdict, stale: bool) -> 
     }
     let removal = if stale { Advice::Review } else { Advice::Remove };
     match verdict.kind {
+        Kind::Used | Kind::TooNew | Kind::Unobservable if grant.impostor => Advice::Review,
         Kind::Used | Kind::TooNew | Kind::Unobservable => Advice::Keep,
         Kind::OverScoped => Advice::Review,
         Kind::Ineffective => match grant.ineffective {

@@ -22,6 +22,7 @@ use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 use crate::model::time::{Micros, Window};
 use crate::rbac::cells::Universe;
 use crate::rbac::policies::PolicyTable;
+use crate::rbac::sensitive::Severity;
 
 const DAY: i64 = 24 * 3_600_000_000;
 
@@ -68,6 +69,7 @@ fn grant(kind: GrantKind, reference: &str, holder: Holder, rules: Vec<ScopedRule
         valid_to: None,
         granted_by: None,
         managed_by_aws: false,
+        impostor: false,
         open_ended: false,
         group,
         holder,
@@ -293,6 +295,21 @@ fn silence_of_aws_auth_counts_from_its_last_write() {
     };
     check(None, Kind::Unused);
     check(Some(85), Kind::TooNew);
+}
+
+#[test]
+fn what_pretends_to_be_managed_is_as_bad_as_it_gets() {
+    let impostor = |g: &mut Grant| g.impostor = true;
+    let pods = used(&[permission("get", "pods"), permission("get", "services")]);
+    let verdict = one(impostor, &pods, false, |_| {});
+    assert_ne!(one(|_| {}, &pods, false, |_| {}).severity, Severity::Critical);
+    assert_eq!(verdict.severity, Severity::Critical);
+    assert!(verdict.detail.starts_with("it looks like AWS's"));
+    let gone = |g: &mut Grant| {
+        g.impostor = true;
+        g.ineffective = Some(Ineffective::Deleted);
+    };
+    assert_eq!(one(gone, &pods, false, |_| {}).severity, Severity::Info);
 }
 
 #[test]

@@ -216,8 +216,11 @@ pub fn judge(
         holds.push(Kind::Unused);
     }
     let kind = holds.first().copied().unwrap_or(Kind::Unobservable);
-    let (reason, detail) =
+    let (reason, mut detail) =
         words(grant, evidence, kind, (blind, silent), wide.as_ref(), share, age_days);
+    if grant.impostor {
+        detail = format!("it looks like AWS's or Kubernetes' own and is not; {detail}");
+    }
     let whole = covered.share(plan.window);
     // Only the audit log shows writes to aws-auth and to bindings: without it their dates prove
     // nothing.
@@ -421,6 +424,9 @@ fn confidence(
 fn severity(grant: &Grant, kind: Kind, wide: Option<&TooWide>) -> Severity {
     if grant.managed_by_aws {
         return Severity::Info;
+    }
+    if grant.impostor && grant.ineffective != Some(Ineffective::Deleted) {
+        return Severity::Critical;
     }
     let held = || match rules_of(grant) {
         Some(rules) => sensitive::severity_of(&rules),

@@ -228,6 +228,9 @@ pub struct Grant {
     pub granted_by: Option<String>,
     /// True for what AWS put there, by an exact list.
     pub managed_by_aws: bool,
+    /// True for what looks like AWS's or Kubernetes' own and is not: a default with something added,
+    /// a customer's subject under a reserved name.
+    pub impostor: bool,
     /// True when its members cannot be enumerated.
     pub open_ended: bool,
     /// For a group grant: the group that connects it to RBAC.

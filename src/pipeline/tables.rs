@@ -242,8 +242,8 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
             if for_want.contains(&verdict.reason.as_str()) {
                 lowered += 1;
             }
-            let quiet = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable)
-                || grant.ineffective == Some(Ineffective::Deleted);
+            let fine = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable);
+            let quiet = fine && !grant.impostor || grant.ineffective == Some(Ineffective::Deleted);
             if !quiet {
                 findings.push((verdict.severity, finding(grant, verdict, *advice)));
             }

@@ -8,6 +8,7 @@ use crate::model::grant::{Allows, GrantKind, Holder, Identity, IdentityKind, Ine
 use crate::model::inventory::{AccessEntry, AuthMode, AwsAuthRow, IamPrincipal, Subject};
 use crate::model::permission::{Scope, ScopedRule};
 use crate::model::time::Micros;
+use crate::rbac::defaults;
 use crate::rbac::policies::Lookup;
 use crate::rbac::template_matches;
 
@@ -239,6 +240,11 @@ impl<'a> Builder<'a> {
             grant.valid_from = self.group_valid_from(identity, group);
             grant.managed_by_aws = is_managed_entry(identity)
                 || (is_node_group(group) && is_node_username(&identity.username));
+            grant.impostor = defaults::is_reserved(&identity.username) && !grant.managed_by_aws;
+            if grant.impostor {
+                let what = format!("{} becomes {}", identity.principal, identity.username);
+                self.note(Some(&grant.id.clone()), "looks_managed", what);
+            }
             grant.holder = Holder::Identity(idx);
             grant.group = Some(group.clone());
             self.push_with_member(grant, identity, group);

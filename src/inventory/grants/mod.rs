@@ -175,6 +175,7 @@ impl<'a> Builder<'a> {
             valid_to: None,
             granted_by: None,
             managed_by_aws: false,
+            impostor: false,
             open_ended: false,
             group: None,
             holder: Holder::Subject(Subject::User(String::new())),

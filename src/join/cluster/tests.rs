@@ -44,6 +44,7 @@ fn grant(kind: GrantKind, reference: &str, holder: Holder, group: Option<&str>) 
         valid_to: None,
         granted_by: None,
         managed_by_aws: false,
+        impostor: false,
         open_ended: false,
         group: group.map(str::to_owned),
         holder,
