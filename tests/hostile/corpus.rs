@@ -170,8 +170,9 @@ fn audit(cases: &mut Vec<Case>) {
     let fluent =
         format!(r#"{{"log":{},"stream":"stdout"}}"#, serde_json::to_string(&good).unwrap());
     add("container-line", fluent.into_bytes(), "audit: 0 1; objects: 1 0");
-    let cut = &good[..good.len() - 120];
-    let cut_lines = message(OWNER, STREAM, &[cut, &good[..60], &good]);
+    let head = |n: usize| good.get(..n).unwrap();
+    let cut = head(good.len() - 120);
+    let cut_lines = message(OWNER, STREAM, &[cut, head(60), &good]);
     add("cut-lines", cut_lines.into_bytes(), "audit: 2 0 truncated(1) salvaged(1); objects: 1 0");
     let timeless = good.replace(&format!(r#","requestReceivedTimestamp":"{AT}""#), "");
     add("timeless", timeless.into_bytes(), "audit: 0 0 bad_time(1); objects: 1 0");
