@@ -66,12 +66,14 @@ pub fn look(case: &Case<'_>, grant: &Grant) -> Option<Alone> {
     // A role's session is always issued, and issuing it is always logged. A user signs tokens with
     // a key of its own: only the redemption shows.
     let mut need_sessions = true;
+    let mut shows_sessions = true;
     for identity in principals {
         need_sessions &= !is_user(&identity.principal);
         let one = case.presence.of(identity.principal_id.as_deref(), &identity.principal);
         seen.last = seen.last.max(one.last);
         seen.last_redeemed = seen.last_redeemed.max(one.last_redeemed);
         let account = PrincipalName::from_arn(&identity.principal)?.account;
+        shows_sessions &= case.coverage.shows_sessions(&account);
         if accounts.insert(account.clone()) {
             let hours = case.coverage.cloudtrail(&account);
             covered = Some(match covered {
@@ -81,6 +83,7 @@ pub fn look(case: &Case<'_>, grant: &Grant) -> Option<Alone> {
         }
     }
     let silent = match (seen.last, seen.last_redeemed) {
+        _ if !shows_sessions => None,
         (None, _) if need_sessions || case.calibrated => Some(Silent::NoSession),
         (Some(_), None) if case.calibrated => Some(Silent::NoTokenRedeemed),
         _ => None,

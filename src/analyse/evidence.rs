@@ -31,6 +31,8 @@ pub struct Evidence {
     pub credited: bool,
     /// Earliest use.
     pub first: Option<Micros>,
+    /// Earliest use that the authorizer, or the session itself, put down to this grant.
+    pub first_credited: Option<Micros>,
     /// Latest use.
     pub last: Option<Micros>,
     /// Distinct days with use.
@@ -44,6 +46,10 @@ impl Evidence {
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.first.is_some()
+    }
+
+    fn credit(&mut self, at: Micros) {
+        self.first_credited = Some(self.first_credited.map_or(at, |known| known.min(at)));
     }
 
     fn see(
@@ -75,12 +81,24 @@ pub fn collect(
             continue;
         }
         for &(grant, credited) in &used.grants {
+            let valid_from = cluster.grants.get(grant).and_then(|grant| grant.valid_from);
             let Some(evidence) = all.get_mut(grant) else { continue };
+            let mut first = used.first;
+            if credited {
+                evidence.credit(first);
+            } else if let Some(from) = valid_from {
+                // It covers the request, but was not there: others carried it.
+                if used.last < from {
+                    continue;
+                }
+                first = first.max(from);
+            }
             evidence.uses.push(use_idx);
             evidence.permissions.push(used.permission.clone());
             evidence.members.insert(used.member);
             evidence.credited |= credited;
-            evidence.see(used.first, used.last, used.days.iter().copied(), used.count);
+            let days = used.days.iter().copied().filter(|day| *day >= first.day());
+            evidence.see(first, used.last, days, used.count);
         }
     }
     for evidence in &mut all {
@@ -118,6 +136,7 @@ fn see_sessions(all: &mut [Evidence], grants: &[Grant], sessions: &Sessions, win
             if is_session_of(sessions, session, grant) {
                 evidence.credited |= names_service_account(sessions, session);
                 let at = session.issued_at;
+                evidence.credit(at);
                 evidence.see(at, at, [at.day()], 1);
             }
         }

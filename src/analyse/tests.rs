@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::AnalysePlan;
-use super::coverage::Covered;
+use super::coverage::{Coverage, Covered, Unreadable};
 use super::evidence::{ClassesSeen, Evidence, collect};
 use super::recommend::{Advice, advise};
 use super::verdict::{Case, Kind, Verdict, judge};
@@ -15,6 +15,7 @@ use super::{paths, scope};
 use crate::join::cluster::Cluster;
 use crate::join::sessions::Sessions;
 use crate::join::usage::Usage;
+use crate::model::coverage::Deliveries;
 use crate::model::fact::{AccessFact, Decision, KubeUser, Via};
 use crate::model::grant::{Allows, Grant, GrantKind, Holder, Identity, IdentityKind, Ineffective};
 use crate::model::inventory::{ClusterInventory, Subject};
@@ -88,6 +89,7 @@ fn identity(number: usize, groups: &[String]) -> Identity {
         entry_type: Some("STANDARD".to_owned()),
         ineffective: None,
         created_at: None,
+        modified_at: None,
         created_by: None,
         source: "test",
     }
@@ -131,13 +133,18 @@ fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'
     for verb in ["get", "create"] {
         classes.note(&user(0, &[]), Via::Direct, &permission(verb, "pods"));
     }
+    let shown = Deliveries {
+        issuing: BTreeSet::from([inventory.account.clone()]),
+        ..Deliveries::default()
+    };
+    let coverage = Coverage::new(&shown, &Unreadable::default(), window());
     Case {
         cluster,
         inventory,
         universe: Universe::new(None, &["shop".to_owned(), "pay".to_owned()], std::iter::empty()),
         audit: Covered::from_hours(window().hours()),
         cloudtrail: Covered::from_hours(window().hours()),
-        coverage: Box::leak(Box::default()),
+        coverage: Box::leak(Box::new(coverage)),
         presence: Box::leak(Box::default()),
         calibrated: false,
         regions_known: true,
@@ -152,6 +159,7 @@ fn used(permissions: &[Permission]) -> Evidence {
         permissions: permissions.to_vec(),
         credited: true,
         first: Some(Micros(1)),
+        first_credited: Some(Micros(1)),
         last: Some(Micros(2)),
         ..Evidence::default()
     }

@@ -6,6 +6,7 @@
 
 use crate::join::cluster::Cluster;
 use crate::join::presence::Presence;
+use crate::model::arn::PrincipalName;
 use crate::model::grant::{Allows, Grant, GrantKind, Ineffective};
 use crate::model::inventory::ClusterInventory;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
@@ -160,7 +161,11 @@ pub fn judge(
     let is_enough = |share: Share| {
         share.ratio() >= plan.min_coverage && share.longest_hole <= plan.max_hole_hours
     };
-    let mut covered = if aws_role { case.cloudtrail.clone() } else { case.audit.clone() };
+    let mut covered = match (aws_role, trail_of(case, grant)) {
+        (true, account) if account == case.inventory.account => case.cloudtrail.clone(),
+        (true, account) => case.coverage.cloudtrail(&account),
+        (false, _) => case.audit.clone(),
+    };
     // Where the audit log cannot tell, CloudTrail may: who never came did nothing.
     let alone = if aws_role || evidence.is_used() || is_enough(covered.share(span)) {
         None
@@ -229,7 +234,11 @@ pub fn judge(
     let whole_window = whole.ratio() >= plan.min_coverage
         && whole.longest_hole <= plan.max_hole_hours
         && dated
-        && valid_from.is_none_or(|from| from <= plan.window.since);
+        // A row of aws-auth that the covering log never saw written is older than the window; of
+        // anything else no date is no proof.
+        && valid_from.map_or(grant.kind == GrantKind::AwsAuthGroup, |from| {
+            from <= plan.window.since
+        });
     Verdict {
         kind,
         also: holds.into_iter().skip(1).collect(),
@@ -248,9 +257,20 @@ pub fn judge(
 /// When the grant could first be used. An aws-auth row carries no date but that of the writes that
 /// were seen: without one it is older than the window. Use before a date proves the date wrong.
 fn effective_from(grant: &Grant, evidence: &Evidence) -> Option<Micros> {
-    match (grant.valid_from, evidence.first) {
+    match (grant.valid_from, evidence.first_credited) {
         (Some(from), Some(first)) => Some(from.min(first)),
         (from, _) => from,
+    }
+}
+
+/// The account whose trail shows the sessions of a pod's role. Whoever brings a web identity signs
+/// nothing, so only the role's own account records it.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html>.
+fn trail_of(case: &Case<'_>, grant: &Grant) -> String {
+    let of_role = PrincipalName::from_arn(&grant.grant_ref).map(|name| name.account);
+    match (grant.kind, of_role) {
+        (GrantKind::Irsa, Some(account)) => account,
+        _ => case.inventory.account.clone(),
     }
 }
 
@@ -287,6 +307,10 @@ fn blind_spot(
             share.covered, share.hours, share.longest_hole
         );
         return Some(("coverage", detail));
+    }
+    if grant.allows == Allows::AwsRole && !case.coverage.shows_sessions(&trail_of(case, grant)) {
+        let what = "the trail shows no session of anybody: one of writes alone leaves them out";
+        return Some(("sessions_not_logged", what.into()));
     }
     let Allows::Rules(rules) = &grant.allows else { return None };
     if !rules.is_empty()

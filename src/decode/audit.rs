@@ -215,6 +215,22 @@ pub struct RbacBody<'a> {
     pub data: Part<'a>,
 }
 
+/// `metadata` of a ServiceAccount.
+#[derive(Debug, Deserialize, Default)]
+pub struct Annotated<'a> {
+    #[serde(borrow, default)]
+    annotations: Part<'a>,
+}
+
+impl Annotated<'_> {
+    /// The IAM role that the webhook hands to its pods; empty where there is none.
+    #[must_use]
+    pub fn role_arn(&self) -> String {
+        let all: BTreeMap<String, Text<'_>> = part(self.annotations);
+        all.get("eks.amazonaws.com/role-arn").map(Text::to_owned).unwrap_or_default()
+    }
+}
+
 /// `data` of aws-auth: YAML in texts.
 #[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

@@ -5,7 +5,7 @@
 //! path parameters come percent-encoded, answers plain.
 //! Source: <https://docs.aws.amazon.com/eks/latest/userguide/logging-using-cloudtrail.html>.
 
-use crate::decode::audit::{AwsAuthData, Event, Named, ObjectRef, RbacBody};
+use crate::decode::audit::{Annotated, AwsAuthData, Event, Named, ObjectRef, RbacBody};
 use crate::decode::aws_auth;
 use crate::decode::cloudtrail::{AccessScope, EksAnswer, EksDetail, EksRequest, Record};
 use crate::decode::lenient::{MAX_LIST, Part, Text, part, strings};
@@ -135,11 +135,16 @@ pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
         ("", "configmaps") if namespace == "kube-system" && name == "aws-auth" => {
             "aws-auth".to_owned()
         }
+        ("", "serviceaccounts") => format!("ServiceAccount/{namespace}/{name}"),
         _ => return None,
     };
     // What the server answered is the whole object; what was sent may be a patch.
     let role: Named<'_> = part(body.role_ref.or(sent.role_ref));
     let reference = match role.kind.as_str() {
+        "" if object.resource.as_str() == "serviceaccounts" => {
+            let annotated: Annotated<'_> = part(body.metadata.or(sent.metadata));
+            annotated.role_arn()
+        }
         // Of a role what it then allowed, as a digest: whether a write changed anything shows in it.
         "" => body.rules.or(sent.rules).map_or_else(String::new, |rules| {
             digest::hex(&digest::of_bytes(rules.get().as_bytes()), 16)

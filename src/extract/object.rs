@@ -345,8 +345,15 @@ impl<'a> Object<'a> {
         self.has_records = true;
         match cloudtrail::extract(record, self.context, self.key, self.take) {
             Ok(outcome) => {
-                if let Some((stream, at)) = outcome.delivered {
-                    self.delivered(stream, at.hour());
+                if let Some(delivery) = outcome.delivered {
+                    if let LogStream::CloudTrail { account, .. } = &delivery.stream
+                        && delivery.issues
+                        && self.expected.holds(&delivery.stream, delivery.at.hour())
+                        && !self.batch.deliveries.issuing.contains(account)
+                    {
+                        self.batch.deliveries.issuing.insert(account.clone());
+                    }
+                    self.delivered(delivery.stream, delivery.at.hour());
                 }
                 match outcome.left {
                     None => self.batch.tally.keep(Stream::CloudTrail),

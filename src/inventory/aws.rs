@@ -153,6 +153,7 @@ pub fn pod_identities(value: &Value, notes: &mut Notes) -> Vec<PodIdentity> {
             disable_session_tags: field(value, "disableSessionTags").and_then(Value::as_bool)
                 == Some(true),
             created_at: time(value, "createdAt"),
+            modified_at: time(value, "modifiedAt"),
             owner_arn: text(value, "ownerArn"),
         });
     }
@@ -248,6 +249,11 @@ pub fn trails(value: &Value, notes: &mut Notes) -> Vec<Trail> {
 }
 
 fn elements<'a>(value: &'a Value, outer: &str, notes: &mut Notes) -> &'a [Value] {
+    let more = field(value, "IsTruncated").and_then(Value::as_bool) == Some(true)
+        || text(value, "nextToken").or_else(|| text(value, "Marker")).is_some();
+    if more {
+        notes.lost("one page of several: the rest is missing");
+    }
     if let Some(list) = list(value, outer) {
         return list;
     }

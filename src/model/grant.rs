@@ -163,6 +163,8 @@ pub struct Identity {
     pub ineffective: Option<Ineffective>,
     /// When it was made.
     pub created_at: Option<Micros>,
+    /// When it was last changed, where the inventory says it.
+    pub modified_at: Option<Micros>,
     /// Who made it, where the logs tell.
     pub created_by: Option<String>,
     /// The inventory file or ConfigMap it was read from.

@@ -133,6 +133,8 @@ pub struct PodIdentity {
     pub disable_session_tags: bool,
     /// When it was made.
     pub created_at: Option<Micros>,
+    /// When its role or target was last changed.
+    pub modified_at: Option<Micros>,
     /// The addon that owns it.
     pub owner_arn: Option<String>,
 }

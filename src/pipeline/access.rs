@@ -15,7 +15,7 @@ use crate::facts::fold::{self, Dated, FactSink, FoldCounts, Folded, Hourly};
 use crate::facts::sort::{Run, SpillDir};
 use crate::facts::store::{self, FactStore, partition};
 use crate::join::cluster::{Cluster, is_iam};
-use crate::join::presence::Presence;
+use crate::join::presence::{Presence, is_redemption};
 use crate::join::sessions::{Session, Sessions, SessionsBuilder};
 use crate::join::usage::Usage;
 use crate::model::digest;
@@ -71,6 +71,7 @@ impl Joined<'_> {
         let redeemed: FxHashSet<u64> = self
             .authentications
             .iter()
+            .filter(|call| is_redemption(&call.body))
             .map(|call| number_of(&call.body.caller.access_key_id))
             .collect();
         !self.audited_keys.is_empty() && self.audited_keys.is_subset(&redeemed)
@@ -150,8 +151,10 @@ pub(super) fn join<'a>(
     let Sink { writer, mut joined, .. } = sink;
     finish(writer)?;
     joined.usage.finish();
+    let mut presence = std::mem::take(&mut joined.presence);
+    joined.logins.iter().for_each(|login| presence.see_login(login));
     joined.presence =
-        Presence::new(&joined.sessions, &joined.authentications, &joined.calls, window);
+        presence.with(&joined.sessions, &joined.authentications, &joined.calls, window);
     Ok(joined)
 }
 
@@ -249,7 +252,10 @@ impl Sink<'_> {
 impl FactSink for Sink<'_> {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
         match fact {
-            Folded::Session(issued) => self.issued.add(&issued),
+            Folded::Session(issued) => {
+                self.joined.presence.see_caller(&issued.body.source, issued.at);
+                self.issued.add(&issued);
+            }
             Folded::Authentication(call) => self.joined.authentications.push(call),
             Folded::AwsCall(call) => self.joined.calls.push(call),
             Folded::Login(login) => self.joined.logins.push(login),

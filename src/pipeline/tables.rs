@@ -137,8 +137,9 @@ fn judge_cluster(
         cloudtrail: coverage.cloudtrail(&inventory.account),
         coverage,
         presence: &inputs.joined.presence,
-        calibrated,
-        regions_known: multi_region || coverage.has_region(&inventory.account, &inventory.region),
+        // Tokens are redeemed where the cluster is: a trail without that region shows none.
+        calibrated: calibrated && coverage.has_region(&inventory.account, &inventory.region),
+        regions_known: multi_region || coverage.region_count(&inventory.account) > 1,
         classes: seen.classes.clone(),
         reviews_seen: seen.reviews,
         policies: inputs.policies,

@@ -1,10 +1,9 @@
 //! What CloudTrail alone says, and what it does not.
 
 use super::*;
-use crate::analyse::coverage::{Coverage, Unreadable};
 use crate::join::Hourly;
 use crate::join::presence::Presence;
-use crate::model::coverage::{Delivered, Deliveries, LogStream};
+use crate::model::coverage::{Delivered, LogStream};
 use crate::model::fact::{AwsCallFact, AwsCaller};
 
 fn trail(account: &str, hours: std::ops::Range<i32>) -> Coverage {
@@ -14,6 +13,7 @@ fn trail(account: &str, hours: std::ops::Range<i32>) -> Coverage {
         let delivered = Delivered { objects: 1, events: 1, rejected: 0 };
         all.by_hour.insert((stream, crate::model::time::Hour(hour)), delivered);
     }
+    all.issuing.insert(account.to_owned());
     Coverage::new(&all, &Unreadable::default(), window())
 }
 
@@ -23,7 +23,7 @@ fn seen(agent: &str) -> Presence {
         AwsCallFact { caller, user_agent_family: agent.to_owned(), ..AwsCallFact::default() };
     let at = Micros(5 * DAY);
     let call = Hourly { hour: at.hour(), body, count: 1, first: at, last: at };
-    Presence::new(&Sessions::default(), [&call], [], window())
+    Presence::default().with(&Sessions::default(), [&call], [], window())
 }
 
 #[test]

@@ -175,6 +175,10 @@ fn audited_writes() {
     let role = r#"{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"r"}"#;
     check(write("update", role, ""), Some("object_changed | ClusterRole/r |  |  | "));
     check(write("update", role, "").replace("200", "409"), None);
+    let asked = r#""requestURI":""#;
+    let dry = write("update", role, "");
+    assert!(dry.contains(asked), "{dry}");
+    check(dry.replace(asked, r#""requestURI":"/x?dryRun=All&y="#), None);
     check(write("update", role, "").replace(r#""allow""#, r#""forbid""#), None);
     check(write("update", r#"{"resource":"pods","namespace":"a","name":"x"}"#, ""), None);
 }

@@ -31,6 +31,7 @@ impl<'a> Builder<'a> {
             found.groups.clone_from(&entry.groups);
             found.entry_type = Some(entry.entry_type.clone());
             found.created_at = entry.created_at;
+            found.modified_at = entry.modified_at;
             found.ineffective = self.entry_state(entry);
             self.found.identities.push(found);
         }
@@ -212,7 +213,8 @@ impl<'a> Builder<'a> {
                 Lookup::Unpublished | Lookup::Unknown => Allows::Unpublished,
             };
             grant.ineffective = identity.ineffective;
-            grant.valid_from = entry.created_at.max(policy.associated_at);
+            // What a later change widened, only the log could tell.
+            grant.valid_from = entry.created_at.max(policy.associated_at).max(policy.modified_at);
             grant.managed_by_aws = is_managed_entry(identity);
             grant.holder = Holder::Identity(idx);
             self.push_with_member(grant, identity, "");
@@ -251,11 +253,10 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A group reaches further from the day its first binding existed.
+    /// A group reaches further with every binding; its entry may have got it in its last change.
     fn group_valid_from(&self, identity: &Identity, group: &str) -> Option<Micros> {
-        let from = identity.created_at?;
-        let bound = self.bindings_of_group(group).filter_map(|b| b.created_at).min();
-        Some(bound.map_or(from, |bound| bound.max(from)))
+        let bound = self.bindings_of_group(group).filter_map(|binding| binding.created_at).max();
+        identity.created_at.max(identity.modified_at).max(bound)
     }
 
     fn superuser(&mut self, idx: usize, identity: &Identity) {

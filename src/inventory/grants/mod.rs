@@ -301,6 +301,7 @@ fn identity(
         entry_type: None,
         ineffective: None,
         created_at: None,
+        modified_at: None,
         created_by: None,
         source,
     }

@@ -26,7 +26,7 @@ impl Builder<'_> {
                 namespace: &association.namespace,
                 name: &association.service_account,
                 role_arn,
-                created_at: association.created_at,
+                created_at: association.created_at.max(association.modified_at),
                 trust,
             };
             let trust = self
@@ -52,7 +52,8 @@ impl Builder<'_> {
                 namespace: &account.namespace,
                 name: &account.name,
                 role_arn,
-                created_at: account.created_at,
+                // The annotation carries no date: the log may, see the timeline.
+                created_at: account.created_at.max(self.made_at(role_arn)),
                 trust,
             });
         }
@@ -95,6 +96,10 @@ impl Builder<'_> {
 
     fn role_record(&self, arn: &str) -> Option<&IamPrincipal> {
         self.iam.get(&folded_name(arn)?)?.first().copied()
+    }
+
+    fn made_at(&self, role_arn: &str) -> Option<Micros> {
+        self.role_record(role_arn)?.created_at
     }
 
     fn trust_policy(&self, arn: &str) -> Option<&str> {

@@ -15,6 +15,7 @@ fn identity(kind: IdentityKind, principal: &str, id: Option<&str>, groups: &[&st
         entry_type: Some("STANDARD".to_owned()),
         ineffective: None,
         created_at: None,
+        modified_at: None,
         created_by: None,
         source: "test",
     }

@@ -174,18 +174,22 @@ impl History {
             }
             GrantKind::RbacSubject => {
                 let Holder::Subject(subject) = &grant.holder else { return Life::default() };
-                let named = self.subjects.of(&grant.grant_ref, &name_of(subject));
-                Life::of(named.unwrap_or_default())
+                self.subjects.life(&grant.grant_ref, &name_of(subject))
             }
             GrantKind::AwsAuthGroup => {
                 let row = aws_auth::row_name(&grant.principal, &grant.grant_ref);
-                Life::of(self.subjects.of(&AWS_AUTH.to_owned(), &row).unwrap_or_default())
+                self.subjects.life(&AWS_AUTH.to_owned(), &row)
             }
             GrantKind::Superuser => {
                 let granted_by = self.creator.as_ref().map(|(_, actor)| actor.clone());
                 Life { granted_by, ..Life::default() }
             }
-            GrantKind::Irsa => Life::default(),
+            GrantKind::Irsa => {
+                let mut life = self.life_of_role(&format!("ServiceAccount/{}", grant.principal));
+                // An account that is away takes the annotation along, but the role stays.
+                life.gone = life.gone.filter(|_| life.reach == grant.grant_ref);
+                life
+            }
         }
     }
 

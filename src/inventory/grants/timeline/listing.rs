@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::life::Step;
+use super::life::{Life, Step};
 use crate::model::time::Micros;
 
 /// When, and by whom.
@@ -31,11 +31,13 @@ pub(super) struct Listings<K> {
     steps: BTreeMap<(K, String), Vec<Step>>,
     /// What each list held when it was last seen whole.
     listed: BTreeMap<K, BTreeSet<String>>,
+    /// When each list was last seen whole.
+    seen: BTreeMap<K, Micros>,
 }
 
 impl<K> Default for Listings<K> {
     fn default() -> Self {
-        Listings { steps: BTreeMap::new(), listed: BTreeMap::new() }
+        Listings { steps: BTreeMap::new(), listed: BTreeMap::new(), seen: BTreeMap::new() }
     }
 }
 
@@ -45,6 +47,7 @@ impl<K: Ord + Clone> Listings<K> {
         let names: BTreeSet<String> = names.iter().cloned().collect();
         self.end(owner, moment, |name| !name.is_empty() && !names.contains(name));
         let before = self.listed.insert(owner.clone(), names.clone());
+        self.seen.insert(owner.clone(), moment.at);
         for name in names {
             let is_new = before.as_ref().is_none_or(|before| !before.contains(&name));
             if !is_new {
@@ -77,6 +80,17 @@ impl<K: Ord + Clone> Listings<K> {
     pub(super) fn of(&self, owner: &K, name: &str) -> Option<&[Step]> {
         let find = |name: &str| self.steps.get(&(owner.clone(), name.to_owned()));
         find(name).or_else(|| find("")).map(Vec::as_slice)
+    }
+
+    /// What the log says of a name that is in the list now. Where the list was seen whole without it,
+    /// it came later, by a write that was not seen.
+    pub(super) fn life(&self, owner: &K, name: &str) -> Life {
+        let mut life = Life::of(self.of(owner, name).unwrap_or_default());
+        let missed = self.listed.get(owner).is_some_and(|listed| !listed.contains(name));
+        if missed && life.gone.is_none() {
+            life.widened = life.widened.max(self.seen.get(owner).copied());
+        }
+        life
     }
 
     /// Every name that was seen.

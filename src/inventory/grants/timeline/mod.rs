@@ -32,9 +32,6 @@ pub fn with_changes(
     found: Enumerated,
     changes: &[(Micros, &ChangeFact)],
 ) -> Enumerated {
-    if changes.is_empty() {
-        return found;
-    }
     let history = History::of(changes);
     let mut builder = Builder::new(cluster, policies);
     builder.found = found;
@@ -85,6 +82,7 @@ impl Builder<'_> {
                 (life, from)
             })
             .collect();
+        let dates = self.spread(&dates);
         for (grant, (life, from)) in self.found.grants.iter_mut().zip(dates) {
             if !grant.managed_by_aws {
                 grant.valid_from = from;
@@ -98,6 +96,7 @@ impl Builder<'_> {
                 grant.valid_to = inert_since.filter(|since| *since <= captured);
             }
         }
+        self.end_identities(history);
         for identity in &mut self.found.identities {
             let steps = folded_name(&identity.principal).and_then(|n| history.entries.get(&n));
             identity.created_by = match (identity.kind, steps, &history.creator) {
@@ -108,6 +107,75 @@ impl Builder<'_> {
                 }
                 _ => None,
             };
+        }
+    }
+
+    /// Half of a path is of no use before the other half: a mapping to a group reaches further with
+    /// every binding of it, and a binding serves nobody before the first mapping that carries it.
+    fn spread(&self, dates: &[(Life, Option<Micros>)]) -> Vec<(Life, Option<Micros>)> {
+        let grants = &self.found.grants;
+        let mut bound: BTreeMap<&str, Micros> = BTreeMap::new();
+        let mut carried: BTreeMap<&str, Option<Micros>> = BTreeMap::new();
+        for (grant, (life, from)) in grants.iter().zip(dates) {
+            match (&grant.holder, &grant.group) {
+                (Holder::Subject(Subject::Group(group)), _) => {
+                    if let Some(from) = from {
+                        let latest = bound.entry(group).or_insert(*from);
+                        *latest = (*latest).max(*from);
+                    }
+                }
+                (Holder::Identity(idx), Some(group)) if grant.ineffective.is_none() => {
+                    let made = self.found.identities.get(*idx).and_then(|one| one.created_at);
+                    let own = life.valid_from(made);
+                    let first = carried.entry(group).or_insert(own);
+                    // Whoever carries no date may always have carried it.
+                    *first = first.zip(own).map(|(first, own)| first.min(own));
+                }
+                _ => {}
+            }
+        }
+        let spread = grants.iter().zip(dates).map(|(grant, (life, from))| {
+            let from = match (&grant.holder, &grant.group) {
+                (Holder::Subject(Subject::Group(group)), _) if !grant.open_ended => {
+                    (*from).max(carried.get(group.as_str()).copied().flatten())
+                }
+                (Holder::Identity(_), Some(group)) => {
+                    (*from).max(bound.get(group.as_str()).copied())
+                }
+                _ => *from,
+            };
+            (life.clone(), from)
+        });
+        spread.collect()
+    }
+
+    /// An entry that was deleted after the snapshot overrides nothing any more.
+    fn end_identities(&mut self, history: &History) {
+        let captured = self.cluster.captured_at;
+        let mut ended = Vec::new();
+        for identity in &mut self.found.identities {
+            let name = folded_name(&identity.principal);
+            let steps = name.as_ref().and_then(|name| history.entries.get(name));
+            let gone = steps.and_then(|steps| Life::of(steps).gone).filter(|at| *at > captured);
+            if identity.kind == IdentityKind::AccessEntry && gone.is_some() {
+                identity.ineffective = Some(Ineffective::Deleted);
+                ended.extend(name);
+            }
+        }
+        let mut freed = Vec::new();
+        for (idx, identity) in self.found.identities.iter_mut().enumerate() {
+            let was_overridden = identity.ineffective == Some(Ineffective::OverriddenByEntry)
+                && folded_name(&identity.principal).is_some_and(|name| ended.contains(&name));
+            if was_overridden {
+                identity.ineffective = None;
+                freed.push(Holder::Identity(idx));
+            }
+        }
+        for grant in &mut self.found.grants {
+            let overridden = grant.ineffective == Some(Ineffective::OverriddenByEntry);
+            if overridden && freed.contains(&grant.holder) {
+                grant.ineffective = None;
+            }
         }
     }
 
