@@ -116,7 +116,7 @@ fn malformed(cases: &mut Vec<Case>) {
     add(
         "odd-records",
         file(&odd),
-        "cloudtrail: 1 0 missing_field(1) not_an_object(5); objects: 1 0",
+        "cloudtrail: 1 0 not_an_object(5) missing_field(1); objects: 1 0",
     );
     let control = file(&[record(9, ",\"userAgent\":\"a\u{0}b\""), record(10, "")]);
     add("raw-nul", control, "cloudtrail: 1 0 bad_json(1); objects: 1 0");
@@ -146,7 +146,7 @@ fn malformed(cases: &mut Vec<Case>) {
             .enumerate()
             .map(|(n, at)| record(30 + n, "").replace(AT, at))
             .collect();
-    add("ends-of-time", file(&ages), "cloudtrail: 0 3; objects: 1 0");
+    add("ends-of-time", file(&ages), "cloudtrail: 0 2 bad_time(1); objects: 1 0");
     add("text", b"hello\nworld\n".to_vec(), "objects: 0 0 unknown_format(1)");
     add("image", b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR".to_vec(), "objects: 0 0 unknown_format(1)");
     add("other-json", br#"{"a":{"Records":[]}}"#.to_vec(), "objects: 0 0 unknown_format(1)");
@@ -163,7 +163,7 @@ fn audit(cases: &mut Vec<Case>) {
     let foreign = message("999999999999", STREAM, &[&good]);
     add("foreign-owner", foreign.into_bytes(), "audit: 0 0 cluster_ambiguous(1); objects: 1 0");
     let odd = message(OWNER, STREAM, &["", "null", "[]", "\u{0}", &good, "{\"kind\":", "x"]);
-    add("odd-lines", odd.into_bytes(), "audit: 1 0 not_an_object(5) truncated(1); objects: 1 0");
+    add("odd-lines", odd.into_bytes(), "audit: 1 0 not_an_object(4) truncated(2); objects: 1 0");
     // What a pod prints into its own log group is no audit event.
     let printed = message(OWNER, "pod-stdout", &[&good]).replace("/aws/eks/prod/cluster", "/pods");
     add("printed-by-a-pod", printed.into_bytes(), "audit: 0 1; objects: 1 0");
