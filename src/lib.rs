@@ -14,6 +14,7 @@
 //!    crosses events.
 //! 4. [`facts`] counts every fact once, adds facts up per hour, in bounded memory, and keeps them.
 //! 5. [`inventory`] stands beside the source: files of a snapshot to identities, grants, members.
+//!    [`live`] makes such files: it asks AWS and Kubernetes what is granted now. Async.
 //! 6. [`join`] says whose grant carried which request, through which session.
 //! 7. [`analyse`] turns use and coverage into verdicts and advice.
 //! 8. [`table`] declares the public tables; [`report`] writes them, runs `queries/*.sql` over them,
@@ -40,6 +41,7 @@ pub mod extract;
 pub mod facts;
 pub mod inventory;
 pub mod join;
+pub mod live;
 pub mod model;
 pub mod pipeline;
 pub mod rbac;

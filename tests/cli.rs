@@ -35,6 +35,8 @@ fn help_tells_only_what_works() {
     insta::assert_snapshot!("help", text(&got.stdout));
     let got = overgrant(&["audit", "--help"]);
     insta::assert_snapshot!("help_audit", text(&got.stdout));
+    let got = overgrant(&["inventory", "--help"]);
+    insta::assert_snapshot!("help_inventory", text(&got.stdout));
 }
 
 #[test]

@@ -8,8 +8,12 @@
 
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
+/// Hostile logs: what each counts as, that no verdict moves, that memory stays bounded.
+mod hostile;
 /// The recorded cluster and its truth, row by row.
 mod lab;
+/// A snapshot taken from the APIs, and what a denied call costs.
+mod live;
 /// Every report query over small hand-written tables.
 mod queries;
 /// Public logs: no panic, counters partition, sessions resolve.

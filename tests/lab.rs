@@ -1,9 +1,9 @@
 //! The recorded cluster: every grant of its README gets its verdict, every event counts once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use overgrant::model::time::Micros;
-use overgrant::pipeline::Since;
+use overgrant::pipeline::{Plan, Since};
 use overgrant::table::rows::access::ApiAccessRow;
 use overgrant::table::rows::sessions::{SessionKeyRow, SessionRow};
 
@@ -85,9 +85,9 @@ pub(crate) fn check_truth(out: &Path) {
     }
 }
 
-#[test]
-fn every_row_of_the_truth() {
-    let Some(archive) = shared("labs/prod.tar.gz") else { return };
+/// The lab, unpacked; `None` where it is not here.
+fn lab() -> Option<(tempfile::TempDir, PathBuf)> {
+    let archive = shared("labs/prod.tar.gz")?;
     let lab = tempfile::tempdir().unwrap();
     let unpacked = std::process::Command::new("tar")
         .arg("xzf")
@@ -98,14 +98,95 @@ fn every_row_of_the_truth() {
         .unwrap();
     assert!(unpacked.success());
     let root = lab.path().join("lab-a");
+    Some((lab, root))
+}
+
+/// The plan of the lab over the logs below `logs`.
+fn lab_plan(root: &Path, logs: &str, out: &Path) -> Plan {
+    let of = |path: &str| root.join(path).display().to_string();
+    let mut plan = plan(&of(logs), &of("inventory"), &out.display().to_string());
+    plan.since = Since::At(Micros::parse("2026-08-25T00:00:00Z").unwrap());
+    plan.until = Micros::parse("2026-11-24T00:00:00Z");
+    plan
+}
+
+#[test]
+fn cloudtrail_alone_judges_who_never_came() {
+    let Some((_lab, root)) = lab() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let outcome = audit(&lab_plan(&root, "bucket/AWSLogs", out.path())).unwrap();
+    assert!(outcome.partial, "what was done in the cluster is not known");
+    let verdicts = verdicts(out.path());
+    let check = |grant: &str, verdict: &str, reason: &str, advice: &str| {
+        let (_, got) = verdicts.get(grant).unwrap_or_else(|| panic!("no grant {grant}"));
+        let is = (got.verdict.as_str(), got.reason.as_str(), got.recommendation.as_str());
+        assert_eq!(is, (verdict, reason, advice), "{grant}: {}", got.detail);
+        got.last_authenticated
+    };
+    let contractor = "access_policy old-contractor AmazonEKSAdminPolicy";
+    assert_eq!(check(contractor, "unused", "no_session", "remove"), None);
+    // Nothing dates an aws-auth row but the audit log.
+    check("aws_auth_group jenkins system:masters", "unused", "no_session", "review");
+    check("access_policy new-hire AmazonEKSViewPolicy", "too_new", "too_new", "keep");
+    check("pod_identity shop/app-controller shop-app-role", "used", "in_use", "keep");
+    check("pod_identity pay/ledger pay-ledger-role", "unused", "no_session", "remove");
+    check("none prober ", "ineffective", "no_permission", "remove");
+    let blind = "authenticated_no_audit_log";
+    for grant in [
+        "access_policy ci-deployer AmazonEKSClusterAdminPolicy",
+        "access_policy datadog AmazonEKSViewPolicy",
+        "entry_group release-bot releasers",
+        "rbac_subject releasers RoleBinding/ci-system/token-minter",
+    ] {
+        let last = check(grant, "unobservable", blind, "keep");
+        assert!(last.is_some_and(|at| at.day().to_iso().as_str() >= "2026-11-22"), "{grant}");
+    }
+    for grant in [
+        // A user signs tokens with its own key: its silence proves nothing, and it is at work.
+        "aws_auth_group terraform system:masters",
+        "rbac_subject oidc:platform ClusterRoleBinding/platform-view",
+        "rbac_subject legacy-ops ClusterRoleBinding/legacy-ops",
+        "rbac_subject monitoring/prometheus ClusterRoleBinding/prom-metrics",
+    ] {
+        check(grant, "unobservable", "no_logs", "keep");
+    }
+    let said = outcome.summary.warnings.join("\n");
+    assert!(said.contains("no audit log of prod"), "{said}");
+}
+
+#[test]
+fn the_audit_log_alone_judges_what_was_done() {
+    let Some((_lab, root)) = lab() else { return };
+    let out = tempfile::tempdir().unwrap();
+    let outcome = audit(&lab_plan(&root, "bucket/eks-audit", out.path())).unwrap();
+    assert!(outcome.partial, "what pods did in AWS is not known");
+    let verdicts = verdicts(out.path());
+    for (grant, verdict, ..) in TRUTH {
+        let (_, got) = verdicts.get(*grant).unwrap_or_else(|| panic!("no grant {grant}"));
+        if grant.starts_with("pod_identity") {
+            let is = (got.verdict.as_str(), got.reason.as_str(), got.recommendation.as_str());
+            assert_eq!(is, ("unobservable", "no_logs", "keep"), "{grant}");
+        } else {
+            assert_eq!(got.verdict, *verdict, "{grant}: {}", got.detail);
+        }
+    }
+    // Principals are known from the audit log; their sessions and tags are not.
+    let access = rows::<ApiAccessRow>(out.path());
+    let from_iam: Vec<_> = access.iter().filter(|row| row.principal_id.is_some()).collect();
+    assert!(from_iam.iter().all(|row| row.session_id.is_none()));
+    assert!(from_iam.iter().any(|row| row.join_confidence == "principal"));
+    let said = outcome.summary.warnings.join("\n");
+    assert!(said.contains("no CloudTrail of 111122223333"), "{said}");
+}
+
+#[test]
+fn every_row_of_the_truth() {
+    let Some((_lab, root)) = lab() else { return };
     let truth: serde_json::Value =
         serde_json::from_slice(&std::fs::read(root.join("truth.json")).unwrap()).unwrap();
 
     let out = tempfile::tempdir().unwrap();
-    let of = |path: &str| root.join(path).display().to_string();
-    let mut plan = plan(&of("bucket"), &of("inventory"), &out.path().display().to_string());
-    plan.since = Since::At(Micros::parse("2026-08-25T00:00:00Z").unwrap());
-    plan.until = Micros::parse("2026-11-24T00:00:00Z");
+    let plan = lab_plan(&root, "bucket", out.path());
     let outcome = audit(&plan).unwrap();
     check_truth(out.path());
     assert!(!outcome.partial);

@@ -13,7 +13,7 @@ use overgrant::table::rows::access::{
     ApiAccessRow, AwsAccessRow, GrantUsageRow, GroupSetRow, MemberUsageRow,
 };
 use overgrant::table::rows::evidence::{
-    AuthModeRow, CoverageRow, NoteRow, RejectRow, TokenFindingRow,
+    AuthModeRow, CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow, TokenFindingRow,
 };
 use overgrant::table::rows::grants::{GrantMemberRow, GrantRow, GrantRuleRow, IdentityRow};
 use overgrant::table::rows::sessions::{
@@ -119,6 +119,29 @@ fn write(out: &OutputDir) {
         ..TokenFindingRow::default()
     }])
     .unwrap();
+    let change = |at: i64, actor: &str| GrantChangeRow {
+        cluster: "c".to_owned(),
+        at: Micros(at),
+        change: "entry_made".to_owned(),
+        actor: actor.to_owned(),
+        ..GrantChangeRow::default()
+    };
+    out.write_table([change(1, "ann"), change(2, "bob")]).unwrap();
+    let login = |granted: bool, hour: i64, refusal: &str| LoginRow {
+        cluster: "c".to_owned(),
+        hour: Micros(hour),
+        granted,
+        arn: "arn:aws:iam::1:role/x".to_owned(),
+        refusal: refusal.to_owned(),
+        count: 2,
+        ..LoginRow::default()
+    };
+    out.write_table([
+        login(true, 1, ""),
+        login(false, 1, "not_mapped"),
+        login(false, 2, "not_mapped"),
+    ])
+    .unwrap();
     // Tables without a row are there all the same.
     out.write_table::<RunRow>([]).unwrap();
     out.write_table::<IdentityRow>([]).unwrap();
@@ -207,6 +230,12 @@ fn golden_rows_of_every_report() {
         &["arn:aws:iam::1:role/x a STANDARD entry"],
     );
     check("token_hygiene", &["kind", "subject"], &["x509_user robot"]);
+    check("grant_timeline", &["change", "actor"], &["entry_made ann", "entry_made bob"]);
+    check(
+        "refused_logins",
+        &["arn", "refusal", "refused_count"],
+        &["arn:aws:iam::1:role/x not_mapped 4"],
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What CloudTrail alone says of a grant, where the audit log cannot.
 //!
-//! A principal for whom no session was issued, who made no call and whose token nobody redeemed has
-//! not been at any cluster: silence in a fully covered trail is proof. Redemption (`GetCallerIdentity`
+//! A role for which no session was issued, which made no call and whose token nobody redeemed has
+//! not been at any cluster: silence in a fully covered trail is proof. An IAM user needs no session;
+//! of it only the redemption would show. Redemption (`GetCallerIdentity`
 //! by the EKS authenticator) names no cluster, so its presence proves nothing of this one; its absence
 //! counts only where it is calibrated. Source:
 //! <https://docs.aws.amazon.com/eks/latest/userguide/logging-using-cloudtrail.html>.
@@ -9,7 +10,7 @@
 use std::collections::BTreeSet;
 
 use crate::join::presence::Seen;
-use crate::model::arn::PrincipalName;
+use crate::model::arn::{PrincipalKind, PrincipalName};
 use crate::model::grant::{Grant, GrantKind, Holder, Identity, IdentityKind};
 use crate::model::inventory::Subject;
 use crate::model::time::Micros;
@@ -62,11 +63,17 @@ pub fn look(case: &Case<'_>, grant: &Grant) -> Option<Alone> {
     let mut seen = Seen::default();
     let mut covered: Option<Covered> = None;
     let mut accounts = BTreeSet::new();
+    // A role's session is always issued, and issuing it is always logged. A user signs tokens with
+    // a key of its own: only the redemption shows.
+    let mut need_sessions = true;
+    let mut shows_sessions = true;
     for identity in principals {
+        need_sessions &= !is_user(&identity.principal);
         let one = case.presence.of(identity.principal_id.as_deref(), &identity.principal);
         seen.last = seen.last.max(one.last);
         seen.last_redeemed = seen.last_redeemed.max(one.last_redeemed);
         let account = PrincipalName::from_arn(&identity.principal)?.account;
+        shows_sessions &= case.coverage.shows_sessions(&account);
         if accounts.insert(account.clone()) {
             let hours = case.coverage.cloudtrail(&account);
             covered = Some(match covered {
@@ -76,11 +83,16 @@ pub fn look(case: &Case<'_>, grant: &Grant) -> Option<Alone> {
         }
     }
     let silent = match (seen.last, seen.last_redeemed) {
-        (None, _) => Some(Silent::NoSession),
+        _ if !shows_sessions => None,
+        (None, _) if need_sessions || case.calibrated => Some(Silent::NoSession),
         (Some(_), None) if case.calibrated => Some(Silent::NoTokenRedeemed),
         _ => None,
     };
     Some(Alone { silent, seen, covered: covered? })
+}
+
+fn is_user(arn: &str) -> bool {
+    PrincipalName::from_arn(arn).is_none_or(|name| name.kind != PrincipalKind::Role)
 }
 
 /// When anyone a grant serves was last seen: the latest redemption, else the latest sign of life.

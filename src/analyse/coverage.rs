@@ -96,6 +96,7 @@ pub struct Coverage {
     audit: BTreeMap<String, Covered>,
     cloudtrail: BTreeMap<String, Covered>,
     regions: BTreeSet<(String, String)>,
+    issuing: BTreeSet<String>,
 }
 
 impl Coverage {
@@ -148,7 +149,7 @@ impl Coverage {
                 (account.to_owned(), Covered::from_hours(covered))
             })
             .collect();
-        Coverage { audit, cloudtrail, regions }
+        Coverage { audit, cloudtrail, regions, issuing: deliveries.issuing.clone() }
     }
 
     /// Audit hours of a cluster; nothing when it never delivered.
@@ -173,6 +174,12 @@ impl Coverage {
     #[must_use]
     pub fn has_region(&self, account: &str, region: &str) -> bool {
         self.regions.contains(&(account.to_owned(), region.to_owned()))
+    }
+
+    /// True when the account's trail shows sessions at all: then silence of one is silence.
+    #[must_use]
+    pub fn shows_sessions(&self, account: &str) -> bool {
+        self.issuing.contains(account)
     }
 
     /// How many regions of the account delivered.

@@ -3,9 +3,12 @@
 //! Input: joined use and resolved sessions. Output: one [`Evidence`] per grant. Counting is
 //! idempotent where verdicts rest on it: sets of permissions, first, last, distinct days.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustc_hash::FxHashMap;
 
 use crate::join::cluster::Cluster;
+use crate::join::sessions::texts::Text;
 use crate::join::sessions::{Session, Sessions};
 use crate::join::usage::Usage;
 use crate::model::arn::PrincipalName;
@@ -28,6 +31,8 @@ pub struct Evidence {
     pub credited: bool,
     /// Earliest use.
     pub first: Option<Micros>,
+    /// Earliest use that the authorizer, or the session itself, put down to this grant.
+    pub first_credited: Option<Micros>,
     /// Latest use.
     pub last: Option<Micros>,
     /// Distinct days with use.
@@ -41,6 +46,10 @@ impl Evidence {
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.first.is_some()
+    }
+
+    fn credit(&mut self, at: Micros) {
+        self.first_credited = Some(self.first_credited.map_or(at, |known| known.min(at)));
     }
 
     fn see(
@@ -72,39 +81,73 @@ pub fn collect(
             continue;
         }
         for &(grant, credited) in &used.grants {
+            let valid_from = cluster.grants.get(grant).and_then(|grant| grant.valid_from);
             let Some(evidence) = all.get_mut(grant) else { continue };
+            let mut first = used.first;
+            if credited {
+                evidence.credit(first);
+            } else if let Some(from) = valid_from {
+                // It covers the request, but was not there: others carried it.
+                if used.last < from {
+                    continue;
+                }
+                first = first.max(from);
+            }
             evidence.uses.push(use_idx);
             evidence.permissions.push(used.permission.clone());
             evidence.members.insert(used.member);
             evidence.credited |= credited;
-            evidence.see(used.first, used.last, used.days.iter().copied(), used.count);
+            let days = used.days.iter().copied().filter(|day| *day >= first.day());
+            evidence.see(first, used.last, days, used.count);
         }
     }
-    for (evidence, grant) in all.iter_mut().zip(cluster.grants) {
+    for evidence in &mut all {
         evidence.permissions.sort();
         evidence.permissions.dedup();
-        if matches!(grant.kind, GrantKind::PodIdentity | GrantKind::Irsa) {
-            for session in sessions.all.iter().filter(|s| window.contains(s.issued_at)) {
-                if is_session_of(sessions, session, grant) {
-                    evidence.credited |= names_service_account(sessions, session);
-                    let at = session.issued_at;
-                    evidence.see(at, at, [at.day()], 1);
-                }
-            }
-        }
     }
+    see_sessions(&mut all, cluster.grants, sessions, window);
     all
 }
 
-/// True when the session was issued through this association or annotation.
+/// Notes the sessions that pods opened through their associations and annotations.
+fn see_sessions(all: &mut [Evidence], grants: &[Grant], sessions: &Sessions, window: Window) {
+    let mut by_role: BTreeMap<PrincipalName, Vec<usize>> = BTreeMap::new();
+    for (idx, grant) in grants.iter().enumerate() {
+        if matches!(grant.kind, GrantKind::PodIdentity | GrantKind::Irsa)
+            && let Some(role) = PrincipalName::from_arn(&grant.grant_ref)
+        {
+            by_role.entry(role).or_default().push(idx);
+        }
+    }
+    if by_role.is_empty() {
+        return;
+    }
+    // Millions of sessions share few roles: each ARN is read once.
+    let mut of_arn: FxHashMap<Text, Vec<usize>> = FxHashMap::default();
+    for session in sessions.all.iter().filter(|session| window.contains(session.issued_at)) {
+        let candidates = of_arn.entry(session.role_arn).or_insert_with(|| {
+            let role = PrincipalName::from_arn(sessions.text(session.role_arn));
+            role.and_then(|role| by_role.get(&role)).cloned().unwrap_or_default()
+        });
+        for &idx in candidates.iter() {
+            let (Some(grant), Some(evidence)) = (grants.get(idx), all.get_mut(idx)) else {
+                continue;
+            };
+            if is_session_of(sessions, session, grant) {
+                evidence.credited |= names_service_account(sessions, session);
+                let at = session.issued_at;
+                evidence.credit(at);
+                evidence.see(at, at, [at.day()], 1);
+            }
+        }
+    }
+}
+
+/// True when the session of the grant's role was issued through this association or annotation.
 fn is_session_of(sessions: &Sessions, session: &Session, grant: &Grant) -> bool {
     let Holder::Subject(Subject::ServiceAccount { namespace, name }) = &grant.holder else {
         return false;
     };
-    let role = PrincipalName::from_arn(sessions.text(session.role_arn));
-    if role.is_none() || role != PrincipalName::from_arn(&grant.grant_ref) {
-        return false;
-    }
     match grant.kind {
         GrantKind::Irsa => {
             session.issued_by == IssuedBy::WebIdentity
@@ -112,18 +155,22 @@ fn is_session_of(sessions: &Sessions, session: &Session, grant: &Grant) -> bool 
                     == format!("system:serviceaccount:{namespace}:{name}")
         }
         GrantKind::PodIdentity => {
-            let tagged = (
-                sessions.tag(session, "eks-cluster-arn"),
-                sessions.tag(session, "kubernetes-namespace"),
-                sessions.tag(session, "kubernetes-service-account"),
-            );
-            match tagged {
-                (cluster, Some(ns), Some(sa)) => {
-                    ns == namespace && sa == name && cluster.is_none_or(|arn| arn == grant.cluster)
-                }
-                // Associations may switch session tags off; then only the role tells.
-                _ => session.issued_by == IssuedBy::PodIdentity,
+            let tag = |key| sessions.tag(session, key);
+            let (namespace_tag, account_tag) =
+                (tag("kubernetes-namespace"), tag("kubernetes-service-account"));
+            if let (Some(ns), Some(sa)) = (namespace_tag, account_tag) {
+                let cluster = tag("eks-cluster-arn");
+                return ns == namespace
+                    && sa == name
+                    && cluster.is_none_or(|arn| arn == grant.cluster);
             }
+            // Associations may switch session tags off; then only the role tells, and of a target
+            // role that the session which asked for it was a pod's.
+            let parent = session.parent().and_then(|idx| sessions.get(idx));
+            [Some(session), parent]
+                .into_iter()
+                .flatten()
+                .any(|session| session.issued_by == IssuedBy::PodIdentity)
         }
         _ => false,
     }

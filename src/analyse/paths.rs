@@ -56,7 +56,11 @@ fn paths_of(cluster: &Cluster<'_>, covering: &[usize], via: Via) -> Paths {
             paths.insert(vec![idx]);
         }
     }
-    paths.into_iter().collect()
+    // What is dead, or is gone by now, vouches for nothing that remains.
+    let live = |path: &Vec<usize>| {
+        path.iter().all(|&idx| grant(idx).is_some_and(|grant| grant.ineffective.is_none()))
+    };
+    paths.into_iter().filter(live).collect()
 }
 
 fn bound_group(grant: &Grant) -> Option<&str> {

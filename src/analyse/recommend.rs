@@ -95,6 +95,7 @@ fn alone(grant: &Grant, evidence: &Evidence, verdict: &Verdict, stale: bool) -> 
     }
     let removal = if stale { Advice::Review } else { Advice::Remove };
     match verdict.kind {
+        Kind::Used | Kind::TooNew | Kind::Unobservable if grant.impostor => Advice::Review,
         Kind::Used | Kind::TooNew | Kind::Unobservable => Advice::Keep,
         Kind::OverScoped => Advice::Review,
         Kind::Ineffective => match grant.ineffective {
@@ -102,6 +103,10 @@ fn alone(grant: &Grant, evidence: &Evidence, verdict: &Verdict, stale: bool) -> 
             Some(Ineffective::Deleted) => Advice::Keep,
             // Seen in use within the window: the inventory or the window is not what it seems.
             _ if evidence.is_used() => Advice::Review,
+            // The list it is missing from may be short: somebody of this name was there.
+            Some(Ineffective::DeletedPrincipal) if verdict.last_authenticated.is_some() => {
+                Advice::Review
+            }
             // The entry starts to work the day the mode changes.
             Some(Ineffective::EntriesDisabled) => Advice::Keep,
             _ => removal,

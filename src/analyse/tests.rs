@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::AnalysePlan;
-use super::coverage::Covered;
+use super::coverage::{Coverage, Covered, Unreadable};
 use super::evidence::{ClassesSeen, Evidence, collect};
 use super::recommend::{Advice, advise};
 use super::verdict::{Case, Kind, Verdict, judge};
@@ -15,6 +15,7 @@ use super::{paths, scope};
 use crate::join::cluster::Cluster;
 use crate::join::sessions::Sessions;
 use crate::join::usage::Usage;
+use crate::model::coverage::Deliveries;
 use crate::model::fact::{AccessFact, Decision, KubeUser, Via};
 use crate::model::grant::{Allows, Grant, GrantKind, Holder, Identity, IdentityKind, Ineffective};
 use crate::model::inventory::{ClusterInventory, Subject};
@@ -22,6 +23,7 @@ use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 use crate::model::time::{Micros, Window};
 use crate::rbac::cells::Universe;
 use crate::rbac::policies::PolicyTable;
+use crate::rbac::sensitive::Severity;
 
 const DAY: i64 = 24 * 3_600_000_000;
 
@@ -68,6 +70,7 @@ fn grant(kind: GrantKind, reference: &str, holder: Holder, rules: Vec<ScopedRule
         valid_to: None,
         granted_by: None,
         managed_by_aws: false,
+        impostor: false,
         open_ended: false,
         group,
         holder,
@@ -86,6 +89,7 @@ fn identity(number: usize, groups: &[String]) -> Identity {
         entry_type: Some("STANDARD".to_owned()),
         ineffective: None,
         created_at: None,
+        modified_at: None,
         created_by: None,
         source: "test",
     }
@@ -118,6 +122,7 @@ fn inventory() -> ClusterInventory {
         kubernetes: None,
         api_resources: None,
         trails: None,
+        whole: Vec::new(),
         holes: Vec::new(),
     }
 }
@@ -128,18 +133,22 @@ fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'
     for verb in ["get", "create"] {
         classes.note(&user(0, &[]), Via::Direct, &permission(verb, "pods"));
     }
+    let shown = Deliveries {
+        issuing: BTreeSet::from([inventory.account.clone()]),
+        ..Deliveries::default()
+    };
+    let coverage = Coverage::new(&shown, &Unreadable::default(), window());
     Case {
         cluster,
         inventory,
         universe: Universe::new(None, &["shop".to_owned(), "pay".to_owned()], std::iter::empty()),
         audit: Covered::from_hours(window().hours()),
         cloudtrail: Covered::from_hours(window().hours()),
-        coverage: Box::leak(Box::default()),
+        coverage: Box::leak(Box::new(coverage)),
         presence: Box::leak(Box::default()),
         calibrated: false,
         regions_known: true,
         classes,
-        aws_auth_written: None,
         reviews_seen: false,
         policies: PolicyTable::builtin(),
     }
@@ -150,6 +159,7 @@ fn used(permissions: &[Permission]) -> Evidence {
         permissions: permissions.to_vec(),
         credited: true,
         first: Some(Micros(1)),
+        first_credited: Some(Micros(1)),
         last: Some(Micros(2)),
         ..Evidence::default()
     }
@@ -163,7 +173,12 @@ fn one(
     alter: impl FnOnce(&mut Case<'_>),
 ) -> Verdict {
     let inventory = inventory();
-    let identities = [identity(0, &[])];
+    let person = Identity {
+        principal: "arn:aws:iam::1:user/u1".to_owned(),
+        principal_id: Some("AIDA1".to_owned()),
+        ..identity(1, &[])
+    };
+    let identities = [identity(0, &[]), person];
     let mut grant = grant(
         GrantKind::AccessPolicy,
         "x",
@@ -279,15 +294,30 @@ fn the_first_rule_that_holds_wins() {
 #[test]
 fn silence_of_aws_auth_counts_from_its_last_write() {
     let nothing = Evidence::default();
-    let row = |g: &mut Grant| {
-        g.kind = GrantKind::AwsAuthGroup;
-        g.valid_from = None;
+    let check = |written: Option<i64>, expected: Kind| {
+        let row = |g: &mut Grant| {
+            g.kind = GrantKind::AwsAuthGroup;
+            g.valid_from = written.map(|day| Micros(day * DAY));
+        };
+        assert_eq!(one(row, &nothing, false, |_| {}).kind, expected, "{written:?}");
     };
-    assert_eq!(one(row, &nothing, false, |_| {}).kind, Kind::Unused);
-    assert_eq!(
-        one(row, &nothing, false, |c| c.aws_auth_written = Some(Micros(85 * DAY))).kind,
-        Kind::TooNew
-    );
+    check(None, Kind::Unused);
+    check(Some(85), Kind::TooNew);
+}
+
+#[test]
+fn what_pretends_to_be_managed_is_as_bad_as_it_gets() {
+    let impostor = |g: &mut Grant| g.impostor = true;
+    let pods = used(&[permission("get", "pods"), permission("get", "services")]);
+    let verdict = one(impostor, &pods, false, |_| {});
+    assert_ne!(one(|_| {}, &pods, false, |_| {}).severity, Severity::Critical);
+    assert_eq!(verdict.severity, Severity::Critical);
+    assert!(verdict.detail.starts_with("it looks like AWS's"));
+    let gone = |g: &mut Grant| {
+        g.impostor = true;
+        g.ineffective = Some(Ineffective::Deleted);
+    };
+    assert_eq!(one(gone, &pods, false, |_| {}).severity, Severity::Info);
 }
 
 #[test]

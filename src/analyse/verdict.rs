@@ -6,6 +6,7 @@
 
 use crate::join::cluster::Cluster;
 use crate::join::presence::Presence;
+use crate::model::arn::PrincipalName;
 use crate::model::grant::{Allows, Grant, GrantKind, Ineffective};
 use crate::model::inventory::ClusterInventory;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
@@ -139,8 +140,6 @@ pub struct Case<'a> {
     pub regions_known: bool,
     /// Which classes of callers reach the logs.
     pub classes: ClassesSeen,
-    /// Last observed write to aws-auth.
-    pub aws_auth_written: Option<Micros>,
     /// True when access reviews reach the log with their bodies.
     pub reviews_seen: bool,
     /// Published rules.
@@ -157,12 +156,16 @@ pub fn judge(
     plan: &AnalysePlan,
 ) -> Verdict {
     let aws_role = grant.allows == Allows::AwsRole;
-    let valid_from = effective_from(case, grant, evidence);
+    let valid_from = effective_from(grant, evidence);
     let span = span_of(plan.window, valid_from);
     let is_enough = |share: Share| {
         share.ratio() >= plan.min_coverage && share.longest_hole <= plan.max_hole_hours
     };
-    let mut covered = if aws_role { case.cloudtrail.clone() } else { case.audit.clone() };
+    let mut covered = match (aws_role, trail_of(case, grant)) {
+        (true, account) if account == case.inventory.account => case.cloudtrail.clone(),
+        (true, account) => case.coverage.cloudtrail(&account),
+        (false, _) => case.audit.clone(),
+    };
     // Where the audit log cannot tell, CloudTrail may: who never came did nothing.
     let alone = if aws_role || evidence.is_used() || is_enough(covered.share(span)) {
         None
@@ -218,13 +221,24 @@ pub fn judge(
         holds.push(Kind::Unused);
     }
     let kind = holds.first().copied().unwrap_or(Kind::Unobservable);
-    let (reason, detail) =
+    let (reason, mut detail) =
         words(grant, evidence, kind, (blind, silent), wide.as_ref(), share, age_days);
+    if grant.impostor {
+        detail = format!("it looks like AWS's or Kubernetes' own and is not; {detail}");
+    }
     let whole = covered.share(plan.window);
-    let unknown_date_proven = valid_from.is_none();
+    // Only the audit log shows writes to aws-auth and to bindings: without it their dates prove
+    // nothing.
+    let dated =
+        silent.is_none() || !matches!(grant.kind, GrantKind::AwsAuthGroup | GrantKind::RbacSubject);
     let whole_window = whole.ratio() >= plan.min_coverage
         && whole.longest_hole <= plan.max_hole_hours
-        && (unknown_date_proven || valid_from.is_some_and(|from| from <= plan.window.since));
+        && dated
+        // A row of aws-auth that the covering log never saw written is older than the window; of
+        // anything else no date is no proof.
+        && valid_from.map_or(grant.kind == GrantKind::AwsAuthGroup, |from| {
+            from <= plan.window.since
+        });
     Verdict {
         kind,
         also: holds.into_iter().skip(1).collect(),
@@ -240,17 +254,23 @@ pub fn judge(
     }
 }
 
-/// When the grant could first be used. aws-auth rows carry no date: they are as old as the last
-/// write to the ConfigMap that was seen, and older than the window when none was. Use before a
-/// date proves the date wrong.
-fn effective_from(case: &Case<'_>, grant: &Grant, evidence: &Evidence) -> Option<Micros> {
-    let dated = match grant.kind {
-        GrantKind::AwsAuthGroup => grant.valid_from.max(case.aws_auth_written),
-        _ => grant.valid_from,
-    };
-    match (dated, evidence.first) {
+/// When the grant could first be used. An aws-auth row carries no date but that of the writes that
+/// were seen: without one it is older than the window. Use before a date proves the date wrong.
+fn effective_from(grant: &Grant, evidence: &Evidence) -> Option<Micros> {
+    match (grant.valid_from, evidence.first_credited) {
         (Some(from), Some(first)) => Some(from.min(first)),
         (from, _) => from,
+    }
+}
+
+/// The account whose trail shows the sessions of a pod's role. Whoever brings a web identity signs
+/// nothing, so only the role's own account records it.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html>.
+fn trail_of(case: &Case<'_>, grant: &Grant) -> String {
+    let of_role = PrincipalName::from_arn(&grant.grant_ref).map(|name| name.account);
+    match (grant.kind, of_role) {
+        (GrantKind::Irsa, Some(account)) => account,
+        _ => case.inventory.account.clone(),
     }
 }
 
@@ -287,6 +307,10 @@ fn blind_spot(
             share.covered, share.hours, share.longest_hole
         );
         return Some(("coverage", detail));
+    }
+    if grant.allows == Allows::AwsRole && !case.coverage.shows_sessions(&trail_of(case, grant)) {
+        let what = "the trail shows no session of anybody: one of writes alone leaves them out";
+        return Some(("sessions_not_logged", what.into()));
     }
     let Allows::Rules(rules) = &grant.allows else { return None };
     if !rules.is_empty()
@@ -424,6 +448,9 @@ fn confidence(
 fn severity(grant: &Grant, kind: Kind, wide: Option<&TooWide>) -> Severity {
     if grant.managed_by_aws {
         return Severity::Info;
+    }
+    if grant.impostor && grant.ineffective != Some(Ineffective::Deleted) {
+        return Severity::Critical;
     }
     let held = || match rules_of(grant) {
         Some(rules) => sensitive::severity_of(&rules),

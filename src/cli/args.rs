@@ -13,13 +13,19 @@ pub struct Args {
     #[command(subcommand)]
     pub command: Command,
     /// Say less: no progress, no summary
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
     pub quiet: bool,
     /// Say more on stderr; repeat for more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
     pub verbose: u8,
     /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Everywhere"
+    )]
     pub color: Color,
 }
 
@@ -32,6 +38,43 @@ pub enum Command {
     /// request to the grant that allowed it and to the session behind it, and writes Parquet tables
     /// and reports. Nothing but the output folder is ever written.
     Audit(Box<Audit>),
+    /// Take a snapshot of what clusters grant now
+    ///
+    /// Asks EKS, IAM and the Kubernetes API, pages and all, and writes a folder per cluster that
+    /// `overgrant audit --inventory` reads. It only ever reads: secrets not even that, but for the
+    /// names of ServiceAccount tokens. A call that is denied leaves a hole that names the missing
+    /// permission; what the hole would hold is judged unobservable, never unused.
+    Inventory(Box<Inventory>),
+}
+
+/// `overgrant inventory`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 complete, 2 usage, 3 partial (something could not be read; the holes say what and
+why), 4 a cluster could not be taken at all.
+
+Example:
+  overgrant inventory --cluster prod --cluster dev --region eu-west-1 --out inventory
+  overgrant audit s3://logs/AWSLogs s3://logs/eks-audit --inventory inventory --out reports")]
+pub struct Inventory {
+    /// Cluster name or ARN; repeat for more
+    #[arg(long, required = true, value_name = "NAME|ARN")]
+    pub cluster: Vec<String>,
+    /// Region to look in; repeat for more; by default that of the environment
+    #[arg(long, value_name = "REGION")]
+    pub region: Vec<String>,
+    /// Folder that gets a folder per cluster; an earlier snapshot there is replaced
+    #[arg(long, value_name = "DIR")]
+    pub out: std::path::PathBuf,
+    /// Reach Kubernetes through this file, in place of the cluster's endpoint and an own token
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", requires = "kubeconfig")]
+    pub context: Option<String>,
+    /// Calls at once
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub concurrency: usize,
 }
 
 /// `overgrant audit`

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Audit, Command};
+use args::{Args, Audit, Command, Inventory};
 use error::UserError;
 use exit::Exit;
 use ui::Ui;
@@ -36,6 +36,7 @@ pub fn main() -> ExitCode {
     ui.start_log();
     let result = match &args.command {
         Command::Audit(audit) => run_audit(audit, &mut ui),
+        Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -53,4 +54,18 @@ fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
     let outcome = outcome?;
     ui.summary(&outcome.summary);
     Ok(exit::of_outcome(&outcome, audit.fail_on.map(Into::into)))
+}
+
+fn run_inventory(inventory: &Inventory, ui: &mut Ui) -> Result<Exit, UserError> {
+    let plan = plan::resolve_inventory(inventory)?;
+    let taken = crate::pipeline::snapshot::snapshot(&plan, ui);
+    ui.finish_progress();
+    let taken = taken?;
+    ui.snapshots(&taken);
+    let holes = taken.written.iter().any(|snapshot| !snapshot.holes.is_empty());
+    Ok(match (taken.failed.is_empty(), holes) {
+        (false, _) => Exit::Failed,
+        (true, true) => Exit::Partial,
+        (true, false) => Exit::Complete,
+    })
 }

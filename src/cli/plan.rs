@@ -1,10 +1,12 @@
 //! What the arguments mean: defaults and conflicts settled, before the first byte is read.
 
-use super::args::Audit;
+use super::args::{Audit, Inventory};
 use super::error::UserError;
 use crate::decode::gunzip::Limits;
+use crate::live::LivePlan;
 use crate::model::arn::Arn;
 use crate::model::time::{Day, Micros};
+use crate::pipeline::snapshot::SnapshotPlan;
 use crate::pipeline::{Plan, Since};
 use crate::source::{Location, S3Options};
 
@@ -30,6 +32,28 @@ impl Env {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Env { now: Micros(chrono::Utc::now().timestamp_micros()), cores }
     }
+}
+
+/// Settles a plan of snapshots.
+///
+/// # Errors
+/// When one kubeconfig would have to stand for several clusters.
+pub fn resolve_inventory(inventory: &Inventory) -> Result<SnapshotPlan, UserError> {
+    if inventory.kubeconfig.is_some() && inventory.cluster.len() + inventory.region.len() > 2 {
+        let all = inventory.cluster.join(", ");
+        return Err(usage("--kubeconfig", &all, "one --cluster in one --region"));
+    }
+    let live = LivePlan {
+        clusters: inventory.cluster.clone(),
+        regions: inventory.region.clone(),
+        kubeconfig: inventory.kubeconfig.clone(),
+        context: inventory.context.clone(),
+        concurrency: inventory.concurrency.clamp(1, 64),
+        now: || Env::read().now,
+        endpoint: None,
+        credentials: None,
+    };
+    Ok(SnapshotPlan { live, out: inventory.out.clone() })
 }
 
 /// Settles a plan.
@@ -117,7 +141,7 @@ mod tests {
     fn plan(args: &[&str]) -> Result<Plan, String> {
         let base = ["overgrant", "audit", "logs", "--out", "out"];
         let args = Args::try_parse_from(base.iter().chain(args)).map_err(|e| e.to_string())?;
-        let Command::Audit(audit) = args.command;
+        let Command::Audit(audit) = args.command else { panic!("{args:?}") };
         let env = Env { now: Micros(0), cores: 3 };
         resolve(&audit, &env).map_err(|error| error.render())
     }

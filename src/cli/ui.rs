@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::{Args, Color};
 use super::error::UserError;
 use crate::pipeline::Events;
-use crate::report::summary::{Style, SummaryInput, render};
+use crate::pipeline::snapshot::Snapshots;
+use crate::report::summary::{Style, SummaryInput, printable, render};
 
 /// What may be shown, decided once.
 pub struct Ui {
@@ -41,7 +42,8 @@ impl Ui {
     pub fn start_log(&self) {
         use tracing_subscriber::EnvFilter;
         let level = match self.verbose {
-            0 => "error",
+            // What Kubernetes refuses is told as a hole.
+            0 => "error,kube_client=off",
             1 => "warn,overgrant=info",
             2 => "info,overgrant=debug",
             _ => "debug",
@@ -63,6 +65,31 @@ impl Ui {
             return;
         }
         let text = render(input, Style { color: self.color });
+        self.print(&text);
+    }
+
+    /// Says what was taken of each cluster, and what could not be read.
+    pub fn snapshots(&self, taken: &Snapshots) {
+        for error in &taken.failed {
+            eprintln!("error: {}", printable(&error.to_string()));
+        }
+        if self.quiet {
+            return;
+        }
+        let mut lines = Vec::new();
+        for snapshot in &taken.written {
+            lines.push(printable(&snapshot.arn));
+            lines.extend(snapshot.counts.iter().map(|(what, n)| format!("  {n:>6}  {what}")));
+            lines.extend(snapshot.holes.iter().map(|hole| {
+                format!("    hole  {}: {}", printable(&hole.what), printable(&hole.why))
+            }));
+            lines.push(format!("  written to {}", snapshot.folder.display()));
+        }
+        lines.push(String::new());
+        self.print(&lines.join("\n"));
+    }
+
+    fn print(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             self.warn("stdout was closed before the summary was written");

@@ -210,6 +210,37 @@ pub struct RbacBody<'a> {
     /// Of a Role or ClusterRole.
     #[serde(borrow, default)]
     pub rules: Part<'a>,
+    /// Of a ConfigMap.
+    #[serde(borrow, default)]
+    pub data: Part<'a>,
+}
+
+/// `metadata` of a ServiceAccount.
+#[derive(Debug, Deserialize, Default)]
+pub struct Annotated<'a> {
+    #[serde(borrow, default)]
+    annotations: Part<'a>,
+}
+
+impl Annotated<'_> {
+    /// The IAM role that the webhook hands to its pods; empty where there is none.
+    #[must_use]
+    pub fn role_arn(&self) -> String {
+        let all: BTreeMap<String, Text<'_>> = part(self.annotations);
+        all.get("eks.amazonaws.com/role-arn").map(Text::to_owned).unwrap_or_default()
+    }
+}
+
+/// `data` of aws-auth: YAML in texts.
+#[derive(Debug, Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AwsAuthData<'a> {
+    /// Roles.
+    #[serde(borrow)]
+    pub map_roles: Cow<'a, str>,
+    /// Users.
+    #[serde(borrow)]
+    pub map_users: Cow<'a, str>,
 }
 
 /// A reference to a role or a subject, and `metadata`.

@@ -8,6 +8,7 @@
 
 pub mod audit;
 pub mod authenticator;
+pub mod aws_auth;
 pub mod carrier;
 pub mod cloudtrail;
 pub mod envelope;

@@ -211,7 +211,9 @@ impl<'a> Reading<'a> {
 
     /// A write that changes who may do what.
     fn change(&self) -> Option<ChangeFact> {
-        if self.decision() != Decision::Allow || !matches!(self.status_class(), 0 | 2) {
+        // A dry run is authorised and answered like the real thing, and changes nothing.
+        let dry = self.event.request_uri.as_str().contains("dryRun=");
+        if dry || self.decision() != Decision::Allow || !matches!(self.status_class(), 0 | 2) {
             return None;
         }
         let mut change = changes::of_object(self.event)?;

@@ -5,9 +5,10 @@
 //! path parameters come percent-encoded, answers plain.
 //! Source: <https://docs.aws.amazon.com/eks/latest/userguide/logging-using-cloudtrail.html>.
 
-use crate::decode::audit::{Event, Named, ObjectRef, RbacBody};
+use crate::decode::audit::{Annotated, AwsAuthData, Event, Named, ObjectRef, RbacBody};
+use crate::decode::aws_auth;
 use crate::decode::cloudtrail::{AccessScope, EksAnswer, EksDetail, EksRequest, Record};
-use crate::decode::lenient::{Part, Text, part, strings};
+use crate::decode::lenient::{MAX_LIST, Part, Text, part, strings};
 use crate::model::arn::{partition_of_region, percent_decoded};
 use crate::model::digest;
 use crate::model::fact::{AwsCaller, ChangeFact, ChangeKind};
@@ -30,6 +31,7 @@ pub(super) fn of_call(record: &Record<'_>, caller: &AwsCaller) -> Option<ChangeF
         kind,
         subject: subject.clone(),
         names: names([entry.kubernetes_groups, asked.kubernetes_groups]),
+        replaces: entry.kubernetes_groups.or(asked.kubernetes_groups).is_some(),
         username: first(&[&entry.username, &asked.username]),
         entry_type: first(&[&entry.entry_type, &asked.entry_type]),
         ..ChangeFact::default()
@@ -133,11 +135,16 @@ pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
         ("", "configmaps") if namespace == "kube-system" && name == "aws-auth" => {
             "aws-auth".to_owned()
         }
+        ("", "serviceaccounts") => format!("ServiceAccount/{namespace}/{name}"),
         _ => return None,
     };
     // What the server answered is the whole object; what was sent may be a patch.
     let role: Named<'_> = part(body.role_ref.or(sent.role_ref));
     let reference = match role.kind.as_str() {
+        "" if object.resource.as_str() == "serviceaccounts" => {
+            let annotated: Annotated<'_> = part(body.metadata.or(sent.metadata));
+            annotated.role_arn()
+        }
         // Of a role what it then allowed, as a digest: whether a write changed anything shows in it.
         "" => body.rules.or(sent.rules).map_or_else(String::new, |rules| {
             digest::hex(&digest::of_bytes(rules.get().as_bytes()), 16)
@@ -145,8 +152,27 @@ pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
         "Role" => format!("Role/{namespace}/{}", role.name.as_str()),
         kind => format!("{kind}/{}", role.name.as_str()),
     };
-    let subjects: Vec<Named<'_>> = part(body.subjects.or(sent.subjects));
-    let names = subjects.iter().map(|subject| match subject.kind.as_str() {
+    let names = if subject == "aws-auth" {
+        rows_of_aws_auth(body.data.or(sent.data))
+    } else {
+        subjects_of_binding(body.subjects.or(sent.subjects), namespace)
+    };
+    // A patch may speak of a part; a longer list than is kept may hide anybody.
+    let answered = body.role_ref.is_some() || body.data.is_some();
+    let whole = answered || (event.verb.as_str() != "patch" && sent.metadata.is_some());
+    Some(ChangeFact {
+        kind,
+        subject,
+        reference,
+        replaces: whole && names.len() < MAX_LIST && kind != ChangeKind::ObjectDeleted,
+        names,
+        ..ChangeFact::default()
+    })
+}
+
+fn subjects_of_binding(raw: Part<'_>, namespace: &str) -> Vec<String> {
+    let subjects: Vec<Named<'_>> = part(raw);
+    let names = subjects.iter().take(MAX_LIST).map(|subject| match subject.kind.as_str() {
         "ServiceAccount" => {
             let own = subject.namespace.as_str();
             let of = if own.is_empty() { namespace } else { own };
@@ -154,13 +180,19 @@ pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
         }
         kind => format!("{kind}:{}", subject.name.as_str()),
     });
-    Some(ChangeFact {
-        kind,
-        subject,
-        reference,
-        names: sorted(names.collect()),
-        ..ChangeFact::default()
-    })
+    sorted(names.collect())
+}
+
+/// What the authenticator drops is dropped here too.
+fn rows_of_aws_auth(raw: Part<'_>) -> Vec<String> {
+    let data: AwsAuthData<'_> = part(raw);
+    let mut lost = |_| {};
+    let roles = aws_auth::rows(&data.map_roles, "rolearn", &mut lost);
+    let users = aws_auth::rows(&data.map_users, "userarn", &mut lost);
+    let rows = roles.iter().chain(&users).filter(|row| !row.overridden);
+    let names =
+        rows.flat_map(|row| row.groups.iter().map(|group| aws_auth::row_name(&row.arn, group)));
+    sorted(names.take(MAX_LIST).collect())
 }
 
 /// Who called: the role with its path rather than one of its sessions.

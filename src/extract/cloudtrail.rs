@@ -24,10 +24,19 @@ const RANK_WHOLE: u8 = 1;
 /// What a record came to.
 #[derive(Debug)]
 pub(super) struct Outcome {
-    /// The stream and time it proves a delivery for.
-    pub(super) delivered: Option<(LogStream, Micros)>,
+    /// What it proves to have been delivered.
+    pub(super) delivered: Option<Delivery>,
     /// Why there is no fact, if there is none.
     pub(super) left: Option<Left>,
+}
+
+/// A management event of a trail.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) stream: LogStream,
+    pub(super) at: Micros,
+    /// True when it shows a session being issued or redeemed.
+    pub(super) issues: bool,
 }
 
 /// Why a record yields no fact.
@@ -56,8 +65,20 @@ pub(super) fn extract(
             return Outcome { delivered: None, left: Some(Left::Rejected(why)) };
         };
         let left = facts(record, bytes, at, context, take).err().map(Left::Filtered);
-        Outcome { delivered: Some((stream_of(record, key), at)), left }
+        // Data, insight and network events come from selectors of their own: they prove nothing of
+        // the management events that sessions are.
+        let is_management = matches!(record.event_category.as_str(), "" | "Management");
+        let issues = is_management && issues_or_redeems(record);
+        let delivered =
+            is_management.then(|| Delivery { stream: stream_of(record, key), at, issues });
+        Outcome { delivered, left }
     })
+}
+
+fn issues_or_redeems(record: &Record<'_>) -> bool {
+    let service = record.event_source.as_str().split('.').next().unwrap_or_default();
+    let name = record.event_name.as_str();
+    issued_by(service, name).is_some() || (service == "sts" && name == "GetCallerIdentity")
 }
 
 /// Which trail delivered: the key says it for sure, the record says it where the key does not.

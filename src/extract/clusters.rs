@@ -35,6 +35,11 @@ impl ClusterResolver {
         ClusterResolver { by_name, by_prefix }
     }
 
+    /// The accounts that have clusters.
+    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(|(account, _)| account.as_str())
+    }
+
     /// The ARN, when exactly one cluster can be named.
     ///
     /// # Errors

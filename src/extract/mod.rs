@@ -12,6 +12,7 @@ pub mod clusters;
 mod login;
 mod object;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -19,11 +20,11 @@ use rustc_hash::FxHashSet;
 use crate::decode::gunzip::{GunzipError, Inflater, Limits};
 use crate::decode::lenient::Unread;
 use crate::model::arn::PrincipalName;
-use crate::model::coverage::Deliveries;
+use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::digest;
 use crate::model::fact::Fact;
 use crate::model::tally::{Filter, Reason, Stream, Tally};
-use crate::model::time::{Micros, Window};
+use crate::model::time::{Hour, MICROS_PER_HOUR, Micros, Window};
 
 use clusters::ClusterResolver;
 use object::Object;
@@ -60,14 +61,48 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Extractor {
     context: Arc<Context>,
+    expected: Expected,
     inflater: Inflater,
+}
+
+/// Which deliveries can cover anything: records may claim any account and any hour.
+#[derive(Debug)]
+struct Expected {
+    /// Accounts of clusters and principals; empty where there is no inventory.
+    accounts: BTreeSet<String>,
+    /// The window, and a day around it: silence is judged by what came before and after.
+    around: Window,
+}
+
+impl Expected {
+    fn of(context: &Context) -> Self {
+        let principals = context.relevant_names.iter().map(|name| name.account.clone());
+        let accounts = context.clusters.accounts().map(str::to_owned).chain(principals).collect();
+        let Window { since, until } = context.window;
+        let around = Window {
+            since: Micros(since.0.saturating_sub(24 * MICROS_PER_HOUR)),
+            until: Micros(until.0.saturating_add(24 * MICROS_PER_HOUR)),
+        };
+        Expected { accounts, around }
+    }
+
+    fn holds(&self, stream: &LogStream, hour: Hour) -> bool {
+        let account = match stream {
+            LogStream::Audit { .. } => None,
+            LogStream::CloudTrail { account, .. } => Some(account),
+        };
+        self.around.contains(hour.start())
+            && account
+                .is_none_or(|account| self.accounts.is_empty() || self.accounts.contains(account))
+    }
 }
 
 impl Extractor {
     /// An extractor for one worker.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        Extractor { context, inflater: Inflater::default() }
+        let expected = Expected::of(&context);
+        Extractor { context, expected, inflater: Inflater::default() }
     }
 
     /// Decodes the object `key`, hands its facts (copies included) to `take` and adds the rest of
@@ -102,7 +137,7 @@ impl Extractor {
             }
         };
         batch.tally.bytes_inflated += u64::try_from(inflated.len()).unwrap_or(u64::MAX);
-        Object::new(&self.context, key, batch, take).read(inflated);
+        Object::new(&self.context, &self.expected, key, batch, take).read(inflated);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::model::fact::Fact;
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
-use super::{Batch, Context, audit, cloudtrail, login, reason_of};
+use super::{Batch, Context, Expected, audit, cloudtrail, login, reason_of};
 
 /// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
 const MAX_CARRIERS: usize = 4;
@@ -36,6 +36,7 @@ struct Origin<'a> {
 /// The state of one object.
 pub(super) struct Object<'a> {
     context: &'a Context,
+    expected: &'a Expected,
     key: &'a str,
     batch: &'a mut Batch,
     take: &'a mut dyn FnMut(Fact),
@@ -50,12 +51,14 @@ pub(super) struct Object<'a> {
 impl<'a> Object<'a> {
     pub(super) fn new(
         context: &'a Context,
+        expected: &'a Expected,
         key: &'a str,
         batch: &'a mut Batch,
         take: &'a mut dyn FnMut(Fact),
     ) -> Self {
         Object {
             context,
+            expected,
             key,
             batch,
             take,
@@ -342,8 +345,15 @@ impl<'a> Object<'a> {
         self.has_records = true;
         match cloudtrail::extract(record, self.context, self.key, self.take) {
             Ok(outcome) => {
-                if let Some((stream, at)) = outcome.delivered {
-                    self.delivered(stream, at.hour());
+                if let Some(delivery) = outcome.delivered {
+                    if let LogStream::CloudTrail { account, .. } = &delivery.stream
+                        && delivery.issues
+                        && self.expected.holds(&delivery.stream, delivery.at.hour())
+                        && !self.batch.deliveries.issuing.contains(account)
+                    {
+                        self.batch.deliveries.issuing.insert(account.clone());
+                    }
+                    self.delivered(delivery.stream, delivery.at.hour());
                 }
                 match outcome.left {
                     None => self.batch.tally.keep(Stream::CloudTrail),
@@ -360,7 +370,9 @@ impl<'a> Object<'a> {
     }
 
     fn delivered(&mut self, stream: LogStream, hour: Hour) {
-        self.hours.entry((stream, hour)).or_default().0 += 1;
+        if self.expected.holds(&stream, hour) {
+            self.hours.entry((stream, hour)).or_default().0 += 1;
+        }
     }
 
     fn filter_record(&mut self, stream: Stream, why: Filter) {

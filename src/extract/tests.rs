@@ -117,7 +117,7 @@ fn relevant_records_are_kept_and_all_prove_delivery() {
         "17".to_owned(),
     ];
     let file = format!(r#"{{"Records":[{}]}}"#, records.join(","));
-    let key = "p//AWSLogs/o-x/999900001111/CloudTrail/eu-central-1/2026/01/05/f.json.gz";
+    let key = "p//AWSLogs/o-x/111122223333/CloudTrail/eu-central-1/2026/01/05/f.json.gz";
     let batch = extract(&[(key, file.as_bytes())]);
     assert_eq!(
         counts(&batch),
@@ -128,7 +128,7 @@ fn relevant_records_are_kept_and_all_prove_delivery() {
     );
     let delivered: Vec<_> = batch.deliveries.by_hour.iter().collect();
     let expected =
-        LogStream::CloudTrail { account: "999900001111".into(), region: "eu-central-1".into() };
+        LogStream::CloudTrail { account: "111122223333".into(), region: "eu-central-1".into() };
     assert_eq!((delivered.len(), &delivered[0].0.0, delivered[0].1.events), (1, &expected, 5));
 }
 

@@ -22,6 +22,8 @@ pub struct Header {
     pub cluster_arn: Option<String>,
     /// What the tool that took it could not read.
     pub holes: Vec<Hole>,
+    /// Files of which an empty list says that there is nothing.
+    pub whole: Vec<String>,
 }
 
 /// Reads `inventory.json`.
@@ -39,6 +41,7 @@ pub fn header(value: &Value) -> Header {
         captured_at: time(value, "captured_at").or_else(|| time(value, "capturedAt")),
         cluster_arn: text(value, "cluster_arn").or_else(|| text(value, "clusterArn")),
         holes: holes.collect(),
+        whole: texts(value, "whole"),
     }
 }
 
@@ -49,7 +52,11 @@ pub fn cluster(value: &Value, notes: &mut Notes) -> Option<(String, Cluster)> {
         notes.lost("no cluster ARN");
         return None;
     };
-    let mode = field(value, "accessConfig").and_then(|config| text(config, "authenticationMode"));
+    let access = field(value, "accessConfig");
+    let mode = access.and_then(|config| text(config, "authenticationMode"));
+    let creator_is_admin = access
+        .and_then(|config| field(config, "bootstrapClusterCreatorAdminPermissions"))
+        .and_then(Value::as_bool);
     let auth_mode = match mode.as_deref() {
         Some("API") => AuthMode::Api,
         Some("API_AND_CONFIG_MAP") => AuthMode::ApiAndConfigMap,
@@ -75,6 +82,7 @@ pub fn cluster(value: &Value, notes: &mut Notes) -> Option<(String, Cluster)> {
         created_at: time(value, "createdAt"),
         version: text(value, "version").unwrap_or_default(),
         oidc_issuer: issuer,
+        creator_is_admin,
         audit_enabled,
     };
     Some((arn, cluster))
@@ -145,6 +153,7 @@ pub fn pod_identities(value: &Value, notes: &mut Notes) -> Vec<PodIdentity> {
             disable_session_tags: field(value, "disableSessionTags").and_then(Value::as_bool)
                 == Some(true),
             created_at: time(value, "createdAt"),
+            modified_at: time(value, "modifiedAt"),
             owner_arn: text(value, "ownerArn"),
         });
     }
@@ -240,6 +249,11 @@ pub fn trails(value: &Value, notes: &mut Notes) -> Vec<Trail> {
 }
 
 fn elements<'a>(value: &'a Value, outer: &str, notes: &mut Notes) -> &'a [Value] {
+    let more = field(value, "IsTruncated").and_then(Value::as_bool) == Some(true)
+        || text(value, "nextToken").or_else(|| text(value, "Marker")).is_some();
+    if more {
+        notes.lost("one page of several: the rest is missing");
+    }
     if let Some(list) = list(value, outer) {
         return list;
     }

@@ -4,14 +4,15 @@
 
 use serde_json::Value;
 
-use super::aws_auth;
 use super::load::{Notes, field, text, time};
+use crate::decode::aws_auth;
 use crate::model::inventory::{
     AwsAuth, Binding, Kubernetes, Role, RoleKind, ServiceAccount, Subject,
 };
 use crate::model::permission::Rule;
 
 const IRSA_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
 const MAX_LIST_DEPTH: usize = 8;
 
 /// Collects objects of several files.
@@ -121,13 +122,16 @@ impl Reader {
                 });
             }
             "ServiceAccount" => {
-                let role_arn = field(metadata, "annotations")
-                    .and_then(|all| text(all, IRSA_ANNOTATION))
-                    .filter(|arn| !arn.is_empty());
+                let annotation = |key: &str| {
+                    field(metadata, "annotations")
+                        .and_then(|all| text(all, key))
+                        .filter(|value| !value.is_empty())
+                };
                 self.found.service_accounts.push(ServiceAccount {
                     namespace,
                     name,
-                    role_arn,
+                    role_arn: annotation(IRSA_ANNOTATION),
+                    audience: annotation(AUDIENCE_ANNOTATION),
                     created_at,
                 });
             }
@@ -157,10 +161,11 @@ impl Reader {
 }
 
 fn read_aws_auth(roles: &str, users: &str, accounts: &str, notes: &mut Notes) -> AwsAuth {
+    let mut lost = |what: String| notes.lost(what);
     AwsAuth {
-        roles: aws_auth::rows(roles, "rolearn", notes),
-        users: aws_auth::rows(users, "userarn", notes),
-        accounts: aws_auth::accounts(accounts, notes),
+        roles: aws_auth::rows(roles, "rolearn", &mut lost),
+        users: aws_auth::rows(users, "userarn", &mut lost),
+        accounts: aws_auth::accounts(accounts, &mut lost),
     }
 }
 

@@ -137,6 +137,10 @@ impl Snapshot<'_, '_> {
     }
 
     fn hole(&mut self, what: &str, why: &str) {
+        // Whoever took the snapshot knows better why a file is not there.
+        if self.holes.iter().any(|hole| hole.what == what) {
+            return;
+        }
         self.holes.push(Hole { what: what.to_owned(), why: why.to_owned() });
     }
 }
@@ -147,7 +151,9 @@ fn read_snapshot(
     notes: &mut Notes,
 ) -> Option<ClusterInventory> {
     let mut snapshot = Snapshot { folder, files, notes, holes: Vec::new() };
-    let header = snapshot.file("inventory.json", |value, _| aws::header(value)).unwrap_or_default();
+    let mut header =
+        snapshot.file("inventory.json", |value, _| aws::header(value)).unwrap_or_default();
+    snapshot.holes.append(&mut header.holes);
     let described = snapshot.file("cluster.json", aws::cluster);
     let (cluster_arn, cluster) = described.flatten().unzip();
     let arn = header.cluster_arn.or(cluster_arn).unwrap_or_default();
@@ -170,7 +176,6 @@ fn read_snapshot(
         .then(|| snapshot.file("trails.json", aws::trails));
     let kubernetes = read_kubernetes(&mut snapshot);
     let mut holes = snapshot.holes;
-    holes.extend(header.holes);
     holes.sort();
     holes.dedup();
     Some(ClusterInventory {
@@ -188,6 +193,7 @@ fn read_snapshot(
         api_resources,
         trails: trails.flatten(),
         holes,
+        whole: header.whole,
         arn,
     })
 }

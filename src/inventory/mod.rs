@@ -6,7 +6,6 @@
 //! Nothing here reads a log or a clock.
 
 pub mod aws;
-pub mod aws_auth;
 pub mod grants;
 pub mod kubernetes;
 pub mod load;

@@ -63,7 +63,8 @@ impl Principals {
 }
 
 /// Every IAM ARN that a grant of the cluster mentions.
-fn arns_of_grants(cluster: &ClusterInventory) -> Vec<&str> {
+#[must_use]
+pub fn arns_of_grants(cluster: &ClusterInventory) -> Vec<&str> {
     let mut arns = Vec::new();
     for entry in cluster.access_entries.iter().flatten() {
         arns.push(entry.principal_arn.as_str());

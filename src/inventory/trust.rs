@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 
+use crate::model::inventory::ServiceAccount;
 use crate::rbac::glob_match;
 
 /// What the policy says.
@@ -26,26 +27,45 @@ pub enum Trust {
 /// May EKS Pod Identity assume the role?
 #[must_use]
 pub fn pod_identity(policy: &str) -> Trust {
-    decide(policy, "sts:AssumeRole", |principal, _| {
-        if named(principal, "Service", |service| service == "pods.eks.amazonaws.com") {
-            Match::Yes { by_wildcard: false }
-        } else {
+    decide(policy, "sts:AssumeRole", |principal, condition| {
+        if !named(principal, "Service", |service| service == "pods.eks.amazonaws.com") {
             Match::No
+        } else if condition.is_some() {
+            // On session tags, source account or source ARN: not evaluated here.
+            Match::Unclear
+        } else {
+            Match::Yes { by_wildcard: false }
         }
     })
 }
 
-/// May `system:serviceaccount:NS:SA` of the cluster with this OIDC issuer assume the role?
+/// May the ServiceAccount of the cluster with this OIDC issuer assume the role?
 #[must_use]
-pub fn irsa(policy: &str, issuer: &str, namespace: &str, service_account: &str) -> Trust {
-    let subject = format!("system:serviceaccount:{namespace}:{service_account}");
-    let id = issuer_id(issuer);
+pub fn irsa(policy: &str, issuer: &str, account: &ServiceAccount) -> Trust {
+    let token = Token {
+        issuer: issuer_id(issuer),
+        subject: format!("system:serviceaccount:{}:{}", account.namespace, account.name),
+        audiences: match account.audience.as_deref() {
+            Some(audience) => vec![audience],
+            None => DEFAULT_AUDIENCES.to_vec(),
+        },
+    };
     decide(policy, "sts:AssumeRoleWithWebIdentity", |principal, condition| {
-        if !named(principal, "Federated", |provider| issuer_id(provider) == id) {
+        if !named(principal, "Federated", |provider| issuer_id(provider) == token.issuer) {
             return Match::No;
         }
-        conditions(condition, &subject)
+        conditions(condition, &token)
     })
+}
+
+/// What the webhook asks for by default, and its form in China.
+const DEFAULT_AUDIENCES: [&str; 2] = ["sts.amazonaws.com", "sts.amazonaws.com.cn"];
+
+/// What the token of a ServiceAccount says.
+struct Token<'a> {
+    issuer: &'a str,
+    subject: String,
+    audiences: Vec<&'a str>,
 }
 
 /// The last path segment: issuer hosts differ between IPv4 and dual-stack names, the id does not.
@@ -103,12 +123,13 @@ fn named(principal: &Value, kind: &str, is: impl Fn(&str) -> bool) -> bool {
         || texts(principal.get(kind)).iter().any(|name| name == "*" || is(name))
 }
 
-fn conditions(condition: Option<&Value>, subject: &str) -> Match {
+fn conditions(condition: Option<&Value>, token: &Token<'_>) -> Match {
     let Some(condition) = condition.and_then(Value::as_object) else {
         // Without a condition every ServiceAccount of the cluster gets in.
         return Match::Yes { by_wildcard: true };
     };
-    let (mut named_subject, mut unclear, mut by_wildcard) = (false, false, false);
+    let subject = token.subject.as_str();
+    let (mut only_this_subject, mut unclear) = (false, false);
     for (operator, keys) in condition {
         let like = match operator.to_ascii_lowercase().as_str() {
             "stringequals" | "foranyvalue:stringequals" => false,
@@ -120,25 +141,33 @@ fn conditions(condition: Option<&Value>, subject: &str) -> Match {
         };
         let Some(keys) = keys.as_object() else { return Match::Unclear };
         for (key, values) in keys {
-            let wanted = match key.rsplit(':').next() {
-                Some("sub") => subject,
-                Some("aud") => "sts.amazonaws.com",
-                _ => {
-                    unclear = true;
-                    continue;
-                }
-            };
             let values = texts(Some(values));
-            let hit =
-                values.iter().find(|value| *value == wanted || (like && glob_match(value, wanted)));
-            let Some(hit) = hit else { return Match::No };
-            if wanted == subject {
-                named_subject = true;
-                by_wildcard = like && hit != subject;
+            let matches = |value: &String, wanted: &str| {
+                value == wanted || (like && glob_match(value, wanted))
+            };
+            match key.rsplit_once(':') {
+                // A key of another issuer is not in this token, so it equals nothing.
+                Some((issuer, "sub" | "aud")) if issuer_id(issuer) != token.issuer => {
+                    return Match::No;
+                }
+                Some((_, "sub")) => {
+                    if !values.iter().any(|value| matches(value, subject)) {
+                        return Match::No;
+                    }
+                    let others = |value: &String| value != subject && matches(value, subject);
+                    only_this_subject |= !values.iter().any(others);
+                }
+                Some((_, "aud")) => {
+                    let known = |wanted: &&str| values.iter().any(|value| matches(value, wanted));
+                    if !token.audiences.iter().any(known) {
+                        return Match::No;
+                    }
+                }
+                _ => unclear = true,
             }
         }
     }
-    if unclear { Match::Unclear } else { Match::Yes { by_wildcard: by_wildcard || !named_subject } }
+    if unclear { Match::Unclear } else { Match::Yes { by_wildcard: !only_this_subject } }
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
@@ -163,8 +192,18 @@ mod tests {
         )
     }
 
+    fn account(audience: Option<&str>) -> ServiceAccount {
+        ServiceAccount {
+            namespace: "a".to_owned(),
+            name: "b".to_owned(),
+            role_arn: None,
+            audience: audience.map(str::to_owned),
+            created_at: None,
+        }
+    }
+
     fn check(condition: &str, expected: Trust) {
-        assert_eq!(irsa(&policy(condition), ISSUER, "a", "b"), expected, "{condition}");
+        assert_eq!(irsa(&policy(condition), ISSUER, &account(None)), expected, "{condition}");
     }
 
     #[test]
@@ -183,8 +222,49 @@ mod tests {
         check(&on("StringEquals", "system:serviceaccount:a:c"), Trust::Denies);
         check("", wide);
         check(r#","Condition":{"IpAddress":{"aws:SourceIp":"1.2.3.4"}}"#, Trust::Unknown);
-        assert_eq!(irsa(&policy(""), "https://x/id/OTHER", "a", "b"), Trust::Denies);
-        assert_eq!(irsa("not json", ISSUER, "a", "b"), Trust::Unknown);
+        assert_eq!(irsa(&policy(""), "https://x/id/OTHER", &account(None)), Trust::Denies);
+        assert_eq!(irsa("not json", ISSUER, &account(None)), Trust::Unknown);
+        // A wildcard beside the exact name lets others in; an exact name beside a wildcard does not.
+        let key = "oidc.eks.us-west-2.amazonaws.com/id/ABC:sub";
+        let listed = format!(
+            r#","Condition":{{"StringLike":{{"{key}":["system:serviceaccount:a:b","system:serviceaccount:a:*"]}}}}"#
+        );
+        check(&listed, wide);
+        let both = format!(
+            r#","Condition":{{"StringEquals":{{"{key}":"system:serviceaccount:a:b"}},"StringLike":{{"{key}":"system:serviceaccount:*"}}}}"#
+        );
+        check(&both, yes);
+        // A key of another cluster's issuer is in no token of this one.
+        check(
+            &on("StringEquals", "system:serviceaccount:a:b").replace("ABC:sub", "XYZ:sub"),
+            Trust::Denies,
+        );
+        // The dual-stack host of the same issuer is the same.
+        let dual = policy(&on("StringEquals", "system:serviceaccount:a:b"))
+            .replace("oidc.eks.us-west-2.amazonaws.com", "oidc-eks.us-west-2.api.aws");
+        assert_eq!(irsa(&dual, ISSUER, &account(None)), yes);
+    }
+
+    #[test]
+    fn audiences() {
+        let on = |audience: &str| {
+            policy(&format!(
+                r#","Condition":{{"StringEquals":{{"x/id/ABC:sub":"system:serviceaccount:a:b","x/id/ABC:aud":"{audience}"}}}}"#
+            ))
+        };
+        let (yes, no) = (Trust::Allows { by_wildcard: false }, Trust::Denies);
+        let check = |wanted: &str, annotated: Option<&str>, expected: Trust| {
+            assert_eq!(
+                irsa(&on(wanted), ISSUER, &account(annotated)),
+                expected,
+                "{wanted} {annotated:?}"
+            );
+        };
+        check("sts.amazonaws.com", None, yes);
+        check("sts.amazonaws.com.cn", None, yes);
+        check("vault", None, no);
+        check("vault", Some("vault"), yes);
+        check("sts.amazonaws.com", Some("vault"), no);
     }
 
     #[test]
@@ -199,5 +279,13 @@ mod tests {
             Trust::Allows { by_wildcard: false }
         );
         assert_eq!(pod_identity(&of("ec2.amazonaws.com")), Trust::Denies);
+        let guarded = r#"{"Statement":[
+            {"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"sts:AssumeRole"},
+            {"Effect":"Deny","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"sts:AssumeRole",
+             "Condition":{"StringNotEquals":{"aws:RequestTag/kubernetes-namespace":"shop"}}}]}"#;
+        assert_eq!(pod_identity(guarded), Trust::Allows { by_wildcard: false });
+        let conditional = r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},
+            "Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":"1"}}}}"#;
+        assert_eq!(pod_identity(conditional), Trust::Unknown);
     }
 }

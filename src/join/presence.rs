@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::facts::fold::Hourly;
 use crate::model::arn::{PrincipalName, unique_id_from_principal_id};
-use crate::model::fact::{AwsCallFact, AwsCaller};
+use crate::model::fact::{AwsCallFact, AwsCaller, LoginFact};
 use crate::model::time::{Micros, Window};
 
 use super::sessions::Sessions;
@@ -48,16 +48,34 @@ pub struct Presence {
 }
 
 impl Presence {
-    /// Collects what the window shows. A session issued before it and alive in it counts: it may
-    /// have been used.
+    /// Whoever asked for a session was there, whether it was given or refused.
+    pub fn see_caller(&mut self, caller: &AwsCaller, at: Micros) {
+        let (id, name) = principal_of(caller);
+        self.note(id, name, |seen| seen.at(at));
+    }
+
+    /// A line of the authenticator's log: a token was redeemed at this very cluster.
+    pub fn see_login(&mut self, login: &Hourly<LoginFact>) {
+        let redeemed = login.body.granted;
+        self.note(&login.body.principal_id, folded(&login.body.arn), |seen| {
+            seen.at(login.last);
+            if redeemed {
+                seen.last_redeemed = seen.last_redeemed.max(Some(login.last));
+            }
+        });
+    }
+
+    /// Adds what the window shows. A session issued before it and alive in it counts: it may have
+    /// been used.
     #[must_use]
-    pub fn new<'a>(
+    pub fn with<'a>(
+        self,
         sessions: &Sessions,
         authentications: impl IntoIterator<Item = &'a Hourly<AwsCallFact>>,
         calls: impl IntoIterator<Item = &'a Hourly<AwsCallFact>>,
         window: Window,
     ) -> Self {
-        let mut presence = Presence::default();
+        let mut presence = self;
         presence.note_sessions(sessions, window);
         for call in calls {
             presence.note_call(call);
@@ -89,8 +107,7 @@ impl Presence {
     /// Takes in a redemption.
     pub fn note_authentication(&mut self, call: &Hourly<AwsCallFact>) {
         let (id, name) = principal_of(&call.body.caller);
-        let redeemed =
-            call.body.user_agent_family == AUTHENTICATOR_AGENT && call.body.error.is_empty();
+        let redeemed = is_redemption(&call.body);
         self.note(id, name, |seen| {
             seen.at(call.last);
             if redeemed {
@@ -122,6 +139,12 @@ impl Presence {
     pub fn redeemed(&self, id: &str) -> bool {
         self.by_id.get(id).is_some_and(|seen| seen.last_redeemed.is_some())
     }
+}
+
+/// True for the mark that the authenticator of EKS leaves, and not for a person's own question.
+#[must_use]
+pub fn is_redemption(call: &AwsCallFact) -> bool {
+    call.user_agent_family == AUTHENTICATOR_AGENT && call.error.is_empty()
 }
 
 fn principal_of(caller: &AwsCaller) -> (&str, Option<PrincipalName>) {
@@ -172,7 +195,7 @@ mod tests {
             [call("AROAG", session_arn, "Go-http-client", 7), call("AROAC", "", "aws-cli", 8)];
         let calls = [call("AROAG", session_arn, "aws-sdk", 9)];
         let window = Window { since: Micros(0), until: Micros(100) };
-        let presence = Presence::new(&sessions, &redemptions, &calls, window);
+        let presence = Presence::default().with(&sessions, &redemptions, &calls, window);
         let check = |id: Option<&str>, arn: &str, last: Option<i64>, redeemed: Option<i64>| {
             let seen = presence.of(id, arn);
             let got = (seen.last.map(|at| at.0), seen.last_redeemed.map(|at| at.0));

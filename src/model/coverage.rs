@@ -43,6 +43,9 @@ pub struct Deliveries {
     pub by_hour: BTreeMap<(LogStream, Hour), Delivered>,
     /// Cluster ARN and hour of audit events that may be its own and could not be told to be.
     pub ambiguous: BTreeSet<(String, Hour)>,
+    /// Accounts whose trail shows sessions being issued or redeemed: one of writes alone does not, and
+    /// its silence proves nothing.
+    pub issuing: BTreeSet<String>,
 }
 
 impl Deliveries {
@@ -55,5 +58,6 @@ impl Deliveries {
             ours.rejected += theirs.rejected;
         }
         self.ambiguous.extend(other.ambiguous);
+        self.issuing.extend(other.issuing);
     }
 }

@@ -255,9 +255,11 @@ pub struct ChangeFact {
     pub reference: String,
     /// Association id.
     pub association_id: String,
-    /// Groups of an entry; subjects of a binding as `Group:x`, `User:x`, `ServiceAccount:ns/x`.
-    /// Sorted.
+    /// Groups of an entry; subjects of a binding as `Group:x`, `User:x`, `ServiceAccount:ns/x`; rows
+    /// of aws-auth as `arn -> group`. Sorted.
     pub names: Vec<String>,
+    /// True when `names` is all there is from now on, even if it is empty.
+    pub replaces: bool,
     /// Namespaces of a policy's scope, sorted; empty for the whole cluster.
     pub namespaces: Vec<String>,
     /// Username of an entry.

@@ -163,6 +163,8 @@ pub struct Identity {
     pub ineffective: Option<Ineffective>,
     /// When it was made.
     pub created_at: Option<Micros>,
+    /// When it was last changed, where the inventory says it.
+    pub modified_at: Option<Micros>,
     /// Who made it, where the logs tell.
     pub created_by: Option<String>,
     /// The inventory file or ConfigMap it was read from.
@@ -228,6 +230,9 @@ pub struct Grant {
     pub granted_by: Option<String>,
     /// True for what AWS put there, by an exact list.
     pub managed_by_aws: bool,
+    /// True for what looks like AWS's or Kubernetes' own and is not: a default with something added,
+    /// a customer's subject under a reserved name.
+    pub impostor: bool,
     /// True when its members cannot be enumerated.
     pub open_ended: bool,
     /// For a group grant: the group that connects it to RBAC.

@@ -51,6 +51,9 @@ pub struct ClusterInventory {
     pub trails: Option<Vec<Trail>>,
     /// What the snapshot itself says it could not read, and what was missing or broken here.
     pub holes: Vec<Hole>,
+    /// Files of which an empty list says that there is nothing; of others it may say that nobody
+    /// asked.
+    pub whole: Vec<String>,
 }
 
 /// Something a snapshot does not say.
@@ -73,6 +76,8 @@ pub struct Cluster {
     pub version: String,
     /// `https://oidc.eks.REGION.amazonaws.com/id/ID`
     pub oidc_issuer: Option<String>,
+    /// False when the cluster was made without rights for its creator, `None` when not said.
+    pub creator_is_admin: Option<bool>,
     /// True when the `audit` log type is enabled, `None` when not said.
     pub audit_enabled: Option<bool>,
 }
@@ -128,6 +133,8 @@ pub struct PodIdentity {
     pub disable_session_tags: bool,
     /// When it was made.
     pub created_at: Option<Micros>,
+    /// When its role or target was last changed.
+    pub modified_at: Option<Micros>,
     /// The addon that owns it.
     pub owner_arn: Option<String>,
 }
@@ -234,6 +241,8 @@ pub struct ServiceAccount {
     pub name: String,
     /// `eks.amazonaws.com/role-arn`: IRSA.
     pub role_arn: Option<String>,
+    /// `eks.amazonaws.com/audience`, where it is not the default.
+    pub audience: Option<String>,
     /// `metadata.creationTimestamp`
     pub created_at: Option<Micros>,
 }

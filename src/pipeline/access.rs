@@ -15,7 +15,7 @@ use crate::facts::fold::{self, Dated, FactSink, FoldCounts, Folded, Hourly};
 use crate::facts::sort::{Run, SpillDir};
 use crate::facts::store::{self, FactStore, partition};
 use crate::join::cluster::{Cluster, is_iam};
-use crate::join::presence::Presence;
+use crate::join::presence::{Presence, is_redemption};
 use crate::join::sessions::{Session, Sessions, SessionsBuilder};
 use crate::join::usage::Usage;
 use crate::model::digest;
@@ -90,7 +90,6 @@ fn number_of(key: &str) -> u64 {
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) classes: ClassesSeen,
-    pub(super) aws_auth_written: Option<Micros>,
     pub(super) reviews: bool,
     /// External users: first, last, requests.
     pub(super) certificate_users: BTreeMap<String, (Micros, Micros, i64)>,
@@ -154,6 +153,9 @@ pub(super) fn join<'a>(
     let Sink { writer, mut joined, .. } = sink;
     finish(writer)?;
     joined.usage.finish();
+    let mut presence = std::mem::take(&mut joined.presence);
+    joined.logins.iter().for_each(|login| presence.see_login(login));
+    joined.presence = presence;
     Ok(joined)
 }
 
@@ -269,11 +271,17 @@ impl Sink<'_> {
 impl FactSink for Sink<'_> {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
         match fact {
-            Folded::Session(issued) => self.issued.add(&issued),
+            Folded::Session(issued) => {
+                self.joined.presence.see_caller(&issued.body.source, issued.at);
+                self.issued.add(&issued);
+            }
             Folded::Authentication(call) => {
                 self.note_call(&call);
                 self.joined.presence.note_authentication(&call);
-                self.joined.redeemed_keys.insert(number_of(&call.body.caller.access_key_id));
+                if is_redemption(&call.body) {
+                    let key = number_of(&call.body.caller.access_key_id);
+                    self.joined.redeemed_keys.insert(key);
+                }
             }
             Folded::AwsCall(call) => {
                 self.note_call(&call);
@@ -301,14 +309,6 @@ fn note(
     seen.classes.note(&fact.caller, fact.via, &fact.permission);
     seen.reviews |= fact.via == Via::Delegated;
     let permission = &fact.permission;
-    let writes_aws_auth = permission.resource == "configmaps"
-        && permission.namespace == "kube-system"
-        && permission.name == "aws-auth"
-        && matches!(permission.verb.as_str(), "update" | "patch" | "delete")
-        && fact.decision == Decision::Allow;
-    if writes_aws_auth {
-        seen.aws_auth_written = seen.aws_auth_written.max(Some(last));
-    }
     let add = |slot: &mut (Micros, Micros, i64)| {
         *slot = (slot.0.min(first), slot.1.max(last), slot.2 + count);
     };

@@ -6,6 +6,7 @@
 
 mod access;
 mod scan;
+pub mod snapshot;
 mod tables;
 mod world;
 

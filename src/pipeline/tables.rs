@@ -17,9 +17,11 @@ use crate::analyse::verdict::{Case, Kind, Verdict, judge};
 use crate::analyse::{AnalysePlan, paths};
 use crate::facts::fold::{Dated, Reused};
 use crate::facts::sort::SpillDir;
+use crate::join::cluster::Cluster;
 use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::fact::ChangeFact;
 use crate::model::grant::{Allows, Grant, Ineffective};
+use crate::model::inventory::ClusterInventory;
 use crate::model::tally::Tally;
 use crate::model::time::MICROS_PER_HOUR;
 use crate::rbac::cells::{Universe, needed_cells};
@@ -139,10 +141,10 @@ fn judge_cluster(
         cloudtrail: coverage.cloudtrail(&inventory.account),
         coverage,
         presence: &inputs.joined.presence,
-        calibrated,
-        regions_known: multi_region || coverage.has_region(&inventory.account, &inventory.region),
+        // Tokens are redeemed where the cluster is: a trail without that region shows none.
+        calibrated: calibrated && coverage.has_region(&inventory.account, &inventory.region),
+        regions_known: multi_region || coverage.region_count(&inventory.account) > 1,
         classes: seen.classes.clone(),
-        aws_auth_written: seen.aws_auth_written,
         reviews_seen: seen.reviews,
         policies: inputs.policies,
         universe,
@@ -245,8 +247,8 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
             if for_want.contains(&verdict.reason.as_str()) {
                 lowered += 1;
             }
-            let quiet = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable)
-                || grant.ineffective == Some(Ineffective::Deleted);
+            let fine = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable);
+            let quiet = fine && !grant.impostor || grant.ineffective == Some(Ineffective::Deleted);
             if !quiet {
                 findings.push((verdict.severity, finding(grant, verdict, *advice)));
             }
@@ -259,18 +261,25 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
     let mut streams = Vec::new();
     let mut warnings = Vec::new();
     let window = inputs.analyse.window;
-    for (inventory, _) in &inputs.world.clusters {
+    for (idx, (inventory, _)) in inputs.world.clusters.iter().enumerate() {
         let share = coverage.audit(&inventory.arn).share(window);
         streams.push((format!("audit log of {}", inventory.name), share.covered, share.hours));
         if !coverage.has_audit(&inventory.arn) {
-            warnings.push(format!(
-                "no audit log of {} was found: its Kubernetes grants cannot be judged",
-                inventory.name
+            warnings.push(without_audit(
+                inventory,
+                inputs.joined.clusters.get(idx),
+                judged.get(idx),
             ));
         }
         let share = coverage.cloudtrail(&inventory.account).share(window);
         let name = format!("CloudTrail of {}", inventory.account);
         if !streams.iter().any(|(known, ..)| *known == name) {
+            if share.covered == 0 {
+                warnings.push(format!(
+                    "no {name} was found: what pods do in AWS through Pod Identity and IRSA cannot be \
+                     judged, and sessions, their tags and who made each grant are not known"
+                ));
+            }
             streams.push((name, share.covered, share.hours));
         }
     }
@@ -286,6 +295,37 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
         warnings,
         lowered,
     }
+}
+
+/// What is judged without the audit log of a cluster, and what it would add.
+fn without_audit(
+    inventory: &ClusterInventory,
+    cluster: Option<&Cluster<'_>>,
+    judged: Option<&JudgedCluster>,
+) -> String {
+    let (mut silent, mut present, mut blind) = (0, 0, 0);
+    let grants = cluster.map(|cluster| cluster.grants).unwrap_or_default();
+    let verdicts = judged.map(|judged| judged.verdicts.as_slice()).unwrap_or_default();
+    for (_, verdict) in grants.iter().zip(verdicts).filter(|(grant, _)| !grant.managed_by_aws) {
+        match verdict.reason.as_str() {
+            "no_session" | "no_token_redeemed" => silent += 1,
+            "authenticated_no_audit_log" => present += 1,
+            "no_logs" => blind += 1,
+            _ => {}
+        }
+    }
+    let name = &inventory.name;
+    let audit_enabled = inventory.cluster.as_ref().and_then(|cluster| cluster.audit_enabled);
+    let how = if audit_enabled == Some(false) {
+        "; its audit log type is off (aws eks update-cluster-config --logging)"
+    } else {
+        ""
+    };
+    format!(
+        "no audit log of {name} was found: CloudTrail alone shows that {silent} grants served nobody; \
+         the audit log would show what {present} grants of principals that came were used for, \
+         and judge {blind} that only Kubernetes sees{how}"
+    )
 }
 
 fn finding(grant: &Grant, verdict: &Verdict, advice: Advice) -> Finding {

@@ -216,17 +216,19 @@ fn atoms(rule: &Rule) -> Vec<Permission> {
     all
 }
 
-/// True when a binding that is the customer's looks as if it were not.
+/// True for a name under a prefix that AWS and Kubernetes keep for themselves. It proves nothing: the
+/// prefix alone makes nobody theirs.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html>.
 #[must_use]
-pub fn looks_managed(binding: &Binding) -> bool {
-    let reserved = |name: &str| {
-        ["system:", "eks:", "aws:", "amazon:", "iam:"].iter().any(|p| name.starts_with(p))
-    };
-    reserved(&binding.name)
-        || binding.subjects.iter().any(|subject| match subject {
-            Subject::User(name) => reserved(name) && !name.starts_with("system:serviceaccount:"),
-            _ => false,
-        })
+pub fn is_reserved(name: &str) -> bool {
+    ["system:", "eks:", "aws:", "amazon:", "iam:"].iter().any(|prefix| name.starts_with(prefix))
+        && !name.starts_with("system:serviceaccount:")
+}
+
+/// True for a user of a customer's binding that looks as if it were AWS's or Kubernetes' own.
+#[must_use]
+pub fn looks_managed(subject: &Subject) -> bool {
+    matches!(subject, Subject::User(name) if is_reserved(name) && name != "system:anonymous")
 }
 
 /// True when a binding opens a role to everybody who reaches the API server.
@@ -391,8 +393,8 @@ mod tests {
     fn doors_to_everybody_and_borrowed_names() {
         assert!(widens_everyone(&binding("x", "view", &[group("system:authenticated")])));
         assert!(!widens_everyone(&binding("x", "view", &[group("devs")])));
-        assert!(looks_managed(&binding("eks:x", "view", &[])));
-        assert!(looks_managed(&binding("x", "view", &[user("eks:support-engineer")])));
-        assert!(!looks_managed(&binding("x", "view", &[user("system:serviceaccount:a:b")])));
+        assert!(is_reserved("eks:x") && is_reserved("system:x") && !is_reserved("eksx"));
+        assert!(looks_managed(&user("eks:support-engineer")));
+        assert!(!looks_managed(&user("system:serviceaccount:a:b")));
     }
 }

@@ -29,4 +29,6 @@ queries![
     "unmanaged_access",
     "auth_mode_migration",
     "token_hygiene",
+    "grant_timeline",
+    "refused_logins",
 ];

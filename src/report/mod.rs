@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod engine;
 pub mod manifest;
 pub mod output;
+pub mod snapshot;
 pub mod summary;
 
 use std::path::PathBuf;

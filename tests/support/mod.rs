@@ -1,5 +1,6 @@
 //! Plans, runs and tables for tests.
 
+pub(crate) mod aws;
 pub(crate) mod s3;
 
 use std::collections::BTreeMap;

@@ -1,10 +1,9 @@
 //! What CloudTrail alone says, and what it does not.
 
 use super::*;
-use crate::analyse::coverage::{Coverage, Unreadable};
-use crate::facts::fold::Hourly;
+use crate::join::Hourly;
 use crate::join::presence::Presence;
-use crate::model::coverage::{Delivered, Deliveries, LogStream};
+use crate::model::coverage::{Delivered, LogStream};
 use crate::model::fact::{AwsCallFact, AwsCaller};
 
 fn trail(account: &str, hours: std::ops::Range<i32>) -> Coverage {
@@ -14,6 +13,7 @@ fn trail(account: &str, hours: std::ops::Range<i32>) -> Coverage {
         let delivered = Delivered { objects: 1, events: 1, rejected: 0 };
         all.by_hour.insert((stream, crate::model::time::Hour(hour)), delivered);
     }
+    all.issuing.insert(account.to_owned());
     Coverage::new(&all, &Unreadable::default(), window())
 }
 
@@ -23,7 +23,7 @@ fn seen(agent: &str) -> Presence {
         AwsCallFact { caller, user_agent_family: agent.to_owned(), ..AwsCallFact::default() };
     let at = Micros(5 * DAY);
     let call = Hourly { hour: at.hour(), body, count: 1, first: at, last: at };
-    Presence::new(&Sessions::default(), [&call], [], window())
+    Presence::default().with(&Sessions::default(), [&call], [], window())
 }
 
 #[test]
@@ -80,6 +80,10 @@ fn who_never_came_did_nothing() {
         (Kind::Unobservable, "authenticated_no_audit_log", Some(5)),
     );
     check(seen("aws-cli"), full(), true, same, (Kind::Unused, "no_token_redeemed", Some(5)));
+    // A user needs no session: its silence counts only where redemption is known to show.
+    let person: fn(&mut Grant) = |g| g.holder = Holder::Identity(1);
+    check(nobody(), full(), false, person, (Kind::Unobservable, "no_logs", None));
+    check(nobody(), full(), true, person, (Kind::Unused, "no_session", None));
     // Rules that are not known stay unknown, and what pods hold is not IAM's.
     check(
         nobody(),

@@ -115,6 +115,30 @@ fn eks_calls() {
 }
 
 #[test]
+fn a_list_is_whole_or_not() {
+    let check = |verb: &str, bodies: &str, expected: bool| {
+        let text = event(bodies).replace(r#""verb":"list""#, &format!(r#""verb":"{verb}""#)).replace(
+            r#""objectRef":{"resource":"pods","namespace":"shop","apiVersion":"v1"}"#,
+            r#""objectRef":{"resource":"rolebindings","apiGroup":"rbac.authorization.k8s.io","namespace":"shop","name":"b"}"#,
+        );
+        let got = extract(&[("k", envelope(&[&text]).as_bytes())]);
+        assert_eq!(changes(&got)[0].replaces, expected, "{verb} {bodies}");
+    };
+    let sent = r#","requestObject":{"metadata":{"name":"b"},"roleRef":{"kind":"Role","name":"r"},"subjects":[]}"#;
+    let answered = r#","responseObject":{"roleRef":{"kind":"Role","name":"r"}}"#;
+    check("update", sent, true);
+    check("update", "", false);
+    check("update", answered, true);
+    check("patch", answered, true);
+    check(
+        "patch",
+        r#","requestObject":{"metadata":{},"subjects":[{"kind":"User","name":"u"}]}"#,
+        false,
+    );
+    check("delete", r#","responseObject":{"status":"Success"}"#, false);
+}
+
+#[test]
 fn audited_writes() {
     let write = |verb: &str, object: &str, extra: &str| {
         event(extra).replace(r#""verb":"list""#, &format!(r#""verb":"{verb}""#)).replace(
@@ -140,10 +164,21 @@ fn audited_writes() {
     check(write("delete", binding, ""), Some("object_deleted | RoleBinding/shop/b |  |  | "));
     let aws_auth = r#"{"resource":"configmaps","namespace":"kube-system","name":"aws-auth"}"#;
     check(write("patch", aws_auth, ""), Some("object_changed | aws-auth |  |  | "));
+    let rows = r#","responseObject":{"kind":"ConfigMap","data":{"mapRoles":"- rolearn: arn:aws:iam::1:role/R\n  groups: [g, h]\n- rolearn: arn:aws:iam::1:role/r\n  groups: [i]\n- bad\n","mapUsers":"- userarn: arn:aws:iam::1:user/u\n  groups: [system:masters]\n"}}"#;
+    check(
+        write("update", aws_auth, rows),
+        Some(
+            "object_changed | aws-auth |  | arn:aws:iam::1:role/r -> i,arn:aws:iam::1:user/u -> system:masters | ",
+        ),
+    );
     check(write("get", aws_auth, ""), None);
     let role = r#"{"resource":"clusterroles","apiGroup":"rbac.authorization.k8s.io","name":"r"}"#;
     check(write("update", role, ""), Some("object_changed | ClusterRole/r |  |  | "));
     check(write("update", role, "").replace("200", "409"), None);
+    let asked = r#""requestURI":""#;
+    let dry = write("update", role, "");
+    assert!(dry.contains(asked), "{dry}");
+    check(dry.replace(asked, r#""requestURI":"/x?dryRun=All&y="#), None);
     check(write("update", role, "").replace(r#""allow""#, r#""forbid""#), None);
     check(write("update", r#"{"resource":"pods","namespace":"a","name":"x"}"#, ""), None);
 }

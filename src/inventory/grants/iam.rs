@@ -8,9 +8,11 @@ use crate::model::grant::{Allows, GrantKind, Holder, Identity, IdentityKind, Ine
 use crate::model::inventory::{AccessEntry, AuthMode, AwsAuthRow, IamPrincipal, Subject};
 use crate::model::permission::{Scope, ScopedRule};
 use crate::model::time::Micros;
+use crate::rbac::defaults;
 use crate::rbac::policies::Lookup;
 use crate::rbac::template_matches;
 
+use super::super::principals::folded_name;
 use super::{
     Builder, account_of, identity, is_node_group, is_service_linked, same_principal, scope_of_rules,
 };
@@ -29,6 +31,7 @@ impl<'a> Builder<'a> {
             found.groups.clone_from(&entry.groups);
             found.entry_type = Some(entry.entry_type.clone());
             found.created_at = entry.created_at;
+            found.modified_at = entry.modified_at;
             found.ineffective = self.entry_state(entry);
             self.found.identities.push(found);
         }
@@ -56,11 +59,13 @@ impl<'a> Builder<'a> {
             }
         }
         // With access entries on, the creator is an entry that can be seen and deleted.
-        if cluster.cluster.is_some() && self.mode == AuthMode::ConfigMap {
+        let describes = cluster.cluster.as_ref();
+        let creator_is_admin = describes.is_some_and(|c| c.creator_is_admin != Some(false));
+        if creator_is_admin && self.mode == AuthMode::ConfigMap {
             let mut found = identity(cluster, IdentityKind::ClusterCreator, "", "cluster.json");
             "kubernetes-admin".clone_into(&mut found.username);
             found.groups = vec!["system:masters".to_owned()];
-            found.created_at = cluster.cluster.as_ref().and_then(|c| c.created_at);
+            found.created_at = describes.and_then(|c| c.created_at);
             self.found.identities.push(found);
         }
     }
@@ -166,11 +171,17 @@ impl<'a> Builder<'a> {
             PrincipalKind::User => (self.cluster.iam_users.as_ref()?, "iam-users"),
             _ => return None,
         };
-        if let Some(found) = list.iter().find(|p| same_principal(&p.arn, arn)) {
+        let known = folded_name(arn).and_then(|name| self.iam.get(&name)?.first().copied());
+        if let Some(found) = known {
             return Some(Ok(found));
         }
-        let whole = !list.is_empty() && !self.cluster.holes.iter().any(|h| h.what.contains(file));
-        whole.then_some(Err(Gone))
+        self.is_whole(list, file).then_some(Err(Gone))
+    }
+
+    /// True when a principal that is not in the list does not exist.
+    pub(super) fn is_whole(&self, list: &[IamPrincipal], file: &str) -> bool {
+        let asked = !list.is_empty() || self.cluster.whole.iter().any(|name| name.contains(file));
+        asked && !self.cluster.holes.iter().any(|hole| hole.what.contains(file))
     }
 
     fn policy_grants(&mut self, idx: usize, identity: &Identity, entry: &AccessEntry) {
@@ -202,7 +213,8 @@ impl<'a> Builder<'a> {
                 Lookup::Unpublished | Lookup::Unknown => Allows::Unpublished,
             };
             grant.ineffective = identity.ineffective;
-            grant.valid_from = entry.created_at.max(policy.associated_at);
+            // What a later change widened, only the log could tell.
+            grant.valid_from = entry.created_at.max(policy.associated_at).max(policy.modified_at);
             grant.managed_by_aws = is_managed_entry(identity);
             grant.holder = Holder::Identity(idx);
             self.push_with_member(grant, identity, "");
@@ -230,17 +242,21 @@ impl<'a> Builder<'a> {
             grant.valid_from = self.group_valid_from(identity, group);
             grant.managed_by_aws = is_managed_entry(identity)
                 || (is_node_group(group) && is_node_username(&identity.username));
+            grant.impostor = defaults::is_reserved(&identity.username) && !grant.managed_by_aws;
+            if grant.impostor {
+                let what = format!("{} becomes {}", identity.principal, identity.username);
+                self.note(Some(&grant.id.clone()), "looks_managed", what);
+            }
             grant.holder = Holder::Identity(idx);
             grant.group = Some(group.clone());
             self.push_with_member(grant, identity, group);
         }
     }
 
-    /// A group reaches further from the day its first binding existed.
+    /// A group reaches further with every binding; its entry may have got it in its last change.
     fn group_valid_from(&self, identity: &Identity, group: &str) -> Option<Micros> {
-        let from = identity.created_at?;
-        let bound = self.bindings_of_group(group).filter_map(|b| b.created_at).min();
-        Some(bound.map_or(from, |bound| bound.max(from)))
+        let bound = self.bindings_of_group(group).filter_map(|binding| binding.created_at).max();
+        identity.created_at.max(identity.modified_at).max(bound)
     }
 
     fn superuser(&mut self, idx: usize, identity: &Identity) {

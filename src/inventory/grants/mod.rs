@@ -9,13 +9,16 @@ mod pods;
 mod rbac_subjects;
 pub mod timeline;
 
+use std::collections::BTreeMap;
+
 use crate::model::arn::PrincipalName;
 use crate::model::digest;
 use crate::model::grant::{
     Allows, Grant, GrantKind, Holder, Identity, IdentityKind, Ineffective, Member,
 };
 use crate::model::inventory::{
-    AuthMode, Binding, ClusterInventory, Kubernetes, OidcProvider, Role, RoleKind, Subject,
+    AuthMode, Binding, ClusterInventory, IamPrincipal, Kubernetes, OidcProvider, Role, RoleKind,
+    Subject,
 };
 use crate::model::permission::{Scope, ScopedRule};
 use crate::rbac::policies::PolicyTable;
@@ -76,17 +79,26 @@ struct Builder<'a> {
     policies: &'a PolicyTable,
     mode: AuthMode,
     providers: &'a [OidcProvider],
+    /// Roles and users of the snapshot by name.
+    iam: BTreeMap<PrincipalName, Vec<&'a IamPrincipal>>,
     found: Enumerated,
 }
 
 impl<'a> Builder<'a> {
     fn new(cluster: &'a ClusterInventory, policies: &'a PolicyTable) -> Self {
+        let mut iam: BTreeMap<PrincipalName, Vec<&IamPrincipal>> = BTreeMap::new();
+        for principal in cluster.iam_roles.iter().chain(&cluster.iam_users).flatten() {
+            if let Some(name) = folded_name(&principal.arn) {
+                iam.entry(name).or_default().push(principal);
+            }
+        }
         Builder {
             cluster,
             policies,
             // Where cluster.json is a hole both mappings may count; nothing is called inert then.
             mode: cluster.cluster.as_ref().map_or(AuthMode::ApiAndConfigMap, |c| c.auth_mode),
             providers: cluster.identity_providers.as_deref().unwrap_or_default(),
+            iam,
             found: Enumerated::default(),
         }
     }
@@ -163,6 +175,7 @@ impl<'a> Builder<'a> {
             valid_to: None,
             granted_by: None,
             managed_by_aws: false,
+            impostor: false,
             open_ended: false,
             group: None,
             holder: Holder::Subject(Subject::User(String::new())),
@@ -176,11 +189,10 @@ impl<'a> Builder<'a> {
 
     /// The unique id of an IAM ARN, if the snapshot knows it.
     fn iam_id(&self, arn: &str) -> Option<String> {
-        let wanted = folded_name(arn)?;
-        let all = self.cluster.iam_roles.iter().chain(&self.cluster.iam_users).flatten();
-        let mut ids = all.filter(|p| folded_name(&p.arn).as_ref() == Some(&wanted)).map(|p| &p.id);
-        let first = ids.next()?;
-        ids.next().is_none().then(|| first.clone())
+        match self.iam.get(&folded_name(arn)?)?.as_slice() {
+            [only] => Some(only.id.clone()),
+            _ => None,
+        }
     }
 
     fn finish(mut self) -> Enumerated {
@@ -289,6 +301,7 @@ fn identity(
         entry_type: None,
         ineffective: None,
         created_at: None,
+        modified_at: None,
         created_by: None,
         source,
     }

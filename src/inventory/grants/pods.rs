@@ -4,8 +4,9 @@ use crate::model::grant::{Allows, GrantKind, Holder, IdentityKind, Ineffective, 
 use crate::model::inventory::{IamPrincipal, Subject};
 use crate::model::time::Micros;
 
+use super::super::principals::folded_name;
 use super::super::trust::{self, Trust};
-use super::{Builder, account_of, ineffective_if, same_principal};
+use super::{Builder, account_of, ineffective_if};
 
 struct PodGrant<'a> {
     kind: GrantKind,
@@ -25,7 +26,7 @@ impl Builder<'_> {
                 namespace: &association.namespace,
                 name: &association.service_account,
                 role_arn,
-                created_at: association.created_at,
+                created_at: association.created_at.max(association.modified_at),
                 trust,
             };
             let trust = self
@@ -43,9 +44,7 @@ impl Builder<'_> {
         for account in accounts.unwrap_or_default() {
             let Some(role_arn) = &account.role_arn else { continue };
             let trust = match self.trust_policy(role_arn) {
-                Some(policy) if !issuer.is_empty() => {
-                    trust::irsa(policy, &issuer, &account.namespace, &account.name)
-                }
+                Some(policy) if !issuer.is_empty() => trust::irsa(policy, &issuer, account),
                 _ => Trust::Unknown,
             };
             self.push_pod_grant(&PodGrant {
@@ -53,7 +52,8 @@ impl Builder<'_> {
                 namespace: &account.namespace,
                 name: &account.name,
                 role_arn,
-                created_at: account.created_at,
+                // The annotation carries no date: the log may, see the timeline.
+                created_at: account.created_at.max(self.made_at(role_arn)),
                 trust,
             });
         }
@@ -95,7 +95,11 @@ impl Builder<'_> {
     }
 
     fn role_record(&self, arn: &str) -> Option<&IamPrincipal> {
-        self.cluster.iam_roles.as_ref()?.iter().find(|role| same_principal(&role.arn, arn))
+        self.iam.get(&folded_name(arn)?)?.first().copied()
+    }
+
+    fn made_at(&self, role_arn: &str) -> Option<Micros> {
+        self.role_record(role_arn)?.created_at
     }
 
     fn trust_policy(&self, arn: &str) -> Option<&str> {
@@ -104,9 +108,9 @@ impl Builder<'_> {
 
     fn role_is_gone(&self, arn: &str) -> bool {
         let own_account = account_of(arn).as_deref() == Some(self.cluster.account.as_str());
-        let listed = self.cluster.iam_roles.as_ref().is_some_and(|roles| !roles.is_empty());
-        let hole = self.cluster.holes.iter().any(|hole| hole.what.contains("iam-roles"));
-        own_account && listed && !hole && self.role_record(arn).is_none()
+        let roles = self.cluster.iam_roles.as_ref();
+        let whole = roles.is_some_and(|roles| self.is_whole(roles, "iam-roles"));
+        own_account && whole && self.role_record(arn).is_none()
     }
 
     fn account_is_missing(&self, of: &PodGrant<'_>) -> bool {

@@ -11,8 +11,10 @@ use super::{Builder, binding_ref, binding_scope, is_node_group, role_ref};
 impl Builder<'_> {
     pub(super) fn grants_from_bindings(&mut self) {
         for binding in self.bindings() {
-            let managed = defaults::classify_binding(binding, self.role(binding));
             for subject in &binding.subjects {
+                // A name that was added to a default does not make the others the customer's.
+                let alone = Binding { subjects: vec![subject.clone()], ..binding.clone() };
+                let managed = defaults::classify_binding(&alone, self.role(binding));
                 self.subject_grant(binding, subject, &managed);
             }
         }
@@ -36,6 +38,11 @@ impl Builder<'_> {
             _ => ("cluster", Vec::new()),
         };
         grant.managed_by_aws = *managed == Managed::Exact;
+        grant.impostor = match managed {
+            Managed::Exact => false,
+            Managed::Altered(_) => true,
+            Managed::No => defaults::looks_managed(subject),
+        };
         grant.holder = Holder::Subject(subject.clone());
         grant.valid_from = binding.created_at.max(role.and_then(|role| role.created_at));
         let (kind, open_ended) = self.carriers(subject);
@@ -54,7 +61,7 @@ impl Builder<'_> {
         let grant_idx = self.found.grants.len();
         self.found.grants.push(grant);
         self.members_of(grant_idx, subject);
-        self.remark(&id, binding, managed);
+        self.remark(&id, binding, subject, managed);
     }
 
     /// What makes the subject, and whether its members cannot be enumerated.
@@ -163,7 +170,7 @@ impl Builder<'_> {
     }
 
     /// Findings that need no log: what only looks like AWS's, and what opens the door to everybody.
-    fn remark(&mut self, id: &str, binding: &Binding, managed: &Managed) {
+    fn remark(&mut self, id: &str, binding: &Binding, subject: &Subject, managed: &Managed) {
         let name = binding_ref(binding);
         match managed {
             Managed::Exact => {}
@@ -171,7 +178,7 @@ impl Builder<'_> {
                 self.note(Some(id), "altered_default", format!("{name}: {what}"));
             }
             Managed::No => {
-                if defaults::looks_managed(binding) {
+                if defaults::looks_managed(subject) || defaults::is_reserved(&binding.name) {
                     let what =
                         format!("{name} carries a reserved name and is not one of the defaults");
                     self.note(Some(id), "looks_managed", what);

@@ -103,6 +103,13 @@ fn the_mode_decides_which_mapping_works() {
 }
 
 #[test]
+fn a_creator_without_rights_is_no_grant() {
+    let none = r#"CONFIG_MAP","bootstrapClusterCreatorAdminPermissions":false,"x":""#;
+    check(none, &[], &[]);
+    check("CONFIG_MAP", &[], &["superuser  system:masters: ok"]);
+}
+
+#[test]
 fn an_entry_wins_over_aws_auth_unless_it_is_dead() {
     let entries = format!("[{}]", entry("path/A", "", VIEW));
     let auth = aws_auth("- rolearn: arn:aws:iam::111122223333:role/a\n  groups: [system:masters]");
@@ -286,11 +293,21 @@ fn nodes_are_managed_and_lookalikes_are_findings() {
             "access_policy a AmazonEKSACKPolicy: ok",
             "rbac_subject devs cluster-admin: ok",
             "rbac_subject eks:mine eks:mine: ok",
-            "rbac_subject system:masters cluster-admin: ok",
         ]
     );
+    let impostors: Vec<&str> =
+        found.grants.iter().filter(|g| g.impostor).map(|g| g.principal.as_str()).collect();
+    assert_eq!(impostors, ["devs", "eks:mine"]);
+    // A row of aws-auth may take any name.
+    let auth = aws_auth(
+        "- rolearn: arn:aws:iam::111122223333:role/b\n  username: eks:addon-manager\n  groups: [system:masters]\n- rolearn: arn:aws:iam::111122223333:role/n\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:nodes]",
+    );
+    let rows = enumerate_files("CONFIG_MAP", &[("kubernetes.json", &auth)]).1;
+    let impostors: Vec<&str> =
+        rows.grants.iter().filter(|g| g.impostor).map(|g| g.grant_ref.as_str()).collect();
+    assert_eq!(impostors, ["system:masters"]);
     let codes: Vec<&str> = found.notes.iter().map(|note| note.code).collect();
-    assert_eq!(codes.iter().filter(|code| **code == "altered_default").count(), 2);
+    assert_eq!(codes.iter().filter(|code| **code == "altered_default").count(), 1);
     assert!(codes.contains(&"looks_managed"));
     assert_eq!(found.grants[0].allows, Allows::Unpublished);
 }

@@ -15,6 +15,7 @@ fn identity(kind: IdentityKind, principal: &str, id: Option<&str>, groups: &[&st
         entry_type: Some("STANDARD".to_owned()),
         ineffective: None,
         created_at: None,
+        modified_at: None,
         created_by: None,
         source: "test",
     }
@@ -44,6 +45,7 @@ fn grant(kind: GrantKind, reference: &str, holder: Holder, group: Option<&str>) 
         valid_to: None,
         granted_by: None,
         managed_by_aws: false,
+        impostor: false,
         open_ended: false,
         group: group.map(str::to_owned),
         holder,

@@ -2,6 +2,7 @@
 
 use super::super::tests::{ARN, entry, enumerate_files};
 use super::*;
+use crate::model::fact::ChangeKind;
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/";
 const VIEW: &str = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy";
@@ -25,6 +26,7 @@ fn change(
         subject: subject.to_owned(),
         reference: reference.to_owned(),
         names: if is_policy { Vec::new() } else { owned.clone() },
+        replaces: !is_policy && !names.is_empty(),
         namespaces: if is_policy { owned } else { Vec::new() },
         actor: format!("by-{day}"),
         ..ChangeFact::default()
@@ -168,7 +170,7 @@ fn pod_identities_and_bindings() {
             binding("2026-09-01", ObjectChanged, &["User:ann"]),
             binding("2026-10-01", ObjectChanged, &["User:ann"]),
         ],
-        &["rbac_subject ann b: 2026-09-01 ? by-2026-10-01 ok"],
+        &["rbac_subject ann b: 2026-09-01 ? ? ok"],
     );
     check(
         &[
@@ -177,14 +179,11 @@ fn pod_identities_and_bindings() {
         ],
         &[
             "rbac_subject ann b: 2026-10-01 ? by-2026-10-01 ok",
-            "rbac_subject bob b: 2026-09-01 2026-10-01 by-2026-09-01 deleted",
+            "rbac_subject bob b: 2026-09-01 2026-10-01 ? deleted",
         ],
     );
     // Bodies were not logged: the write may have added anybody.
-    check(
-        &[binding("2026-09-01", ObjectChanged, &[])],
-        &["rbac_subject ann b: 2026-09-01 ? by-2026-09-01 ok"],
-    );
+    check(&[binding("2026-09-01", ObjectChanged, &[])], &["rbac_subject ann b: 2026-09-01 ? ? ok"]);
     // A deployment that writes the same role every night widens nothing after the first sight.
     check(
         &[role("2026-09-01", "aa"), role("2026-10-01", "aa")],
@@ -207,13 +206,102 @@ fn pod_identities_and_bindings() {
 }
 
 #[test]
-fn a_write_to_aws_auth_may_have_made_any_row() {
+fn groups_of_an_entry() {
+    use ChangeKind::{EntryChanged, EntryDeleted, EntryMade};
+    let role = format!("{ROLE}a");
+    let of = |day, kind, names: &[&str]| change(day, kind, &role, "", names);
+    let none_left = |day| {
+        let (at, mut fact) = of(day, EntryChanged, &[]);
+        fact.replaces = true;
+        (at, fact)
+    };
+    let inventory = format!("[{}]", entry("a", r#""dev""#, ""));
+    let check = |changes: &[(Micros, ChangeFact)], expected: &[&str]| {
+        assert_eq!(lives(&[("access-entries.json", &inventory)], changes), expected, "{changes:?}");
+    };
+    check(&[], &["entry_group a dev: 2026-01-01 ? ? unbound_group"]);
+    // Only the username changed.
+    check(
+        &[of("2026-09-01", EntryChanged, &[])],
+        &["entry_group a dev: 2026-01-01 ? ? unbound_group"],
+    );
+    check(
+        &[of("2026-09-01", EntryChanged, &["ops"]), of("2026-10-01", EntryChanged, &["dev"])],
+        &[
+            "entry_group a dev: 2026-10-01 ? by-2026-10-01 unbound_group",
+            "entry_group a ops: 2026-09-01 2026-10-01 ? deleted",
+        ],
+    );
+    check(
+        &[of("2026-09-01", EntryChanged, &["dev"]), none_left("2026-11-25")],
+        &["entry_group a dev: 2026-09-01 2026-11-25 ? deleted"],
+    );
+    // Rebuilt each night: as old as the log shows it.
+    let nights = ["2026-09-01", "2026-09-02", "2026-09-03"];
+    let rebuilt: Vec<_> = nights
+        .iter()
+        .flat_map(|&day| [of(day, EntryDeleted, &[]), of(day, EntryMade, &["dev"])])
+        .collect();
+    check(&rebuilt, &["entry_group a dev: 2026-09-01 ? by-2026-09-03 unbound_group"]);
+}
+
+#[test]
+fn rows_of_aws_auth() {
+    use ChangeKind::{ObjectChanged, ObjectDeleted, ObjectMade};
+    let auth = super::super::tests::aws_auth(
+        "- rolearn: arn:aws:iam::111122223333:role/B\n  username: b\n  groups: [system:masters]",
+    );
+    let row = "arn:aws:iam::111122223333:role/b -> system:masters";
+    let other = "arn:aws:iam::111122223333:user/eve -> dev";
+    let write = |day, kind, names: &[&str]| change(day, kind, "aws-auth", "", names);
+    let check = |changes: &[(Micros, ChangeFact)], expected: &[&str]| {
+        assert_eq!(lives(&[("kubernetes.json", &auth)], changes), expected, "{changes:?}");
+    };
+    let is = |dates: &str| format!("aws_auth_group B system:masters: {dates}");
+    check(&[], &[&is("? ? ? ok")]);
+    // A write whose body is not there may have made any row.
+    check(&[write("2026-09-01", ObjectChanged, &[])], &[&is("2026-09-01 ? ? ok")]);
+    check(&[write("2026-09-01", ObjectMade, &[])], &[&is("2026-09-01 ? ? ok")]);
+    check(&[write("2026-09-01", ObjectMade, &[row])], &[&is("2026-09-01 ? by-2026-09-01 ok")]);
+    check(
+        &[
+            write("2026-09-01", ObjectChanged, &[other]),
+            write("2026-10-01", ObjectChanged, &[row, other]),
+            write("2026-10-05", ObjectChanged, &[row]),
+        ],
+        &[
+            &is("2026-10-01 ? by-2026-10-01 ok"),
+            "aws_auth_group eve dev: 2026-09-01 2026-10-05 ? deleted",
+        ],
+    );
+    check(
+        &[write("2026-09-01", ObjectChanged, &[row]), write("2026-11-25", ObjectDeleted, &[])],
+        &[&is("2026-09-01 2026-11-25 ? deleted")],
+    );
+}
+
+#[test]
+fn what_stopped_working_and_what_came_with_a_provider() {
     let auth = super::super::tests::aws_auth(
         "- rolearn: arn:aws:iam::111122223333:role/b\n  username: b\n  groups: [system:masters]",
     );
-    let write = change("2026-09-01", ChangeKind::ObjectChanged, "aws-auth", "", &[]);
-    assert_eq!(
-        lives(&[("kubernetes.json", &auth)], &[write]),
-        ["aws_auth_group b system:masters: 2026-09-01 ? by-2026-09-01 ok"]
-    );
+    let mode = change("2026-09-01", ChangeKind::AuthModeChanged, "", "API", &[]);
+    let (cluster, found) = enumerate_files("API", &[("kubernetes.json", &auth)]);
+    let found = with_changes(&cluster, PolicyTable::builtin(), found, &[(mode.0, &mode.1)]);
+    let row = found.grants.iter().find(|g| g.kind == GrantKind::AwsAuthGroup).unwrap();
+    assert_eq!(row.valid_to, Some(at("2026-09-01")));
+    assert!(found.notes.iter().any(|note| note.code == "auth_mode_changed"));
+
+    let providers = r#"[{"oidc":{"identityProviderConfigName":"okta","issuerUrl":"https://i","groupsClaim":"g","groupsPrefix":"oidc:"}}]"#;
+    let kubernetes = r#"{"kind":"List","items":[
+        {"kind":"ClusterRole","metadata":{"name":"r","creationTimestamp":"2026-01-01T00:00:00Z"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]},
+        {"kind":"ClusterRoleBinding","metadata":{"name":"b","creationTimestamp":"2026-01-02T00:00:00Z"},"roleRef":{"kind":"ClusterRole","name":"r"},"subjects":[{"kind":"Group","name":"oidc:team"}]}]}"#;
+    let files = [("identity-provider-configs.json", providers), ("kubernetes.json", kubernetes)];
+    let check = |changes: &[(Micros, ChangeFact)], expected: &str| {
+        assert_eq!(lives(&files, changes), [format!("rbac_subject oidc:team b: {expected}")]);
+    };
+    let attached = |day, name| change(day, ChangeKind::ProviderAttached, name, "", &[]);
+    check(&[], "2026-01-02 ? ? ok");
+    check(&[attached("2026-09-01", "okta")], "2026-09-01 ? ? ok");
+    check(&[attached("2026-09-01", "other")], "2026-01-02 ? ? ok");
 }

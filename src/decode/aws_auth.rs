@@ -8,16 +8,18 @@ use std::collections::BTreeMap;
 
 use serde_yaml_ng::Value;
 
-use super::load::Notes;
 use crate::model::inventory::AwsAuthRow;
 
+/// Takes what does not read, for people.
+pub type Lost<'a> = &'a mut dyn FnMut(String);
+
 /// Rows of `mapRoles` (`rolearn`) or `mapUsers` (`userarn`), in order.
-pub fn rows(yaml: &str, arn_key: &str, notes: &mut Notes) -> Vec<AwsAuthRow> {
+pub fn rows(yaml: &str, arn_key: &str, lost: Lost<'_>) -> Vec<AwsAuthRow> {
     let mut rows = Vec::new();
-    for element in elements(yaml, arn_key, notes) {
+    for element in elements(yaml, arn_key, lost) {
         let arn = element.get(arn_key).and_then(Value::as_str).unwrap_or_default();
         if arn.is_empty() {
-            notes.lost(format!("aws-auth: an element without {arn_key}"));
+            lost(format!("aws-auth: an element without {arn_key}"));
             continue;
         }
         let listed = element.get("groups").and_then(Value::as_sequence);
@@ -42,21 +44,28 @@ pub fn rows(yaml: &str, arn_key: &str, notes: &mut Notes) -> Vec<AwsAuthRow> {
     rows
 }
 
+/// One row and one of its groups as a change of aws-auth names them. ARNs of roles compare without
+/// regard to case.
+#[must_use]
+pub fn row_name(arn: &str, group: &str) -> String {
+    format!("{} -> {group}", arn.to_lowercase())
+}
+
 /// Account ids of `mapAccounts`; an unquoted id was read as a number and lost its leading zeros.
-pub fn accounts(yaml: &str, notes: &mut Notes) -> Vec<String> {
+pub fn accounts(yaml: &str, lost: Lost<'_>) -> Vec<String> {
     let mut accounts: Vec<String> = Vec::new();
-    for element in elements(yaml, "mapAccounts", notes) {
+    for element in elements(yaml, "mapAccounts", lost) {
         match scalar(&element) {
             Some(id) if id.bytes().all(|b| b.is_ascii_digit()) && !id.is_empty() => {
                 accounts.push(format!("{id:0>12}"));
             }
-            _ => notes.lost("aws-auth: an element of mapAccounts that is no account id"),
+            _ => lost("aws-auth: an element of mapAccounts that is no account id".to_owned()),
         }
     }
     accounts
 }
 
-fn elements(yaml: &str, what: &str, notes: &mut Notes) -> Vec<Value> {
+fn elements(yaml: &str, what: &str, lost: Lost<'_>) -> Vec<Value> {
     let plain = yaml.trim();
     if matches!(plain, "" | "''" | "\"\"" | "``") {
         return Vec::new();
@@ -65,11 +74,11 @@ fn elements(yaml: &str, what: &str, notes: &mut Notes) -> Vec<Value> {
         Ok(Value::Sequence(list)) => list,
         Ok(Value::Null) => Vec::new(),
         Ok(_) => {
-            notes.lost(format!("aws-auth: {what} is no list"));
+            lost(format!("aws-auth: {what} is no list"));
             Vec::new()
         }
         Err(error) => {
-            notes.lost(format!("aws-auth: {what}: {error}"));
+            lost(format!("aws-auth: {what}: {error}"));
             Vec::new()
         }
     }
@@ -89,8 +98,8 @@ mod tests {
     use super::*;
 
     fn check(yaml: &str, expected: &[(&str, &str, &[&str], bool)], lost: bool) {
-        let mut notes = Notes::default();
-        let got = rows(yaml, "rolearn", &mut notes);
+        let mut any_lost = false;
+        let got = rows(yaml, "rolearn", &mut |_| any_lost = true);
         let got: Vec<_> = got
             .iter()
             .map(|r| {
@@ -101,7 +110,7 @@ mod tests {
         let expected: Vec<_> =
             expected.iter().map(|(a, u, g, o)| (*a, *u, g.to_vec(), *o)).collect();
         assert_eq!(got, expected, "{yaml}");
-        assert_eq!(notes.any_lost(), lost, "{yaml}");
+        assert_eq!(any_lost, lost, "{yaml}");
     }
 
     #[test]
@@ -130,11 +139,11 @@ mod tests {
 
     #[test]
     fn account_ids_get_their_zeros_back() {
-        let mut notes = Notes::default();
+        let mut any_lost = false;
         assert_eq!(
-            accounts("- \"012345678901\"\n- 12345678901\n- x", &mut notes),
+            accounts("- \"012345678901\"\n- 12345678901\n- x", &mut |_| any_lost = true),
             ["012345678901", "012345678901"]
         );
-        assert!(notes.any_lost());
+        assert!(any_lost);
     }
 }
