@@ -1,6 +1,6 @@
 //! Hostile logs: rejected or reported, the rest counts, memory stays bounded, nothing panics.
 
-mod corpus;
+pub(crate) mod corpus;
 
 use std::collections::BTreeMap;
 use std::path::Path;

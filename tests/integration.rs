@@ -8,6 +8,8 @@
 
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
+/// The fuzz targets: their corpus and mutations of it.
+mod fuzz;
 /// Hostile logs: what each counts as, that no verdict moves, that memory stays bounded.
 mod hostile;
 /// The recorded cluster and its truth, row by row.
