@@ -3,6 +3,6 @@
 -- Grain: one row an aws-auth row. Reads: auth_mode_rows.
 SELECT
     cluster, cluster_name, kind, principal, row_no, username, groups, effective, ineffective_reason,
-    movable, how, used, last_used
+    movable, how, used, last_used, last_authenticated
 FROM auth_mode_rows
 ORDER BY cluster NULLS LAST, kind NULLS LAST, principal NULLS LAST, row_no NULLS LAST

@@ -67,12 +67,14 @@ pub fn look(case: &Case<'_>, grant: &Grant) -> Option<Alone> {
     // a key of its own: only the redemption shows.
     let mut need_sessions = true;
     let mut shows_sessions = true;
+    let mut calibrated = true;
     for identity in principals {
         need_sessions &= !is_user(&identity.principal);
         let one = case.presence.of(identity.principal_id.as_deref(), &identity.principal);
         seen.last = seen.last.max(one.last);
         seen.last_redeemed = seen.last_redeemed.max(one.last_redeemed);
         let account = PrincipalName::from_arn(&identity.principal)?.account;
+        calibrated &= case.calibrated.contains(&account);
         shows_sessions &= case.coverage.shows_sessions(&account);
         if accounts.insert(account.clone()) {
             let hours = case.coverage.cloudtrail(&account);
@@ -84,8 +86,8 @@ pub fn look(case: &Case<'_>, grant: &Grant) -> Option<Alone> {
     }
     let silent = match (seen.last, seen.last_redeemed) {
         _ if !shows_sessions => None,
-        (None, _) if need_sessions || case.calibrated => Some(Silent::NoSession),
-        (Some(_), None) if case.calibrated => Some(Silent::NoTokenRedeemed),
+        (None, _) if need_sessions || calibrated => Some(Silent::NoSession),
+        (Some(_), None) if calibrated => Some(Silent::NoTokenRedeemed),
         _ => None,
     };
     Some(Alone { silent, seen, covered: covered? })
@@ -126,7 +128,9 @@ fn principals_of<'a>(case: &'a Case<'_>, grant: &Grant) -> Option<Vec<&'a Identi
             let mut found = Vec::new();
             for identity in identities.iter().filter(|identity| identity.ineffective.is_none()) {
                 let carries = match subject {
-                    Subject::Group(group) => identity.groups.contains(group),
+                    Subject::Group(group) => {
+                        identity.groups.iter().any(|own| template_matches(own, group))
+                    }
                     Subject::User(name) => template_matches(&identity.username, name),
                     Subject::ServiceAccount { .. } => false,
                 };

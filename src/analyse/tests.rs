@@ -146,7 +146,7 @@ fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'
         cloudtrail: Covered::from_hours(window().hours()),
         coverage: Box::leak(Box::new(coverage)),
         presence: Box::leak(Box::default()),
-        calibrated: false,
+        calibrated: BTreeSet::new(),
         regions_known: true,
         classes,
         reviews_seen: false,

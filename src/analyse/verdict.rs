@@ -4,6 +4,8 @@
 //! `over_scoped`, `used`. No verdict without evidence: a hole in the logs, an unpublished policy or
 //! a permission that leaves no audit line is said and never called unused.
 
+use std::collections::BTreeSet;
+
 use crate::join::cluster::Cluster;
 use crate::join::presence::Presence;
 use crate::model::arn::PrincipalName;
@@ -134,8 +136,9 @@ pub struct Case<'a> {
     pub coverage: &'a Coverage,
     /// What CloudTrail alone shows of IAM principals.
     pub presence: &'a Presence,
-    /// True when every audited IAM session left a redemption, so that none proves no login.
-    pub calibrated: bool,
+    /// Accounts of whose principals every audited session left a redemption, so that none proves no
+    /// login.
+    pub calibrated: BTreeSet<String>,
     /// True when CloudTrail silence in a region proves anything.
     pub regions_known: bool,
     /// Which classes of callers reach the logs.

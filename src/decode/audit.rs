@@ -123,6 +123,9 @@ pub struct ResponseStatus<'a> {
     /// HTTP status.
     #[serde(borrow, default)]
     pub code: Text<'a>,
+    /// Why, in the API server's words.
+    #[serde(borrow, default)]
+    pub message: Text<'a>,
 }
 
 /// A SubjectAccessReview, of which the request holds `spec` and the answer both.

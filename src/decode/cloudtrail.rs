@@ -290,6 +290,9 @@ pub struct EksRequest<'a> {
     /// Role of an association.
     #[serde(borrow, default)]
     pub role_arn: Text<'a>,
+    /// Role that the first one assumes for the pod.
+    #[serde(borrow, default)]
+    pub target_role_arn: Text<'a>,
     /// `a-…`
     #[serde(borrow, default)]
     pub association_id: Text<'a>,

@@ -151,8 +151,8 @@ pub fn unread(record: &[u8], error: &serde_json::Error) -> Unread {
 }
 
 /// Reads a record with `read`; where it refuses, repairs what can be repaired and reads again.
-/// First invalid UTF-8 is replaced, then repeated keys are settled (the last wins, as in every
-/// common parser).
+/// First invalid UTF-8 and halves of surrogate pairs (left where a text was cut) are replaced, then
+/// repeated keys are settled (the last wins, as in every common parser).
 ///
 /// # Errors
 /// When the record is no JSON object even so.
@@ -167,12 +167,41 @@ pub fn read_or_repair<R>(
     if failure != Unread::Broken {
         return Err(failure);
     }
-    let text = String::from_utf8_lossy(record);
+    let text = whole_pairs(&String::from_utf8_lossy(record));
     if let Ok(done) = read(text.as_bytes()) {
         return Ok(done);
     }
     let settled = settle_keys(&text).ok_or(failure)?;
     read(&settled).map_err(|_| failure)
+}
+
+/// The text with the replacement character for every escaped surrogate that has no partner.
+fn whole_pairs(text: &str) -> String {
+    const UNIT: usize = 6;
+    let unit = |at: usize| {
+        let digits = text.get(at..at + UNIT)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut rest = 0;
+    while let Some(found) = memchr::memchr(b'\\', text.as_bytes().get(rest..).unwrap_or_default()) {
+        let at = rest + found;
+        out.push_str(text.get(rest..at).unwrap_or_default());
+        let (kept, len) = match (unit(at), unit(at + UNIT)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => (true, 2 * UNIT),
+            (Some(0xD800..=0xDFFF), _) => (false, UNIT),
+            // The escaped character may be a backslash; whatever it is, it is not the next escape.
+            _ => (
+                true,
+                1 + text.get(at + 1..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8),
+            ),
+        };
+        let escape = text.get(at..at + len).unwrap_or_default();
+        out.push_str(if kept { escape } else { "\\ufffd" });
+        rest = at + len;
+    }
+    out.push_str(text.get(rest..).unwrap_or_default());
+    out
 }
 
 /// The object with each key of its top level once; `None` when none is repeated.

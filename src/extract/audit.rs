@@ -25,6 +25,8 @@ use crate::model::permission::Permission;
 use crate::model::time::{Micros, Window};
 
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+/// What some pipelines write where they cut a line.
+const CUT_MARK: &[u8] = b"[Truncated...]";
 /// Rank of an event that was cut at a size limit: any whole copy wins.
 const RANK_CUT: u8 = 9;
 
@@ -51,6 +53,7 @@ pub(super) fn extract(
     asked: &Asked<'_>,
     take: &mut dyn FnMut(Fact),
 ) -> Result<Option<Read>, Unread> {
+    let marked = bytes.trim_ascii_end().strip_suffix(CUT_MARK);
     let whole = Event::read(bytes, |event| {
         let at = time_of(event)?;
         if asked.window.contains(at) {
@@ -58,12 +61,13 @@ pub(super) fn extract(
         }
         Some(Read { at, salvaged: false })
     });
-    if whole != Err(Unread::Cut) {
+    let cut = whole == Err(Unread::Cut) || (whole.is_err() && marked.is_some());
+    if !cut {
         return whole;
     }
     // A CloudWatch Logs entry holds at most 1 MB. What comes first (who, what, the answer) is
     // whole; the bodies, the times and the authorizer's words are lost.
-    let members = whole_members(bytes).ok_or(Unread::Cut)?;
+    let members = whole_members(marked.unwrap_or(bytes)).ok_or(Unread::Cut)?;
     let salvaged = Event::read(&members, |event| {
         let at = time_of(event).or(asked.logged_at)?;
         let known = !event.verb.as_str().is_empty() && event.user.is_some();
@@ -122,9 +126,19 @@ impl<'a> Reading<'a> {
             ordinal += 1;
         };
         let mut push = |body: AccessFact| push_body(FactBody::Access(Box::new(body)));
+        if let Some(permission) = self.refused_impersonation() {
+            // The request itself was never put to the authorizer.
+            push(AccessFact {
+                permission,
+                decision: Decision::Forbid,
+                status_class: self.status_class(),
+                ..self.blank(Via::Direct, self.caller.clone())
+            });
+            return;
+        }
         if let Some(target) = &self.impersonated {
             // No annotation speaks of the impersonation itself; that the request went on does.
-            for permission in impersonations(target) {
+            for permission in impersonations(target, self.event.impersonated_user) {
                 push(AccessFact {
                     permission,
                     decision: Decision::Allow,
@@ -279,6 +293,19 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// What the caller was not allowed to impersonate, where the answer says that this was it. Such an
+    /// event names no impersonated user and carries no word of the authorizer.
+    fn refused_impersonation(&self) -> Option<Permission> {
+        if self.impersonated.is_some() || self.decision() != Decision::Unknown {
+            return None;
+        }
+        let status: ResponseStatus<'_> = part(self.event.response_status);
+        if status.code.as_str() != "403" {
+            return None;
+        }
+        refused(status.message.as_str())
+    }
+
     fn status_class(&self) -> u8 {
         let status: ResponseStatus<'_> = part(self.event.response_status);
         match status.code.as_str().parse::<u16>() {
@@ -374,9 +401,29 @@ fn sees_name(verb: &str, subresource: &str) -> bool {
     }
 }
 
+/// Reads `users "x" is forbidden: User "y" cannot impersonate resource "users" in API group "" at the
+/// cluster scope`. Names are in front, so the last words that fit are the API server's own.
+fn refused(message: &str) -> Option<Permission> {
+    let (before, after) = message.rsplit_once(" cannot impersonate resource \"")?;
+    let (resource, after) = after.split_once('"')?;
+    let group = after.strip_prefix(" in API group \"")?.split_once('"')?.0;
+    let namespace = after.split_once(" in the namespace \"").and_then(|(_, ns)| ns.split_once('"'));
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let name = before.split_once('"')?.1.split_once("\" is forbidden: User ")?.0;
+    Some(Permission {
+        verb: "impersonate".to_owned(),
+        api_group: group.to_owned(),
+        resource: resource.to_owned(),
+        subresource: subresource.to_owned(),
+        namespace: namespace.map(|(ns, _)| ns.to_owned()).unwrap_or_default(),
+        name: name.to_owned(),
+        path: String::new(),
+    })
+}
+
 /// What the caller had to be allowed to impersonate.
 /// Source: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation>.
-fn impersonations(target: &KubeUser) -> Vec<Permission> {
+fn impersonations(target: &KubeUser, raw: Part<'_>) -> Vec<Permission> {
     let one = |resource: &str, namespace: &str, name: &str| Permission {
         verb: "impersonate".to_owned(),
         resource: resource.to_owned(),
@@ -402,6 +449,19 @@ fn impersonations(target: &KubeUser) -> Vec<Permission> {
         if !implied.contains(group) {
             all.push(one("groups", "", group));
         }
+    }
+    // Unique ids and extras are resources of another group.
+    let of_authentication = |resource: &str, subresource: &str, name: &str| Permission {
+        api_group: "authentication.k8s.io".to_owned(),
+        subresource: subresource.to_owned(),
+        ..one(resource, "", name)
+    };
+    if !target.uid.is_empty() {
+        all.push(of_authentication("uids", "", &target.uid));
+    }
+    let extra: BTreeMap<String, Part<'_>> = part(part::<User<'_>>(raw).extra);
+    for (key, values) in extra {
+        all.extend(strings(values).iter().map(|v| of_authentication("userextras", &key, v)));
     }
     // Ordinals are left for the request, a review and a change.
     all.truncate(200);

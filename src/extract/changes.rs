@@ -13,8 +13,12 @@ use crate::model::arn::{partition_of_region, percent_decoded};
 use crate::model::digest;
 use crate::model::fact::{AwsCaller, ChangeFact, ChangeKind};
 
-/// The change that an EKS call made.
-pub(super) fn of_call(record: &Record<'_>, caller: &AwsCaller) -> Option<ChangeFact> {
+/// The change that an EKS call of `account` made.
+pub(super) fn of_call(
+    record: &Record<'_>,
+    caller: &AwsCaller,
+    account: &str,
+) -> Option<ChangeFact> {
     if !record.error_code.as_str().is_empty() {
         return None;
     }
@@ -59,6 +63,14 @@ pub(super) fn of_call(record: &Record<'_>, caller: &AwsCaller) -> Option<ChangeF
             },
             reference: percent_decoded(&first(&[&association.role_arn, &asked.role_arn])),
             association_id: first(&[&association.association_id, &asked.association_id]),
+            // The role of a second hop is a grant of its own.
+            names: Some(percent_decoded(&first(&[
+                &association.target_role_arn,
+                &asked.target_role_arn,
+            ])))
+            .filter(|arn| !arn.is_empty())
+            .into_iter()
+            .collect(),
             ..ChangeFact::default()
         }
     };
@@ -98,11 +110,8 @@ pub(super) fn of_call(record: &Record<'_>, caller: &AwsCaller) -> Option<ChangeF
     }
     let name = percent_decoded(&first(&[&asked.name, &asked.cluster_name]));
     let region = record.aws_region.as_str();
-    change.cluster = format!(
-        "arn:{}:eks:{region}:{}:cluster/{name}",
-        partition_of_region(region),
-        record.recipient_account_id.as_str()
-    );
+    change.cluster =
+        format!("arn:{}:eks:{region}:{account}:cluster/{name}", partition_of_region(region));
     change.actor = actor(caller);
     change.actor_access_key_id.clone_from(&caller.access_key_id);
     change.invoked_by.clone_from(&caller.invoked_by);

@@ -11,13 +11,14 @@ use crate::decode::cloudtrail::{
     AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, FederatedUser, Record, Tag,
 };
 use crate::decode::lenient::{Text, Unread, part, strings};
-use crate::model::arn::{PrincipalName, percent_decoded, unique_id_from_principal_id};
+use crate::model::arn::{
+    PrincipalName, is_pod_identity_service, percent_decoded, unique_id_from_principal_id,
+};
 use crate::model::coverage::LogStream;
 use crate::model::fact::{AwsCallFact, AwsCaller, Fact, FactBody, IssuedBy, SessionFact};
 use crate::model::tally::{Filter, Reason};
 use crate::model::time::Micros;
 
-const POD_IDENTITY_SERVICE: &str = "pods.eks.amazonaws.com";
 const RANK_ADDENDUM: u8 = 0;
 const RANK_WHOLE: u8 = 1;
 
@@ -137,9 +138,10 @@ fn facts(
         push(FactBody::Session(Box::new(session(record, how, caller))));
         return Ok(());
     }
-    let change = (service == "eks").then(|| changes::of_call(record, &caller)).flatten();
+    let account = account_of(record, &caller);
+    let change = (service == "eks").then(|| changes::of_call(record, &caller, &account)).flatten();
     let call = Box::new(AwsCallFact {
-        account: account_of(record, &caller),
+        account,
         region: record.aws_region.to_owned(),
         caller,
         event_source: record.event_source.to_owned(),
@@ -209,8 +211,9 @@ fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact
     let credentials: Credentials<'_> = part(answer.credentials);
     let assumed: AssumedRoleUser<'_> = part(answer.assumed_role_user);
     let federated: FederatedUser<'_> = part(answer.federated_user);
-    let by_pod =
-        is_pod_identity(&source.invoked_by) || is_pod_identity(record.source_ip_address.as_str());
+    let by_pod = [source.invoked_by.as_str(), record.source_ip_address.as_str()]
+        .into_iter()
+        .any(is_pod_identity_service);
     let issued_by = if how == IssuedBy::AssumeRole && by_pod { IssuedBy::PodIdentity } else { how };
     let (assumed_id, named) = assumed.assumed_role_id.as_str().split_once(':').unwrap_or_default();
     let first = |texts: [&str; 3]| {
@@ -263,11 +266,6 @@ fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact
         error: record.error_code.to_owned(),
         source,
     }
-}
-
-/// The service's name; in China it may end in another suffix.
-fn is_pod_identity(service: &str) -> bool {
-    service == POD_IDENTITY_SERVICE || service.strip_prefix(POD_IDENTITY_SERVICE) == Some(".cn")
 }
 
 fn tags(request: &AssumeRoleRequest<'_>) -> Vec<(String, String)> {

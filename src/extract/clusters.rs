@@ -60,7 +60,9 @@ impl ClusterResolver {
         let named =
             (owner.filter(|owner| !owner.is_empty()), log_group.and_then(cluster_from_log_group));
         let (Some(owner), Some(name)) = named else {
-            return mapped().ok_or_else(|| self.all_named(named.1));
+            // A log group that names another cluster than the map does is not the mapped one.
+            let fits = |arn: &&str| named.1.is_none_or(|name| arn.ends_with(&format!("/{name}")));
+            return mapped().filter(fits).ok_or_else(|| self.all_named(named.1));
         };
         match self.by_name.get(&(owner.to_owned(), name.to_owned())).map(Vec::as_slice) {
             Some([arn]) => Ok(arn),
@@ -114,6 +116,8 @@ mod tests {
         check(Some("1"), Some("/other"), "x/k", a1);
         check(None, b, "k", Err(2));
         check(None, None, "x/y/k", b2);
+        check(None, b, "x/y/k", b2);
+        check(None, a, "x/y/k", Err(1));
         check(None, None, "k", Err(3));
     }
 }

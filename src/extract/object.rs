@@ -211,6 +211,12 @@ impl<'a> Object<'a> {
                 Kind::CloudTrailRecord(record) => self.cloudtrail_record(record),
                 _ => self.other_lines += 1,
             }
+        } else if memchr::memmem::find(rest, b"audit.k8s.io/").is_some()
+            && memchr::memmem::find(rest, b"\"auditID\"").is_some()
+            && !is_other_stream(origin.log_stream)
+        {
+            // An audit event inside text of a shape that is not known: lost, and said so.
+            self.broke(Reason::UnknownFormat, line);
         } else {
             self.other_lines += 1;
             if rest.len() < line.len() {

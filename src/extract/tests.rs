@@ -323,11 +323,80 @@ fn impersonation_is_two_facts_and_chosen_extras_are_not_believed() {
         [
             row(Via::Direct, "ann", "impersonate serviceaccounts bot in ci"),
             row(Via::Direct, "ann", "impersonate groups extra"),
+            row(
+                Via::Direct,
+                "ann",
+                "impersonate uids.authentication.k8s.io aws-iam-authenticator:1:AROAX"
+            ),
+            row(
+                Via::Direct,
+                "ann",
+                "impersonate userextras/accessKeyId.authentication.k8s.io FORGED"
+            ),
+            row(Via::Direct, "ann", "impersonate userextras/arn.authentication.k8s.io arn:forged"),
             row(Via::Impersonated, "system:serviceaccount:ci:bot", "list pods in shop"),
         ]
     );
     let batch = extract(&[("k", envelope(&[&event(target)]).as_bytes())]);
-    assert!(!format!("{:?}", batch.facts).to_lowercase().contains("forged"));
+    for fact in &batch.facts {
+        let FactBody::Access(access) = &fact.body else { panic!("{fact:?}") };
+        for user in [&access.caller, &access.subject] {
+            assert!(!format!("{user:?}").to_lowercase().contains("forged"));
+        }
+    }
+}
+
+#[test]
+fn impersonated_ids_and_extras_are_asked_for_too() {
+    let target = r#","impersonatedUser":{"username":"bo","uid":"7","extra":{"scopes":["a","b"],"acme.com%2fteam":["x"]}}"#;
+    let got: Vec<String> = accesses(&[event(target)]).into_iter().map(|row| row.2).collect();
+    assert_eq!(
+        got,
+        [
+            "impersonate users bo",
+            "impersonate uids.authentication.k8s.io 7",
+            "impersonate userextras/acme.com%2fteam.authentication.k8s.io x",
+            "impersonate userextras/scopes.authentication.k8s.io a",
+            "impersonate userextras/scopes.authentication.k8s.io b",
+            "list pods in shop",
+        ]
+    );
+}
+
+#[test]
+fn a_refused_impersonation_is_told() {
+    let check = |message: &str, expected: &str| {
+        let status = serde_json::json!({ "code": 403, "message": message }).to_string();
+        let text = event("")
+            .replace(r#""responseStatus":{"code":200}"#, &format!(r#""responseStatus":{status}"#))
+            .replace(r#""authorization.k8s.io/decision":"allow""#, r#""x":"y""#);
+        let got = accesses(&[text]);
+        assert_eq!(got.len(), 1, "{message}");
+        let decision =
+            if expected.starts_with("impersonate") { Decision::Forbid } else { Decision::Unknown };
+        assert_eq!((got[0].2.as_str(), got[0].3), (expected, decision), "{message}");
+    };
+    check(
+        r#"users "bo" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope"#,
+        "impersonate users bo",
+    );
+    check(
+        r#"serviceaccounts "bot" is forbidden: User "ann" cannot impersonate resource "serviceaccounts" in API group "" in the namespace "ci""#,
+        "impersonate serviceaccounts bot in ci",
+    );
+    check(
+        r#"userextras.authentication.k8s.io "x" is forbidden: User "ann" cannot impersonate resource "userextras/scopes" in API group "authentication.k8s.io" at the cluster scope"#,
+        "impersonate userextras/scopes.authentication.k8s.io x",
+    );
+    check("admission webhook said no", "list pods in shop");
+}
+
+#[test]
+fn a_mark_where_a_line_was_cut_is_no_json() {
+    let whole = event("");
+    let cut = format!("{}[Truncated...]", &whole[..whole.len() - 30]);
+    let batch = extract(&[("k", envelope(&[&cut]).as_bytes())]);
+    assert_eq!(batch.tally.streams[&Stream::Audit].salvaged, 1, "{:?}", counts(&batch));
 }
 
 #[test]

@@ -7,8 +7,8 @@
 
 use serde_json::Value;
 
+use crate::model::arn::is_pod_identity_service;
 use crate::model::inventory::ServiceAccount;
-use crate::rbac::glob_match;
 
 /// What the policy says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +24,11 @@ pub enum Trust {
     Unknown,
 }
 
-/// May EKS Pod Identity assume the role?
+/// May EKS Pod Identity do `action` (`sts:AssumeRole`, `sts:TagSession`) on the role?
 #[must_use]
-pub fn pod_identity(policy: &str) -> Trust {
-    decide(policy, "sts:AssumeRole", |principal, condition| {
-        if !named(principal, "Service", |service| service == "pods.eks.amazonaws.com") {
+pub fn pod_identity(policy: &str, action: &str) -> Trust {
+    decide(policy, action, |principal, condition| {
+        if !named(principal, "Service", is_pod_identity_service) {
             Match::No
         } else if condition.is_some() {
             // On session tags, source account or source ARN: not evaluated here.
@@ -57,6 +57,11 @@ pub fn irsa(policy: &str, issuer: &str, account: &ServiceAccount) -> Trust {
         conditions(condition, &token)
     })
 }
+
+/// What Pod Identity must be allowed to do.
+pub const ASSUME: &str = "sts:AssumeRole";
+/// What it must be allowed as well, unless the association turns session tags off.
+pub const TAG: &str = "sts:TagSession";
 
 /// What the webhook asks for by default, and its form in China.
 const DEFAULT_AUDIENCES: [&str; 2] = ["sts.amazonaws.com", "sts.amazonaws.com.cn"];
@@ -91,7 +96,7 @@ fn decide(policy: &str, action: &str, matches: impl Fn(&Value, Option<&Value>) -
     for statement in &statements {
         if !texts(statement.get("Action"))
             .iter()
-            .any(|a| glob_match(&a.to_lowercase(), &action.to_lowercase()))
+            .any(|a| like(&a.to_lowercase(), &action.to_lowercase()))
         {
             unclear |= statement.get("NotAction").is_some();
             continue;
@@ -103,8 +108,8 @@ fn decide(policy: &str, action: &str, matches: impl Fn(&Value, Option<&Value>) -
         let found = matches(principal, statement.get("Condition"));
         match (statement.get("Effect").and_then(Value::as_str), found) {
             (Some("Allow"), Match::Yes { by_wildcard }) => {
-                // The statement that names the account exactly is the one that counts.
-                allowed = Some(allowed.unwrap_or(true) && by_wildcard);
+                // One statement is enough to let others in, however exact the next one is.
+                allowed = Some(allowed.unwrap_or(false) || by_wildcard);
             }
             (Some("Deny"), Match::Yes { .. }) => return Trust::Denies,
             (_, Match::Unclear) => unclear = true,
@@ -131,7 +136,7 @@ fn conditions(condition: Option<&Value>, token: &Token<'_>) -> Match {
     let subject = token.subject.as_str();
     let (mut only_this_subject, mut unclear) = (false, false);
     for (operator, keys) in condition {
-        let like = match operator.to_ascii_lowercase().as_str() {
+        let by_pattern = match operator.to_ascii_lowercase().as_str() {
             "stringequals" | "foranyvalue:stringequals" => false,
             "stringlike" | "foranyvalue:stringlike" => true,
             _ => {
@@ -142,12 +147,20 @@ fn conditions(condition: Option<&Value>, token: &Token<'_>) -> Match {
         let Some(keys) = keys.as_object() else { return Match::Unclear };
         for (key, values) in keys {
             let values = texts(Some(values));
+            if values.iter().any(|value| value.contains("${")) {
+                unclear = true;
+                continue;
+            }
             let matches = |value: &String, wanted: &str| {
-                value == wanted || (like && glob_match(value, wanted))
+                value == wanted || (by_pattern && like(value, wanted))
             };
+            // Keys are compared without regard to case.
+            let key = key.to_ascii_lowercase();
             match key.rsplit_once(':') {
                 // A key of another issuer is not in this token, so it equals nothing.
-                Some((issuer, "sub" | "aud")) if issuer_id(issuer) != token.issuer => {
+                Some((issuer, "sub" | "aud"))
+                    if !issuer_id(issuer).eq_ignore_ascii_case(token.issuer) =>
+                {
                     return Match::No;
                 }
                 Some((_, "sub")) => {
@@ -168,6 +181,35 @@ fn conditions(condition: Option<&Value>, token: &Token<'_>) -> Match {
         }
     }
     if unclear { Match::Unclear } else { Match::Yes { by_wildcard: !only_this_subject } }
+}
+
+/// Matches a pattern of IAM: `*` stands for any text, `?` for one character.
+/// Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html>.
+fn like(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    // Where the last star was, and how much of the text it takes so far.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(c) if *c == '?' || text.get(t) == Some(c) => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, taken)) = star else { return false };
+                star = Some((at, taken + 1));
+                p = at + 1;
+                t = taken + 1;
+            }
+        }
+    }
+    pattern.get(p..).unwrap_or_default().iter().all(|c| *c == '*')
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {
@@ -218,6 +260,10 @@ mod tests {
         check(&on("StringEquals", "system:serviceaccount:a:b"), yes);
         check(&on("StringLike", "system:serviceaccount:a:*"), wide);
         check(&on("StringLike", "system:serviceaccount:a:b"), yes);
+        check(&on("StringLike", "system:serviceaccount:?:b"), wide);
+        check(&on("StringEquals", "system:serviceaccount:?:b"), Trust::Denies);
+        check(&on("StringLike", "system:serviceaccount:${aws:x}:b"), Trust::Unknown);
+        check(&on("StringEquals", "system:serviceaccount:a:b").replace(":sub", ":Sub"), yes);
         check(&on("StringEquals", "system:serviceaccount:a:*"), Trust::Denies);
         check(&on("StringEquals", "system:serviceaccount:a:c"), Trust::Denies);
         check("", wide);
@@ -275,17 +321,27 @@ mod tests {
             )
         };
         assert_eq!(
-            pod_identity(&of("pods.eks.amazonaws.com")),
+            pod_identity(&of("pods.eks.amazonaws.com"), ASSUME),
             Trust::Allows { by_wildcard: false }
         );
-        assert_eq!(pod_identity(&of("ec2.amazonaws.com")), Trust::Denies);
+        let untagged = of("pods.eks.amazonaws.com.cn").replace("TagSession", "SetSourceIdentity");
+        assert_eq!(pod_identity(&untagged, ASSUME), Trust::Allows { by_wildcard: false });
+        assert_eq!(pod_identity(&untagged, TAG), Trust::Denies);
+        assert_eq!(pod_identity(&of("ec2.amazonaws.com"), ASSUME), Trust::Denies);
+        assert!(like("a*c?", "abbcd") && like("*", "") && like("a**", "a"));
+        assert!(!like("a?", "a") && !like("a*b", "ac") && !like("", "a"));
+        let both = r#"{"Statement":[
+            {"Effect":"Allow","Principal":{"Federated":"x/id/ABC"},"Action":"sts:*"},
+            {"Effect":"Allow","Principal":{"Federated":"x/id/ABC"},"Action":"sts:AssumeRoleWithWebIdentity",
+             "Condition":{"StringEquals":{"x/id/ABC:sub":"system:serviceaccount:a:b"}}}]}"#;
+        assert_eq!(irsa(both, ISSUER, &account(None)), Trust::Allows { by_wildcard: true });
         let guarded = r#"{"Statement":[
             {"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"sts:AssumeRole"},
             {"Effect":"Deny","Principal":{"Service":"pods.eks.amazonaws.com"},"Action":"sts:AssumeRole",
              "Condition":{"StringNotEquals":{"aws:RequestTag/kubernetes-namespace":"shop"}}}]}"#;
-        assert_eq!(pod_identity(guarded), Trust::Allows { by_wildcard: false });
+        assert_eq!(pod_identity(guarded, ASSUME), Trust::Allows { by_wildcard: false });
         let conditional = r#"{"Statement":{"Effect":"Allow","Principal":{"Service":"pods.eks.amazonaws.com"},
             "Action":"sts:AssumeRole","Condition":{"StringEquals":{"aws:SourceAccount":"1"}}}}"#;
-        assert_eq!(pod_identity(conditional), Trust::Unknown);
+        assert_eq!(pod_identity(conditional, ASSUME), Trust::Unknown);
     }
 }

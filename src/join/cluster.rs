@@ -14,6 +14,7 @@ use crate::model::inventory::{OidcProvider, Subject};
 use crate::model::permission::{Permission, ScopedRule};
 use crate::rbac;
 use crate::rbac::reason::Credit;
+use crate::rbac::template_matches;
 
 const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 /// The group that the API server lets do anything without asking RBAC.
@@ -157,17 +158,23 @@ impl<'a> Cluster<'a> {
             |idx: &usize| self.identities.get(*idx).is_some_and(|i| i.ineffective.is_none());
         if found.iter().any(works) {
             found.retain(works);
-        } else if user.groups.iter().any(|group| group == MASTERS) {
+        }
+        let is_master = |idx: &usize| {
+            self.identities.get(*idx).is_some_and(|i| i.groups.iter().any(|g| g == MASTERS))
+        };
+        let masters = user.groups.iter().any(|group| group == MASTERS);
+        if masters && !found.iter().any(|idx| works(idx) && is_master(idx)) {
             found.extend(&self.creators);
             if found.iter().any(works) {
                 found.retain(works);
             }
         }
         let component = found.iter().any(|&idx| {
-            self.identities
-                .get(idx)
-                .and_then(|i| i.entry_type.as_deref())
-                .is_some_and(|entry_type| entry_type != "STANDARD")
+            self.identities.get(idx).is_some_and(|identity| {
+                identity.entry_type.as_deref().is_some_and(|of| of != "STANDARD")
+                    || (is_row(identity.kind)
+                        && rbac::defaults::is_node_username(&identity.username))
+            })
         });
         let kind = found.first().and_then(|&idx| self.identities.get(idx)).map(|i| i.kind);
         Who { kind, identities: found, component }
@@ -183,7 +190,9 @@ impl<'a> Cluster<'a> {
                 found.extend(self.of_identity.get(identity).into_iter().flatten().copied().filter(
                     |&idx| {
                         let group = self.grants.get(idx).and_then(|g| g.group.as_ref());
-                        group.is_none_or(|group| subject.groups.contains(group))
+                        group.is_none_or(|group| {
+                            subject.groups.iter().any(|carried| template_matches(group, carried))
+                        })
                     },
                 ));
             }
@@ -243,11 +252,9 @@ impl<'a> Cluster<'a> {
                 let by_binding = grant.kind == GrantKind::RbacSubject
                     && grant.grant_ref == binding_ref(binding_namespace.as_deref(), binding)
                     && matches!(&grant.holder, Holder::Subject(held) if held == named);
-                let by_group =
-                    matches!(named, Subject::Group(group) if grant.group.as_ref() == Some(group));
-                by_binding
-                    || (by_group
-                        && self.group_reaches(grant, binding_namespace.as_deref(), binding))
+                let by_group = matches!(named, Subject::Group(group)
+                    if self.group_reaches(grant, group, binding_namespace.as_deref(), binding));
+                by_binding || by_group
             }
             Credit::AccessPolicy { policy_arn, .. } => {
                 grant.kind == GrantKind::AccessPolicy && grant.grant_ref == *policy_arn
@@ -265,17 +272,39 @@ impl<'a> Cluster<'a> {
             .collect()
     }
 
+    /// Grants of the entry and policy that a reason names.
+    pub fn policy_grants<'s>(&'s self, credit: &'s Credit) -> impl Iterator<Item = usize> + 's {
+        let is_named = move |grant: &Grant| match credit {
+            Credit::AccessPolicy { principal_arn, policy_arn, principal_id, .. } => {
+                let same = match grant.principal_id.as_deref() {
+                    Some(id) if !principal_id.is_empty() => id == principal_id,
+                    _ => grant.principal == *principal_arn,
+                };
+                grant.kind == GrantKind::AccessPolicy && grant.grant_ref == *policy_arn && same
+            }
+            _ => false,
+        };
+        let grants = self.grants.iter().enumerate();
+        grants.filter(move |(_, grant)| is_named(grant)).map(|(idx, _)| idx)
+    }
+
     /// Bindings to `group`, as grants.
     pub fn bindings_of_group(&self, group: &str) -> impl Iterator<Item = usize> {
         self.of_subject.get(&Subject::Group(group.to_owned())).into_iter().flatten().copied()
     }
 
-    fn group_reaches(&self, grant: &Grant, namespace: Option<&str>, binding: &str) -> bool {
+    fn group_reaches(
+        &self,
+        grant: &Grant,
+        group: &str,
+        namespace: Option<&str>,
+        binding: &str,
+    ) -> bool {
         let wanted = binding_ref(namespace, binding);
-        grant.group.as_deref().is_some_and(|group| {
-            self.bindings_of_group(group)
+        grant.group.as_deref().is_some_and(|own| template_matches(own, group))
+            && self
+                .bindings_of_group(group)
                 .any(|idx| self.grants.get(idx).is_some_and(|g| g.grant_ref == wanted))
-        })
     }
 }
 
@@ -298,6 +327,10 @@ pub fn is_iam(user: &KubeUser) -> bool {
 fn folded(mut name: PrincipalName) -> PrincipalName {
     name.name.make_ascii_lowercase();
     name
+}
+
+fn is_row(kind: IdentityKind) -> bool {
+    matches!(kind, IdentityKind::AwsAuthRole | IdentityKind::AwsAuthUser)
 }
 
 fn could_issue(provider: &OidcProvider, user: &KubeUser) -> bool {

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::model::fact::{AccessFact, Decision, KubeUser, Via};
+use crate::model::grant::IdentityKind;
 use crate::model::permission::Permission;
 use crate::model::time::{Day, Micros};
 use crate::rbac;
@@ -63,6 +64,8 @@ pub struct Joined {
     /// The grant to show beside the request: the one the authorizer named, else the only one that
     /// covers it, else none.
     pub credited: Option<usize>,
+    /// How many cover it.
+    pub covering: usize,
     /// Who.
     pub member: usize,
 }
@@ -94,8 +97,12 @@ impl Usage {
         seen: (Micros, Micros, i64),
     ) -> Joined {
         let member = self.member(cluster_idx, fact);
-        if fact.decision != Decision::Allow {
-            return Joined { credited: None, member };
+        let asked_by_service = who.component || who.kind == Some(IdentityKind::ServiceAccount);
+        // Anybody with the right may ask what somebody else may do; only servers ask because that
+        // one is using it.
+        let idle = fact.via == Via::Delegated && !asked_by_service;
+        if fact.decision != Decision::Allow || idle {
+            return Joined { credited: None, covering: 0, member };
         }
         let key = (member, fact.via, fact.permission.clone(), fact.reason.clone());
         let grants = if let Some(grants) = self.covering.get(&key) {
@@ -109,8 +116,9 @@ impl Usage {
             grants
         };
         let credited = shown(cluster, &grants);
+        let covering = grants.len();
         self.add_use(cluster_idx, member, fact, grants, seen);
-        Joined { credited, member }
+        Joined { credited, covering, member }
     }
 
     /// Puts everything into its final order.
@@ -204,8 +212,14 @@ fn stable_username(subject: &KubeUser, caller: Option<&KubeUser>) -> String {
 
 /// Every grant that covers the request, and whether the authorizer named it.
 fn evaluate(cluster: &Cluster<'_>, who: &Who, fact: &AccessFact) -> Vec<(usize, bool)> {
-    let candidates = cluster.candidates(who, &fact.subject, fact.via);
     let credit = reason::parse(&fact.reason);
+    let mut candidates = cluster.candidates(who, &fact.subject, fact.via);
+    if fact.via == Via::Delegated {
+        // The webhook that answers knows the principal; the review only names the user.
+        candidates.extend(cluster.policy_grants(&credit));
+        candidates.sort_unstable();
+        candidates.dedup();
+    }
     // Everybody may discover and review themselves; such a request keeps no other grant alive.
     let discovery = rbac::defaults::covered_by_discovery(&fact.permission, &fact.subject.groups);
     let named = cluster.credited(&candidates, &fact.subject, &credit);
@@ -234,8 +248,11 @@ fn evaluate(cluster: &Cluster<'_>, who: &Who, fact: &AccessFact) -> Vec<(usize, 
                 _ => None,
             });
             for (idx, credited) in &mut grants {
-                let same_group =
-                    group.is_some() && cluster.grants.get(*idx).is_some_and(|g| g.group == group);
+                let own = cluster.grants.get(*idx).and_then(|g| g.group.as_deref());
+                let same_group = group
+                    .as_deref()
+                    .zip(own)
+                    .is_some_and(|(group, own)| rbac::template_matches(own, group));
                 *credited = idx == only || same_group;
             }
         }

@@ -99,8 +99,17 @@ pub fn partition_of_region(region: &str) -> &'static str {
         Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
         Some("us") if region.starts_with("us-iso-") => "aws-iso",
         Some("us") if region.starts_with("us-isob-") => "aws-iso-b",
+        Some("us") if region.starts_with("us-isof-") => "aws-iso-f",
+        Some("eu") if region.starts_with("eu-isoe-") => "aws-iso-e",
         _ => "aws",
     }
+}
+
+/// True for the service principal of EKS Pod Identity; in China it may end in another suffix.
+#[must_use]
+pub fn is_pod_identity_service(service: &str) -> bool {
+    const SERVICE: &str = "pods.eks.amazonaws.com";
+    service.strip_prefix(SERVICE).is_some_and(|suffix| matches!(suffix, "" | ".cn"))
 }
 
 /// The session name of `arn:…:assumed-role/NAME/SESSION`.

@@ -67,17 +67,19 @@ pub(super) struct Joined<'a> {
     pub(super) seen: Vec<Seen>,
     pub(super) group_sets: BTreeMap<String, Vec<String>>,
     pub(super) presence: Presence,
-    /// Access keys that the audit log showed, by number; those of the first hour apart, whose token
-    /// may have been redeemed before the window.
-    audited_keys: FxHashSet<u64>,
+    /// Access keys that the audit log showed, by number, of each account; those of the first hour
+    /// apart, whose token may have been redeemed before the window.
+    audited_keys: BTreeMap<String, FxHashSet<u64>>,
     /// Access keys that redeemed a token, by number.
     redeemed_keys: FxHashSet<u64>,
 }
 
 impl Joined<'_> {
-    /// True when every audited access key left a redemption, and there is one.
-    pub(super) fn calibrated(&self) -> bool {
-        !self.audited_keys.is_empty() && self.audited_keys.is_subset(&self.redeemed_keys)
+    /// Accounts of which every audited access key left a redemption, and there is one. A redemption
+    /// is logged where the principal lives, so one account says nothing of another.
+    pub(super) fn calibrated(&self) -> impl Iterator<Item = &str> {
+        let whole = |keys: &FxHashSet<u64>| keys.is_subset(&self.redeemed_keys);
+        self.audited_keys.iter().filter(move |(_, keys)| whole(keys)).map(|(a, _)| a.as_str())
     }
 }
 
@@ -95,6 +97,8 @@ pub(super) struct Seen {
     pub(super) certificate_users: BTreeMap<String, (Micros, Micros, i64)>,
     /// Anonymous requests that were allowed, beyond what everybody may.
     pub(super) anonymous: Option<(Micros, Micros, i64)>,
+    /// When each identity was last seen making a request, whatever became of it.
+    pub(super) identities: BTreeMap<usize, Micros>,
 }
 
 pub(super) fn join<'a>(
@@ -132,7 +136,7 @@ pub(super) fn join<'a>(
             seen,
             group_sets: BTreeMap::new(),
             presence: Presence::default(),
-            audited_keys: FxHashSet::default(),
+            audited_keys: BTreeMap::new(),
             redeemed_keys: FxHashSet::default(),
         },
     };
@@ -217,10 +221,16 @@ impl Sink<'_> {
             joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());
         if let Some(seen) = self.joined.seen.get_mut(idx) {
             note(seen, &fact, times, who.kind, who.component);
+            for identity in &who.identities {
+                let last = seen.identities.entry(*identity).or_insert(access.last);
+                *last = (*last).max(access.last);
+            }
         }
         let settled = access.first.0 >= self.window.since.0 + MICROS_PER_HOUR;
         if settled && !who.component && !fact.caller.access_key_id.is_empty() {
-            self.joined.audited_keys.insert(number_of(&fact.caller.access_key_id));
+            let account = fact.caller.uid.split(':').nth(1).unwrap_or_default();
+            let keys = self.joined.audited_keys.entry(account.to_owned()).or_default();
+            keys.insert(number_of(&fact.caller.access_key_id));
         }
         let groups_digest = digest_of_groups(&fact.subject.groups);
         if !self.joined.group_sets.contains_key(&groups_digest) {
@@ -258,6 +268,7 @@ impl Sink<'_> {
             decision: fact.decision.as_str().to_owned(),
             status_class: (fact.status_class > 0).then(|| format!("{}xx", fact.status_class)),
             credited_grant_id: credited,
+            covering_grants: i64::try_from(joined.covering).unwrap_or(i64::MAX),
             user_agent_family: fact.user_agent_family,
             source: "eks_audit".to_owned(),
             count: access.count,

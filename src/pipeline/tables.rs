@@ -69,9 +69,8 @@ pub(super) struct JudgedCluster {
 
 pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     let coverage = coverage_of(inputs);
-    let calibrated = inputs.joined.calibrated();
     let judged: Vec<JudgedCluster> = (0..inputs.joined.clusters.len())
-        .map(|idx| judge_cluster(inputs, &coverage, calibrated, idx))
+        .map(|idx| judge_cluster(inputs, &coverage, idx))
         .collect();
 
     let run = RunRow {
@@ -85,7 +84,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     inputs.out.write_table([run])?;
     grants::write(inputs, &judged)?;
     sessions::write(inputs)?;
-    evidence::write(inputs, &coverage, &judged)?;
+    evidence::write(inputs, &coverage)?;
     write_verdicts(inputs, &judged)?;
     Ok(summarise(inputs, &coverage, &judged))
 }
@@ -95,7 +94,16 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
         Unreadable { of_cluster: inputs.deliveries.ambiguous.clone(), ..Unreadable::default() };
     for object in &inputs.tally.damaged {
         let key = read_key(object);
-        let Some(day) = key.day else { continue };
+        let Some(day) = key.day else {
+            // The folders of an export task are named after log streams and carry no date: any hour
+            // may be missing.
+            if object.contains("/kube-apiserver-audit-") {
+                let crate::model::time::Window { since, until } = inputs.analyse.window;
+                let hours = since.hour().0..=until.hour().0;
+                unreadable.audit.extend(hours.map(crate::model::time::Hour));
+            }
+            continue;
+        };
         let hours = match key.hour {
             // Delivery follows the event by minutes: the hour before may be cut too.
             Some(hour) => (day.0 * 24 + hour - 1)..=(day.0 * 24 + hour),
@@ -112,12 +120,7 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
     Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
 }
 
-fn judge_cluster(
-    inputs: &Inputs<'_>,
-    coverage: &Coverage,
-    calibrated: bool,
-    idx: usize,
-) -> JudgedCluster {
+fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> JudgedCluster {
     let empty = || JudgedCluster { evidence: Vec::new(), verdicts: Vec::new(), advice: Vec::new() };
     let (Some(cluster), Some((inventory, _)), Some(seen)) = (
         inputs.joined.clusters.get(idx),
@@ -142,7 +145,12 @@ fn judge_cluster(
         coverage,
         presence: &inputs.joined.presence,
         // Tokens are redeemed where the cluster is: a trail without that region shows none.
-        calibrated: calibrated && coverage.has_region(&inventory.account, &inventory.region),
+        calibrated: inputs
+            .joined
+            .calibrated()
+            .filter(|account| coverage.has_region(account, &inventory.region))
+            .map(str::to_owned)
+            .collect(),
         regions_known: multi_region || coverage.region_count(&inventory.account) > 1,
         classes: seen.classes.clone(),
         reviews_seen: seen.reviews,

@@ -45,6 +45,12 @@ const EKS_SELF_NAMED: [&str; 22] = [
     "eks:authenticator",
 ];
 
+/// True for the usernames that the templates of AWS give to nodes.
+#[must_use]
+pub fn is_node_username(username: &str) -> bool {
+    matches!(username, "system:node:{{EC2PrivateDNSName}}" | "system:node:{{SessionName}}")
+}
+
 /// Is a binding AWS's or Kubernetes' own?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Managed {

@@ -38,7 +38,7 @@ fn who_never_came_did_nothing() {
             case.audit = Covered::default();
             case.presence = Box::leak(Box::new(presence));
             case.coverage = Box::leak(Box::new(coverage));
-            case.calibrated = calibrated;
+            case.calibrated = calibrated.then(|| "1".to_owned()).into_iter().collect();
         });
         let last = verdict.last_authenticated.map(|at| at.0 / DAY);
         assert_eq!((verdict.kind, verdict.reason.as_str(), last), expected, "{verdict:?}");

@@ -5,10 +5,10 @@
 
 use crate::model::arn::{self, PrincipalKind, PrincipalName};
 use crate::model::grant::{Allows, GrantKind, Holder, Identity, IdentityKind, Ineffective, Member};
-use crate::model::inventory::{AccessEntry, AuthMode, AwsAuthRow, IamPrincipal, Subject};
+use crate::model::inventory::{AccessEntry, AuthMode, AwsAuthRow, Binding, IamPrincipal, Subject};
 use crate::model::permission::{Scope, ScopedRule};
 use crate::model::time::Micros;
-use crate::rbac::defaults;
+use crate::rbac::defaults::{self, Managed};
 use crate::rbac::policies::Lookup;
 use crate::rbac::template_matches;
 
@@ -19,6 +19,8 @@ use super::{
 
 const ENTRIES: &str = "access-entries.json";
 const AWS_AUTH: &str = "kube-system/aws-auth";
+/// The group of everybody who is authenticated.
+const EVERYBODY: &str = "system:authenticated";
 
 impl<'a> Builder<'a> {
     pub(super) fn identities_from_iam(&mut self) {
@@ -241,7 +243,7 @@ impl<'a> Builder<'a> {
                 identity.ineffective.or(unbound.then_some(Ineffective::UnboundGroup));
             grant.valid_from = self.group_valid_from(identity, group);
             grant.managed_by_aws = is_managed_entry(identity)
-                || (is_node_group(group) && is_node_username(&identity.username));
+                || (is_node_group(group) && defaults::is_node_username(&identity.username));
             grant.impostor = defaults::is_reserved(&identity.username) && !grant.managed_by_aws;
             if grant.impostor {
                 let what = format!("{} becomes {}", identity.principal, identity.username);
@@ -278,18 +280,36 @@ impl<'a> Builder<'a> {
         let mut grant = self.grant(GrantKind::None, subject_kind, &identity.principal, "");
         grant.identity_kind = Some(identity.kind);
         grant.principal_id.clone_from(&identity.principal_id);
-        grant.allows = if self.kubernetes().is_some() || is_node {
-            Allows::Rules(Vec::new())
-        } else {
-            Allows::Hole
-        };
-        let nothing =
-            (grant.allows != Allows::Hole && !is_node).then_some(Ineffective::NoPermission);
+        grant.allows = if is_node { Allows::Rules(Vec::new()) } else { self.everybody_allows() };
+        if let Allows::Rules(rules) = &grant.allows
+            && !rules.is_empty()
+        {
+            // Who gets in carries this group, and what was bound to it.
+            grant.group = Some(EVERYBODY.to_owned());
+            (grant.scope, grant.namespaces) = scope_of_rules(rules);
+        }
+        let nothing = (grant.allows == Allows::Rules(Vec::new()) && !is_node)
+            .then_some(Ineffective::NoPermission);
         grant.ineffective = identity.ineffective.or(nothing);
         grant.valid_from = identity.created_at;
         grant.managed_by_aws = is_node;
         grant.holder = Holder::Identity(idx);
         self.push_with_member(grant, identity, "");
+    }
+
+    /// What bindings of the cluster's owner give to everybody who is authenticated.
+    fn everybody_allows(&self) -> Allows {
+        if self.kubernetes().is_none() {
+            return Allows::Hole;
+        }
+        let own = self.bindings_of_group(EVERYBODY).filter(|binding| {
+            let alone = Binding {
+                subjects: vec![Subject::Group(EVERYBODY.to_owned())],
+                ..(*binding).clone()
+            };
+            defaults::classify_binding(&alone, self.role(binding)) != Managed::Exact
+        });
+        Allows::Rules(own.flat_map(|binding| self.rules(binding)).collect())
     }
 
     /// True when RBAC names the user that this mapping makes.
@@ -344,8 +364,4 @@ fn is_managed_entry(identity: &Identity) -> bool {
         )
     );
     node || (identity.kind == IdentityKind::AccessEntry && is_service_linked(&identity.principal))
-}
-
-fn is_node_username(username: &str) -> bool {
-    matches!(username, "system:node:{{EC2PrivateDNSName}}" | "system:node:{{SessionName}}")
 }

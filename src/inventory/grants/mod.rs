@@ -22,6 +22,7 @@ use crate::model::inventory::{
 };
 use crate::model::permission::{Scope, ScopedRule};
 use crate::rbac::policies::PolicyTable;
+use crate::rbac::template_matches;
 
 use super::principals::folded_name;
 
@@ -131,8 +132,13 @@ impl<'a> Builder<'a> {
     }
 
     fn bindings_of_group(&self, group: &str) -> impl Iterator<Item = &'a Binding> {
-        let wanted = Subject::Group(group.to_owned());
-        self.bindings().iter().filter(move |binding| binding.subjects.contains(&wanted))
+        let group = group.to_owned();
+        // A group of aws-auth may be a template.
+        let named = move |subject: &Subject| match subject {
+            Subject::Group(name) => template_matches(&group, name),
+            _ => false,
+        };
+        self.bindings().iter().filter(move |binding| binding.subjects.iter().any(&named))
     }
 
     /// Unions the rules of all bindings of a group; a hole when the objects were not listed.

@@ -29,10 +29,22 @@ impl Builder<'_> {
                 created_at: association.created_at.max(association.modified_at),
                 trust,
             };
-            let trust = self
-                .trust_policy(&association.role_arn)
-                .map_or(Trust::Unknown, trust::pod_identity);
-            self.push_pod_grant(&of(&association.role_arn, trust));
+            let policy = self.trust_policy(&association.role_arn);
+            let may = |action| {
+                policy.map_or(Trust::Unknown, |policy| trust::pod_identity(policy, action))
+            };
+            let (trust, tagging) = (may(trust::ASSUME), may(trust::TAG));
+            let id = self.push_pod_grant(&of(&association.role_arn, trust));
+            if tagging == Trust::Denies
+                && trust != Trust::Denies
+                && !association.disable_session_tags
+            {
+                let what = format!(
+                    "the trust policy of {} does not allow sts:TagSession to EKS Pod Identity",
+                    association.role_arn
+                );
+                self.note(Some(&id), "no_tag_session", what);
+            }
             if let Some(target) = &association.target_role_arn {
                 // The second hop trusts the first role, in conditions this does not evaluate.
                 self.push_pod_grant(&of(target, Trust::Unknown));
@@ -59,7 +71,8 @@ impl Builder<'_> {
         }
     }
 
-    fn push_pod_grant(&mut self, of: &PodGrant<'_>) {
+    /// The id of the grant.
+    fn push_pod_grant(&mut self, of: &PodGrant<'_>) -> String {
         let principal = format!("{}/{}", of.namespace, of.name);
         let mut grant = self.grant(of.kind, "service_account", &principal, of.role_arn);
         grant.identity_kind = Some(IdentityKind::ServiceAccount);
@@ -91,7 +104,9 @@ impl Builder<'_> {
             via_identity: IdentityKind::ServiceAccount,
             via_group: String::new(),
         });
+        let id = grant.id.clone();
         self.found.grants.push(grant);
+        id
     }
 
     fn role_record(&self, arn: &str) -> Option<&IamPrincipal> {

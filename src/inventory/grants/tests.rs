@@ -230,6 +230,53 @@ fn groups_reach_rbac_and_mappings_to_nothing_are_said() {
 }
 
 #[test]
+fn what_everybody_may_is_what_a_bare_mapping_gives() {
+    let entries = format!("[{}]", entry("bare", "", ""));
+    let objects = |group: &str| {
+        format!(
+            r#"{{"kind":"List","items":[
+        {{"kind":"ClusterRole","metadata":{{"name":"r"}},"rules":[{{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}}]}},
+        {{"kind":"ClusterRoleBinding","metadata":{{"name":"all"}},"roleRef":{{"kind":"ClusterRole","name":"r"}},"subjects":[{{"kind":"Group","name":"{group}"}}]}}]}}"#
+        )
+    };
+    let of = |group: &str| {
+        let files = [("access-entries.json", entries.as_str())];
+        let objects = objects(group);
+        let files = [files[0], ("kubernetes.json", objects.as_str())];
+        let found = enumerate_files("API", &files).1;
+        let bare = found.grants.iter().find(|grant| grant.kind == GrantKind::None).cloned();
+        bare.map(|grant| (grant.ineffective, grant.group))
+    };
+    let everybody = "system:authenticated";
+    assert_eq!(of(everybody), Some((None, Some(everybody.to_owned()))));
+    assert_eq!(of("others"), Some((Some(Ineffective::NoPermission), None)));
+}
+
+#[test]
+fn a_group_may_be_a_template() {
+    let auth =
+        aws_auth("- rolearn: arn:aws:iam::111122223333:role/a\n  groups: ['team-{{SessionName}}']");
+    let objects = auth.replace(
+        r#""items":["#,
+        r#""items":[{"kind":"ClusterRole","metadata":{"name":"r"},"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]},
+        {"kind":"RoleBinding","metadata":{"name":"shop","namespace":"shop"},"roleRef":{"kind":"ClusterRole","name":"r"},"subjects":[{"kind":"Group","name":"team-shop"}]},"#,
+    );
+    check(
+        "CONFIG_MAP",
+        &[("kubernetes.json", &objects)],
+        &[
+            "aws_auth_group a team-{{SessionName}}: ok",
+            "rbac_subject team-shop shop: ok",
+            "superuser  system:masters: ok",
+        ],
+    );
+    let found = enumerate_files("CONFIG_MAP", &[("kubernetes.json", &objects)]).1;
+    let bound = found.grants.iter().position(|g| g.principal == "team-shop").unwrap();
+    assert!(found.members.iter().any(|m| m.grant == bound), "{:?}", found.members);
+    assert_eq!(found.grants[bound].identity_kind, Some(IdentityKind::AwsAuthRole));
+}
+
+#[test]
 fn groups_of_a_provider_are_open_ended() {
     let provider = r#"[{"oidc":{"identityProviderConfigName":"corp","issuerUrl":"https://i","clientId":"k","groupsClaim":"groups","groupsPrefix":"oidc:","usernamePrefix":"oidc:"}}]"#;
     let objects = r#"{"kind":"List","items":[

@@ -192,3 +192,50 @@ fn masters_are_credited_without_a_reason() {
     let plain = iam("AIDA1", "arn:aws:iam::1:user/u", &[]);
     assert!(cluster.candidates(&who, &plain, Via::Direct).is_empty());
 }
+
+#[test]
+fn a_hidden_creator_stands_beside_a_row_that_makes_no_master() {
+    let row = identity(IdentityKind::AwsAuthRole, "arn:aws:iam::1:role/maker", None, &["devs"]);
+    let creator = identity(IdentityKind::ClusterCreator, "", None, &[MASTERS]);
+    let identities = [row, creator];
+    let cluster = Cluster::new("c", "c", &identities, &[], &[]);
+    let check = |groups: &[&str], expected: &[usize]| {
+        let user = iam("AROA1", "arn:aws:iam::1:role/maker", groups);
+        assert_eq!(cluster.who(&user).identities, expected, "{groups:?}");
+    };
+    check(&["devs"], &[0]);
+    check(&["devs", MASTERS], &[0, 1]);
+}
+
+#[test]
+fn a_group_may_be_a_template() {
+    let identities = [identity(
+        IdentityKind::AwsAuthRole,
+        "arn:aws:iam::1:role/a",
+        None,
+        &["team-{{SessionName}}"],
+    )];
+    let team = Holder::Subject(Subject::Group("team-shop".to_owned()));
+    let template = Some("team-{{SessionName}}");
+    let grants = [
+        grant(GrantKind::AwsAuthGroup, "team-{{SessionName}}", Holder::Identity(0), template),
+        grant(GrantKind::RbacSubject, "RoleBinding/shop/x", team, None),
+    ];
+    let cluster = Cluster::new("c", "c", &identities, &grants, &[]);
+    let user = iam("AROA1", "arn:aws:iam::1:role/a", &["team-shop"]);
+    let candidates = cluster.candidates(&cluster.who(&user), &user, Via::Direct);
+    assert_eq!(candidates, [0, 1]);
+    let reason = r#"RBAC: allowed by RoleBinding "x/shop" of Role "r" to Group "team-shop""#;
+    let credit = crate::rbac::reason::parse(reason);
+    assert_eq!(cluster.credited(&candidates, &user, &credit), [0, 1]);
+}
+
+#[test]
+fn rows_of_nodes_make_components() {
+    let mut node = identity(IdentityKind::AwsAuthRole, "arn:aws:iam::1:role/node", None, &[]);
+    node.entry_type = None;
+    "system:node:{{EC2PrivateDNSName}}".clone_into(&mut node.username);
+    let identities = [node];
+    let cluster = Cluster::new("c", "c", &identities, &[], &[]);
+    assert!(cluster.who(&iam("AROA1", "arn:aws:iam::1:role/node", &["system:nodes"])).component);
+}

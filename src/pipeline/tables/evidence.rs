@@ -1,12 +1,12 @@
 //! Rows of `coverage`, `rejects`, `notes`, `auth_mode_rows`, `grant_changes`, `logins`,
 //! `token_findings`.
 
-use super::{Inputs, JudgedCluster, coverage_hours, write_sorted};
+use super::{Inputs, coverage_hours, write_sorted};
 use crate::analyse::coverage::Coverage;
 use crate::join::sessions::Session;
 use crate::model::coverage::LogStream;
 use crate::model::fact::KubeUser;
-use crate::model::grant::{Holder, Identity, IdentityKind};
+use crate::model::grant::{Identity, IdentityKind};
 use crate::model::tally::example_from_bytes;
 use crate::model::time::Micros;
 use crate::pipeline::PipelineError;
@@ -19,11 +19,7 @@ use crate::table::rows::evidence::{
 /// Prefixes that access entries may not use in usernames and groups.
 const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
 
-pub(super) fn write(
-    inputs: &Inputs<'_>,
-    coverage: &Coverage,
-    judged: &[JudgedCluster],
-) -> Result<(), PipelineError> {
+pub(super) fn write(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), PipelineError> {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let hours = coverage_hours(inputs, coverage).into_iter().map(|hour| {
         let mut row = CoverageRow {
@@ -74,7 +70,7 @@ pub(super) fn write(
     write_sorted(inputs, notes, |row| {
         (row.cluster.clone(), row.code.clone(), row.what.clone(), row.grant_id.clone())
     })?;
-    auth_mode(inputs, judged)?;
+    auth_mode(inputs, coverage)?;
     changes(inputs)?;
     logins(inputs)?;
     tokens(inputs)
@@ -127,9 +123,10 @@ fn logins(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
     write_sorted(inputs, rows.collect(), key)
 }
 
-fn auth_mode(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
+fn auth_mode(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), PipelineError> {
     let mut rows: Vec<AuthModeRow> = Vec::new();
-    for (cluster, judged) in inputs.joined.clusters.iter().zip(judged) {
+    for (cluster, seen) in inputs.joined.clusters.iter().zip(&inputs.joined.seen) {
+        let covered = coverage.has_audit(cluster.arn);
         for (idx, identity) in cluster.identities.iter().enumerate() {
             let kind = match identity.kind {
                 IdentityKind::AwsAuthRole => "role",
@@ -137,13 +134,15 @@ fn auth_mode(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), Pipeli
                 IdentityKind::AwsAuthAccount => "account",
                 _ => continue,
             };
-            let last_used = cluster
-                .grants
-                .iter()
-                .zip(&judged.evidence)
-                .filter(|(grant, _)| grant.holder == Holder::Identity(idx))
-                .filter_map(|(_, seen)| seen.last)
-                .max();
+            let last_used = seen.identities.get(&idx).copied();
+            let present = match identity.kind {
+                // Anybody of the account would be a sign of it; CloudTrail is not asked for them.
+                IdentityKind::AwsAuthAccount => None,
+                _ => {
+                    let id = identity.principal_id.as_deref();
+                    inputs.joined.presence.of(id, &identity.principal).last
+                }
+            };
             let (movable, how) = migration(identity);
             let before = rows.iter().filter(|row| {
                 row.cluster == cluster.arn
@@ -163,8 +162,9 @@ fn auth_mode(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), Pipeli
                 ineffective_reason: identity.ineffective.map(|why| why.as_str().to_owned()),
                 movable,
                 how,
-                used: last_used.is_some(),
+                used: (covered || last_used.is_some()).then_some(last_used.is_some()),
                 last_used,
+                last_authenticated: present,
             });
         }
     }

@@ -38,6 +38,7 @@ table! {
         "`allow` `forbid` `unknown`." decision: String,
         "`2xx` …; null when there was no answer." status_class: Option<String>,
         "Grant that the authorizer named, or the only one that covers it." credited_grant_id: Option<String>,
+        "How many grants cover it; 0 when the inventory does not explain it, or it was refused." covering_grants: i64,
         "Product of the user agent." user_agent_family: String,
         "Log it was read from." source: String,
         "Distinct requests." count: i64,

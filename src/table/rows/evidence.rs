@@ -58,8 +58,9 @@ table! {
         "Why not." ineffective_reason: Option<String>,
         "True when an access entry can take its place." movable: bool,
         "What to make, or why nothing can be made." how: String,
-        "True when it was used in the window." used: bool,
-        "Latest use." last_used: Option<Micros>,
+        "True when somebody came in by it in the window; null where no audit log of the cluster was read." used: Option<bool>,
+        "Latest request of somebody who came in by it." last_used: Option<Micros>,
+        "Latest sign of its principal in CloudTrail or the authenticator's log." last_authenticated: Option<Micros>,
     }
 }
 

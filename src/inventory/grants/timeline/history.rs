@@ -48,7 +48,7 @@ pub(super) struct History {
 impl History {
     pub(super) fn of(changes: &[(Micros, &ChangeFact)]) -> Self {
         let mut history = History::default();
-        let mut associations: BTreeMap<&str, Pod> = BTreeMap::new();
+        let mut associations: BTreeMap<&str, Vec<Pod>> = BTreeMap::new();
         for &(at, change) in changes {
             let made = matches!(
                 change.kind,
@@ -66,24 +66,27 @@ impl History {
                     history.policy(change, moment);
                 }
                 ChangeKind::PodIdentityMade | ChangeKind::PodIdentityChanged => {
-                    let key = (change.subject.clone(), change.reference.clone());
-                    if !change.association_id.is_empty()
-                        && let Some(before) =
-                            associations.insert(&change.association_id, key.clone())
-                        && before != key
-                    {
-                        history.pods.entry(before).or_default().push(moment.step(None));
+                    let now = pods_of(change);
+                    let before = if change.association_id.is_empty() {
+                        None
+                    } else {
+                        associations.insert(&change.association_id, now.clone())
+                    };
+                    for key in before.into_iter().flatten().filter(|key| !now.contains(key)) {
+                        history.pods.entry(key).or_default().push(moment.step(None));
                     }
-                    history.pods.entry(key).or_default().push(moment.step(Some(HELD)));
+                    for key in now {
+                        history.pods.entry(key).or_default().push(moment.step(Some(HELD)));
+                    }
                 }
                 ChangeKind::PodIdentityDeleted => {
                     let known = associations.remove(change.association_id.as_str());
-                    let key = if change.subject.is_empty() {
-                        known
+                    let gone = if change.subject.is_empty() {
+                        known.unwrap_or_default()
                     } else {
-                        Some((change.subject.clone(), change.reference.clone()))
+                        pods_of(change)
                     };
-                    if let Some(key) = key {
+                    for key in gone {
                         history.pods.entry(key).or_default().push(moment.step(None));
                     }
                 }
@@ -243,4 +246,10 @@ pub(super) fn subject_of(named: &str) -> Option<(&'static str, String, Subject)>
         }
         _ => None,
     }
+}
+
+/// The grants of an association: its role, and the role of a second hop.
+fn pods_of(change: &ChangeFact) -> Vec<Pod> {
+    let roles = std::iter::once(&change.reference).chain(&change.names);
+    roles.map(|role| (change.subject.clone(), role.clone())).collect()
 }
