@@ -4,7 +4,7 @@
 SELECT
     v.severity, g.cluster_name, g.grant_kind, g.principal, g.grant_ref, g.role_ref, g.scope, g.namespaces,
     v.reason, v.detail, v.confidence, v.recommendation, g.ineffective_reason, v.age_days, v.last_used,
-    v.also, g.open_ended, g.valid_from, g.principal_id, g.identity_kind, g.cluster, g.grant_id
+    v.also, g.open_ended, g.valid_from, g.valid_to, g.granted_by, g.principal_id, g.identity_kind, g.cluster, g.grant_id
 FROM grants g
 JOIN verdicts v ON v.grant_id = g.grant_id
 WHERE v.verdict = 'ineffective' AND NOT g.managed_by_aws

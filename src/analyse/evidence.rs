@@ -11,7 +11,7 @@ use crate::join::cluster::Cluster;
 use crate::join::sessions::texts::Text;
 use crate::join::sessions::{Session, Sessions};
 use crate::join::usage::Usage;
-use crate::model::arn::PrincipalName;
+use crate::model::arn::{PrincipalName, issuer_id};
 use crate::model::fact::{IssuedBy, KubeUser, Via};
 use crate::model::grant::{Grant, GrantKind, Holder, IdentityKind};
 use crate::model::inventory::Subject;
@@ -66,13 +66,15 @@ impl Evidence {
     }
 }
 
-/// Evidence for every grant of cluster number `cluster_idx`, in grant order.
+/// Evidence for every grant of cluster number `cluster_idx`, in grant order. `issuer` is the cluster's
+/// own OIDC issuer.
 #[must_use]
 pub fn collect(
     cluster_idx: usize,
     cluster: &Cluster<'_>,
     usage: &Usage,
     sessions: &Sessions,
+    issuer: Option<&str>,
     window: Window,
 ) -> Vec<Evidence> {
     let mut all = vec![Evidence::default(); cluster.grants.len()];
@@ -105,12 +107,18 @@ pub fn collect(
         evidence.permissions.sort();
         evidence.permissions.dedup();
     }
-    see_sessions(&mut all, cluster.grants, sessions, window);
+    see_sessions(&mut all, cluster.grants, sessions, issuer, window);
     all
 }
 
 /// Notes the sessions that pods opened through their associations and annotations.
-fn see_sessions(all: &mut [Evidence], grants: &[Grant], sessions: &Sessions, window: Window) {
+fn see_sessions(
+    all: &mut [Evidence],
+    grants: &[Grant],
+    sessions: &Sessions,
+    issuer: Option<&str>,
+    window: Window,
+) {
     let mut by_role: BTreeMap<PrincipalName, Vec<usize>> = BTreeMap::new();
     for (idx, grant) in grants.iter().enumerate() {
         if matches!(grant.kind, GrantKind::PodIdentity | GrantKind::Irsa)
@@ -133,7 +141,7 @@ fn see_sessions(all: &mut [Evidence], grants: &[Grant], sessions: &Sessions, win
             let (Some(grant), Some(evidence)) = (grants.get(idx), all.get_mut(idx)) else {
                 continue;
             };
-            if is_session_of(sessions, session, grant) {
+            if is_session_of(sessions, session, grant, issuer) {
                 evidence.credited |= names_service_account(sessions, session);
                 let at = session.issued_at;
                 evidence.credit(at);
@@ -144,13 +152,23 @@ fn see_sessions(all: &mut [Evidence], grants: &[Grant], sessions: &Sessions, win
 }
 
 /// True when the session of the grant's role was issued through this association or annotation.
-fn is_session_of(sessions: &Sessions, session: &Session, grant: &Grant) -> bool {
+fn is_session_of(
+    sessions: &Sessions,
+    session: &Session,
+    grant: &Grant,
+    issuer: Option<&str>,
+) -> bool {
     let Holder::Subject(Subject::ServiceAccount { namespace, name }) = &grant.holder else {
         return false;
     };
     match grant.kind {
         GrantKind::Irsa => {
+            // Two clusters may have an account of one name: the provider tells them apart.
+            let provider = sessions.text(session.provider);
+            let of_cluster = provider.is_empty()
+                || issuer.is_none_or(|issuer| issuer_id(issuer) == issuer_id(provider));
             session.issued_by == IssuedBy::WebIdentity
+                && of_cluster
                 && sessions.text(session.subject)
                     == format!("system:serviceaccount:{namespace}:{name}")
         }

@@ -1,6 +1,7 @@
 //! The order of the verdicts, and that advice taken all at once locks nobody out.
 
 mod alone;
+mod pods;
 
 use std::collections::BTreeSet;
 
@@ -473,7 +474,7 @@ proptest! {
             usage.add(0, &cluster, &who, &fact, (Micros(1), Micros(2), 1));
         }
         usage.finish();
-        let evidence = collect(0, &cluster, &usage, &Sessions::default(), window());
+        let evidence = collect(0, &cluster, &usage, &Sessions::default(), None, window());
         let all_paths = paths::of_uses(0, &cluster, &usage);
         let inventory = inventory();
         let case = case(&cluster, &inventory);

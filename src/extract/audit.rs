@@ -19,7 +19,7 @@ use crate::decode::split::whole_members;
 use crate::model::arn::Arn;
 use crate::model::fact::{
     AccessFact, AwsCaller, ChangeFact, Decision, Fact, FactBody, IssuedBy, KubeUser, SessionFact,
-    Via,
+    TokenState, Via,
 };
 use crate::model::permission::Permission;
 use crate::model::time::{Micros, Window};
@@ -248,7 +248,19 @@ impl<'a> Reading<'a> {
             via,
             subject,
             user_agent_family: user_agent_family(self.event.user_agent.as_str()),
+            token: self.token_state(),
             ..AccessFact::default()
+        }
+    }
+
+    fn token_state(&self) -> TokenState {
+        let has = |key: &str| self.annotations.contains_key(key);
+        if has("authentication.k8s.io/legacy-token") {
+            TokenState::Legacy
+        } else if has("authentication.k8s.io/stale-token") {
+            TokenState::Stale
+        } else {
+            TokenState::Unremarked
         }
     }
 

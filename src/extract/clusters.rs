@@ -35,6 +35,16 @@ impl ClusterResolver {
         ClusterResolver { by_name, by_prefix }
     }
 
+    /// True when the envelope names a cluster of which no inventory speaks, and none of the same name:
+    /// what it carries is somebody else's business. The same name in another account may be a lie.
+    #[must_use]
+    pub fn is_other(&self, owner: Option<&str>, log_group: Option<&str>) -> bool {
+        let named = owner.is_some_and(|owner| !owner.is_empty());
+        log_group.and_then(cluster_from_log_group).is_some_and(|name| {
+            named && !self.by_name.is_empty() && self.all_named(Some(name)).is_empty()
+        })
+    }
+
     /// The accounts that have clusters.
     pub fn accounts(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(|(account, _)| account.as_str())
@@ -119,5 +129,11 @@ mod tests {
         check(None, b, "x/y/k", b2);
         check(None, a, "x/y/k", Err(1));
         check(None, None, "k", Err(3));
+        let arns = ["arn:aws:eks:r1:1:cluster/a".to_owned()];
+        let resolver = ClusterResolver::new(&arns, &[]);
+        assert!(resolver.is_other(Some("2"), Some("/aws/eks/z/cluster")));
+        assert!(!resolver.is_other(Some("2"), a), "a namesake");
+        assert!(!resolver.is_other(None, Some("/aws/eks/z/cluster")));
+        assert!(!ClusterResolver::default().is_other(Some("2"), a));
     }
 }

@@ -280,7 +280,11 @@ impl<'a> Object<'a> {
         self.has_records = true;
         let resolved = self.context.clusters.resolve(origin.owner, origin.log_group, self.key);
         let Ok(cluster) = resolved else {
-            self.reject(Stream::Authenticator, Reason::ClusterAmbiguous, bytes);
+            if self.context.clusters.is_other(origin.owner, origin.log_group) {
+                self.filter_record(Stream::Authenticator, Filter::OtherCluster);
+            } else {
+                self.reject(Stream::Authenticator, Reason::ClusterAmbiguous, bytes);
+            }
             return;
         };
         match login::extract(line, bytes, cluster, origin.log_stream) {
@@ -299,6 +303,10 @@ impl<'a> Object<'a> {
         let resolved = self.context.clusters.resolve(origin.owner, origin.log_group, self.key);
         let cluster = match resolved {
             Ok(cluster) => cluster.to_owned(),
+            Err(_) if self.context.clusters.is_other(origin.owner, origin.log_group) => {
+                self.filter_record(Stream::Audit, Filter::OtherCluster);
+                return;
+            }
             Err(candidates) => {
                 if let Some(at) = audit::time(event).or(origin.logged_at) {
                     let hour = at.hour();
@@ -340,6 +348,11 @@ impl<'a> Object<'a> {
             }
             Ok(None) => self.reject(Stream::Audit, Reason::BadTime, event),
             Err(unread) => {
+                if let Some(at) = origin.logged_at
+                    && self.expected.holds(&stream, at.hour())
+                {
+                    self.hours.entry((stream, at.hour())).or_default().1 += 1;
+                }
                 let reason =
                     if unread == Unread::Cut { Reason::Truncated } else { reason_of(unread) };
                 self.reject(Stream::Audit, reason, event);

@@ -5,7 +5,7 @@ mod exports;
 
 use super::*;
 use crate::model::coverage::LogStream;
-use crate::model::fact::{Decision, FactBody, IssuedBy, Via};
+use crate::model::fact::{Decision, FactBody, IssuedBy, TokenState, Via};
 
 const CLUSTER: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
 
@@ -392,9 +392,25 @@ fn a_refused_impersonation_is_told() {
 }
 
 #[test]
+fn remarks_about_tokens_are_kept() {
+    let check = |key: &str, expected: TokenState| {
+        let text = event("").replace(
+            r#""authorization.k8s.io/decision""#,
+            &format!(r#""{key}":"x","authorization.k8s.io/decision""#),
+        );
+        let batch = extract(&[("k", envelope(&[&text]).as_bytes())]);
+        let FactBody::Access(access) = &batch.facts[0].body else { panic!("{key}") };
+        assert_eq!(access.token, expected, "{key}");
+    };
+    check("authentication.k8s.io/legacy-token", TokenState::Legacy);
+    check("authentication.k8s.io/stale-token", TokenState::Stale);
+    check("x", TokenState::Unremarked);
+}
+
+#[test]
 fn a_mark_where_a_line_was_cut_is_no_json() {
     let whole = event("");
-    let cut = format!("{}[Truncated...]", &whole[..whole.len() - 30]);
+    let cut = format!("{}[Truncated...]", whole.get(..whole.len() - 30).unwrap());
     let batch = extract(&[("k", envelope(&[&cut]).as_bytes())]);
     assert_eq!(batch.tally.streams[&Stream::Audit].salvaged, 1, "{:?}", counts(&batch));
 }

@@ -3,7 +3,7 @@
 use super::fold::{Dated, Hourly, Issued};
 use crate::model::fact::{
     AccessFact, AwsCallFact, AwsCaller, ChangeFact, ChangeKind, Decision, IssuedBy, KubeUser,
-    LoginFact, SessionFact, Via,
+    LoginFact, SessionFact, TokenState, Via,
 };
 use crate::model::permission::Permission;
 use crate::table::facts::{
@@ -29,6 +29,7 @@ pub(super) fn access_row(access: Hourly<AccessFact>, name_capped: bool) -> Acces
         status_class: i32::from(fact.status_class),
         user_agent_family: fact.user_agent_family,
         issued_credential_id: fact.issued_credential_id,
+        token: fact.token as i32,
         username: caller.username,
         uid: caller.uid,
         groups: caller.groups,
@@ -98,6 +99,11 @@ pub(super) fn access(row: AccessFactRow) -> Hourly<AccessFact> {
         status_class: u8::try_from(row.status_class).unwrap_or(0),
         user_agent_family: row.user_agent_family,
         issued_credential_id: row.issued_credential_id,
+        token: match row.token {
+            1 => TokenState::Stale,
+            2 => TokenState::Legacy,
+            _ => TokenState::Unremarked,
+        },
         caller,
         subject,
     };

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use crate::model::arn::is_pod_identity_service;
+use crate::model::arn::{is_pod_identity_service, issuer_id};
 use crate::model::inventory::ServiceAccount;
 
 /// What the policy says.
@@ -71,11 +71,6 @@ struct Token<'a> {
     issuer: &'a str,
     subject: String,
     audiences: Vec<&'a str>,
-}
-
-/// The last path segment: issuer hosts differ between IPv4 and dual-stack names, the id does not.
-fn issuer_id(issuer: &str) -> &str {
-    issuer.trim_end_matches('/').rsplit('/').next().unwrap_or(issuer)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,4 +10,4 @@ pub mod presence;
 pub mod sessions;
 pub mod usage;
 
-pub use crate::facts::fold::Hourly;
+pub use crate::facts::fold::{Hourly, Issued};

@@ -105,6 +105,13 @@ pub fn partition_of_region(region: &str) -> &'static str {
     }
 }
 
+/// What names an OIDC issuer, in its URL and in the ARN of its provider: the last path segment. Hosts
+/// differ between IPv4 and dual-stack names, the id does not.
+#[must_use]
+pub fn issuer_id(issuer: &str) -> &str {
+    issuer.trim_end_matches('/').rsplit('/').next().unwrap_or(issuer)
+}
+
 /// True for the service principal of EKS Pod Identity; in China it may end in another suffix.
 #[must_use]
 pub fn is_pod_identity_service(service: &str) -> bool {
@@ -130,7 +137,9 @@ pub fn unique_id_from_principal_id(text: &str) -> &str {
 /// `rolearn` of aws-auth.
 #[must_use]
 pub fn has_path(text: &str) -> bool {
-    Arn::parse(text).is_some_and(|arn| arn.resource.matches('/').count() > 1)
+    Arn::parse(text).is_some_and(|arn| {
+        arn.resource.strip_prefix("role/").is_some_and(|name| name.contains('/'))
+    })
 }
 
 /// Resolves `%3A` and the like; text that is not so encoded stays as it is.

@@ -124,6 +124,21 @@ pub enum Decision {
     Unknown,
 }
 
+/// What the API server remarks about the ServiceAccount token of a request.
+/// Source: <https://kubernetes.io/docs/reference/labels-annotations-taints/audit-annotations/>.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum TokenState {
+    /// Nothing, or it was no such token.
+    #[default]
+    Unremarked,
+    /// Its hour is over: only the grace period of rotation keeps it valid.
+    Stale,
+    /// It came out of a Secret and never expires.
+    Legacy,
+}
+
 /// One authorised, refused or unauthenticated request.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AccessFact {
@@ -148,6 +163,8 @@ pub struct AccessFact {
     pub user_agent_family: String,
     /// `authentication.kubernetes.io/issued-credential-id` of a minted token; empty when absent.
     pub issued_credential_id: String,
+    /// Of the caller's token.
+    pub token: TokenState,
 }
 
 /// A line of the authenticator log.

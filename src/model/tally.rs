@@ -101,6 +101,8 @@ pub enum Filter {
     NotRelevant,
     /// Outside the window.
     OutsideWindow,
+    /// Of a cluster that no inventory describes.
+    OtherCluster,
 }
 
 impl Filter {
@@ -113,6 +115,7 @@ impl Filter {
             Filter::OtherStream => "other_stream",
             Filter::NotRelevant => "not_relevant",
             Filter::OutsideWindow => "outside_window",
+            Filter::OtherCluster => "other_cluster",
         }
     }
 }

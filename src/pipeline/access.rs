@@ -19,7 +19,9 @@ use crate::join::presence::{Presence, is_redemption};
 use crate::join::sessions::{Session, Sessions, SessionsBuilder};
 use crate::join::usage::Usage;
 use crate::model::digest;
-use crate::model::fact::{AccessFact, AwsCallFact, ChangeFact, Decision, LoginFact, Via};
+use crate::model::fact::{
+    AccessFact, AwsCallFact, ChangeFact, Decision, LoginFact, TokenState, Via,
+};
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::report::output::OutputDir;
 use crate::table::parquet::RowWriter;
@@ -97,6 +99,8 @@ pub(super) struct Seen {
     pub(super) certificate_users: BTreeMap<String, (Micros, Micros, i64)>,
     /// Anonymous requests that were allowed, beyond what everybody may.
     pub(super) anonymous: Option<(Micros, Micros, i64)>,
+    /// Use of tokens that the API server remarks about: first, last, requests.
+    pub(super) tokens: BTreeMap<(TokenState, String), (Micros, Micros, i64)>,
     /// When each identity was last seen making a request, whatever became of it.
     pub(super) identities: BTreeMap<usize, Micros>,
 }
@@ -195,7 +199,7 @@ impl Sink<'_> {
         self.know_sessions();
         if self.known < Known::Calls {
             self.known = Known::Calls;
-            self.joined.sessions.adopt_observed_keys();
+            self.joined.sessions.adopt_observed();
         }
     }
 
@@ -329,6 +333,10 @@ fn note(
     {
         let name = fact.caller.username.clone();
         add(seen.certificate_users.entry(name).or_insert((first, last, 0)));
+    }
+    if fact.token != TokenState::Unremarked && fact.via == Via::Direct {
+        let key = (fact.token, fact.caller.username.clone());
+        add(seen.tokens.entry(key).or_insert((first, last, 0)));
     }
     let beyond_everybody =
         !crate::rbac::defaults::covered_by_discovery(permission, &fact.subject.groups);

@@ -3,6 +3,7 @@
 mod evidence;
 mod grants;
 mod sessions;
+mod tokens;
 
 use std::collections::BTreeMap;
 
@@ -85,6 +86,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     grants::write(inputs, &judged)?;
     sessions::write(inputs)?;
     evidence::write(inputs, &coverage)?;
+    tokens::write(inputs)?;
     write_verdicts(inputs, &judged)?;
     Ok(summarise(inputs, &coverage, &judged))
 }
@@ -131,7 +133,8 @@ fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> Judged
     };
     let usage = &inputs.joined.usage;
     let window = inputs.analyse.window;
-    let evidence = collect(idx, cluster, usage, &inputs.joined.sessions, window);
+    let issuer = inventory.cluster.as_ref().and_then(|cluster| cluster.oidc_issuer.as_deref());
+    let evidence = collect(idx, cluster, usage, &inputs.joined.sessions, issuer, window);
     let namespaces =
         inventory.kubernetes.as_ref().map(|k| k.namespaces.as_slice()).unwrap_or_default();
     let used = usage.uses.iter().filter(|used| used.cluster == idx).map(|used| &used.permission);
@@ -271,7 +274,8 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
     let window = inputs.analyse.window;
     for (idx, (inventory, _)) in inputs.world.clusters.iter().enumerate() {
         let share = coverage.audit(&inventory.arn).share(window);
-        streams.push((format!("audit log of {}", inventory.name), share.covered, share.hours));
+        let name = format!("audit log of {}", inputs.world.name_of(inventory));
+        streams.push((name, share.covered, share.hours));
         if !coverage.has_audit(&inventory.arn) {
             warnings.push(without_audit(
                 inventory,

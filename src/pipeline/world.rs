@@ -48,7 +48,17 @@ impl World {
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.clusters.iter().map(|(cluster, _)| cluster.name.clone()).collect()
+        self.clusters.iter().map(|(cluster, _)| self.name_of(cluster)).collect()
+    }
+
+    /// The name, and where it stands where another cluster has the same.
+    pub(super) fn name_of(&self, cluster: &ClusterInventory) -> String {
+        let namesakes = self.clusters.iter().filter(|(other, _)| other.name == cluster.name);
+        if namesakes.count() > 1 {
+            format!("{} ({}, {})", cluster.name, cluster.account, cluster.region)
+        } else {
+            cluster.name.clone()
+        }
     }
 
     pub(super) fn captured(&self) -> BTreeMap<String, String> {

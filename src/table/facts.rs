@@ -22,6 +22,7 @@ table! {
         "First digit of the status, 0 for none." status_class: i32,
         "Product of the user agent." user_agent_family: String,
         "Credential id of a minted token." issued_credential_id: String,
+        "0 nothing remarked, 1 stale token, 2 token of a Secret." token: i32,
         "Caller's username." username: String,
         "Caller's uid." uid: String,
         "Caller's groups." groups: Vec<String>,

@@ -79,6 +79,7 @@ impl SessionsBuilder {
             source: texts.keep(source),
             source_identity: texts.keep(source_identity),
             subject: texts.keep(&fact.subject),
+            provider: texts.keep(&fact.provider),
             person: texts.keep(person),
             role: Text::default(),
             parent: NOBODY,
@@ -267,6 +268,7 @@ fn fill(kept: &mut Session, kept_asker: &mut Asker, other: &Session, asker: &Ask
     take(&mut kept.source, other.source);
     take(&mut kept.source_identity, other.source_identity);
     take(&mut kept.subject, other.subject);
+    take(&mut kept.provider, other.provider);
     take(&mut kept.person, other.person);
     if kept.expires == NEVER_SAID {
         kept.expires = other.expires;

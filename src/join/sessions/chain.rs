@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use super::texts::Text;
 use super::{Asker, Confidence, NOBODY, Session, Sessions, read_tag, written_tag};
 
+/// Sessions of one chain that are walked for a person.
+const MAX_DEPTH: usize = 10_000;
+
 impl Sessions {
     pub(super) fn link(&mut self, askers: &[Asker]) {
         let parents: Vec<u32> = self
@@ -47,6 +50,40 @@ impl Sessions {
             }
             while let Some(idx) = chain.pop() {
                 self.inherit(idx);
+            }
+        }
+    }
+
+    /// Gives every session without a person the one that calls named for it, or for the nearest
+    /// session up its chain.
+    pub(super) fn adopt_people(&mut self) {
+        let people = std::mem::take(&mut self.people);
+        if people.is_empty() {
+            return;
+        }
+        let person_of = |idx: usize| {
+            let mut at = Some(idx);
+            // A cycle can only be forged; no honest chain is longer.
+            for _ in 0..MAX_DEPTH {
+                let here = at?;
+                let session = self.all.get(here)?;
+                let observed = u32::try_from(here).ok().and_then(|number| people.get(&number));
+                let person =
+                    if session.person.is_empty() { observed } else { Some(&session.person) };
+                if person.is_some() {
+                    return person.copied();
+                }
+                at = session.parent();
+            }
+            None
+        };
+        let found: Vec<(usize, Text)> = (0..self.all.len())
+            .filter(|&idx| self.all.get(idx).is_some_and(|session| session.person.is_empty()))
+            .filter_map(|idx| Some((idx, person_of(idx)?)))
+            .collect();
+        for (idx, person) in found {
+            if let Some(session) = self.all.get_mut(idx) {
+                session.person = person;
             }
         }
     }

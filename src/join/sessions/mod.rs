@@ -94,6 +94,8 @@ pub struct Session {
     pub source_identity: Text,
     /// Subject of a web identity, SAML or ServiceAccount token.
     pub subject: Text,
+    /// What vouched for the subject: ARN of an OIDC or SAML provider, audiences of a token.
+    pub provider: Text,
     /// The person behind it: source identity, Identity Center user, or the chain's.
     pub person: Text,
     /// What later calls show of its role: its id, else account and name.
@@ -157,6 +159,8 @@ pub struct Sessions {
     /// Sessions by role, then session name.
     by_name: Vec<u32>,
     keys: BTreeMap<(u32, Text), (Micros, Micros)>,
+    /// People that calls name and the session's own record does not.
+    people: BTreeMap<u32, Text>,
 }
 
 /// What is needed of the caller until chains are linked.
@@ -337,27 +341,31 @@ impl Sessions {
         else {
             return;
         };
+        let Ok(number) = u32::try_from(idx) else { return };
         if !caller.on_behalf_of.is_empty() {
             let person = self.texts.keep(&caller.on_behalf_of);
-            let texts = &self.texts;
-            if let Some(session) = self.all.get_mut(idx)
-                && (session.person.is_empty() || texts.get(person) < texts.get(session.person))
-            {
-                session.person = person;
+            let known = self.people.entry(number).or_insert(person);
+            if self.texts.get(person) < self.texts.get(*known) {
+                *known = person;
             }
         }
         if caller.access_key_id.is_empty() {
             return;
         }
-        let Ok(number) = u32::try_from(idx) else { return };
         let key = self.texts.keep(&caller.access_key_id);
         let seen = self.keys.entry((number, key)).or_insert((first, last));
         *seen = (seen.0.min(first), seen.1.max(last));
     }
 
+    /// Makes what calls showed part of the sessions: keys, and the people behind them.
+    pub fn adopt_observed(&mut self) {
+        self.adopt_observed_keys();
+        self.adopt_people();
+    }
+
     /// Makes the observed keys resolvable. A key seen under two sessions proves nothing and is
     /// left out, so the order of observation does not matter.
-    pub fn adopt_observed_keys(&mut self) {
+    fn adopt_observed_keys(&mut self) {
         let mut owners: BTreeMap<Text, BTreeSet<u32>> = BTreeMap::new();
         for (idx, key) in self.keys.keys() {
             owners.entry(*key).or_default().insert(*idx);

@@ -83,7 +83,7 @@ fn a_second_key_of_a_session_is_learnt_from_a_call() {
     let mut sessions = Sessions::new([issue(100, "AROA1", "a", "K1")]);
     let console = caller("AROA1:a", "K9", Some(100));
     sessions.observe_key(&console, Micros(1), Micros(2));
-    sessions.adopt_observed_keys();
+    sessions.adopt_observed();
     let user = KubeUser { access_key_id: "K9".to_owned(), ..KubeUser::default() };
     assert_eq!(sessions.of_kube_user(&user, Micros(0)), (Some(0), Confidence::AccessKey));
     let keys: Vec<_> = sessions.keys_of(0).into_iter().map(|k| k.access_key_id).collect();
@@ -183,12 +183,23 @@ fn a_person_stands_behind_many_sessions() {
     sso.body.role_arn =
         "arn:aws:iam::1:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_0123".to_owned();
     let job = issue(200, "AROA2", "job", "K2");
-    let mut sessions = Sessions::new([sso, job]);
-    let mut on_behalf = caller("AROA2:job", "K2", Some(200));
-    on_behalf.on_behalf_of = "user-1".to_owned();
-    sessions.observe_key(&on_behalf, Micros(0), Micros(0));
+    // A session that this one asked for is the same person's.
+    let mut step = issue(300, "AROA3", "step", "K3");
+    step.body.source = caller("AROA2:job", "K2", Some(200));
+    let mut sessions = Sessions::new([sso, job, step]);
+    for (principal, key, second, who) in [
+        ("AROA2:job", "K2", 200, "user-2"),
+        ("AROA2:job", "K2", 200, "user-1"),
+        ("AROA1:ann@x.org", "K1", 100, "a-user"),
+    ] {
+        let mut on_behalf = caller(principal, key, Some(second));
+        on_behalf.on_behalf_of = who.to_owned();
+        sessions.observe_key(&on_behalf, Micros(0), Micros(0));
+    }
+    sessions.adopt_observed();
     let person = |key| sessions.text(with_key(&sessions, key).person).to_owned();
-    assert_eq!((person("K1"), person("K2")), ("ann@x.org".to_owned(), "user-1".to_owned()));
+    // What the session's own record says is not replaced.
+    assert_eq!(["K1", "K2", "K3"].map(person), ["ann@x.org", "user-1", "user-1"]);
 }
 
 #[test]

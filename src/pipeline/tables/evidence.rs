@@ -1,5 +1,4 @@
-//! Rows of `coverage`, `rejects`, `notes`, `auth_mode_rows`, `grant_changes`, `logins`,
-//! `token_findings`.
+//! Rows of `coverage`, `rejects`, `notes`, `auth_mode_rows`, `grant_changes`, `logins`.
 
 use super::{Inputs, coverage_hours, write_sorted};
 use crate::analyse::coverage::Coverage;
@@ -8,12 +7,10 @@ use crate::model::coverage::LogStream;
 use crate::model::fact::KubeUser;
 use crate::model::grant::{Identity, IdentityKind};
 use crate::model::tally::example_from_bytes;
-use crate::model::time::Micros;
 use crate::pipeline::PipelineError;
 use crate::pipeline::access::some;
-use crate::rbac::sensitive::Severity;
 use crate::table::rows::evidence::{
-    AuthModeRow, CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow, TokenFindingRow,
+    AuthModeRow, CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow,
 };
 
 /// Prefixes that access entries may not use in usernames and groups.
@@ -72,8 +69,7 @@ pub(super) fn write(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), Pipe
     })?;
     auth_mode(inputs, coverage)?;
     changes(inputs)?;
-    logins(inputs)?;
-    tokens(inputs)
+    logins(inputs)
 }
 
 fn changes(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
@@ -135,14 +131,13 @@ fn auth_mode(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), PipelineErr
                 _ => continue,
             };
             let last_used = seen.identities.get(&idx).copied();
-            let present = match identity.kind {
-                // Anybody of the account would be a sign of it; CloudTrail is not asked for them.
-                IdentityKind::AwsAuthAccount => None,
-                _ => {
+            // Anybody of the account would be a sign of such a row; CloudTrail is not asked for them.
+            let present = (identity.kind != IdentityKind::AwsAuthAccount)
+                .then(|| {
                     let id = identity.principal_id.as_deref();
                     inputs.joined.presence.of(id, &identity.principal).last
-                }
-            };
+                })
+                .flatten();
             let (movable, how) = migration(identity);
             let before = rows.iter().filter(|row| {
                 row.cluster == cluster.arn
@@ -201,6 +196,11 @@ fn migration(identity: &Identity) -> (bool, String) {
     if reserved(&identity.username) {
         return (false, format!("an entry may not take the username {}", identity.username));
     }
+    if let Some(template) = others.iter().find(|group| group.contains("{{")) {
+        let why =
+            format!("an entry takes groups as they are: {template} would be no template there");
+        return (false, why);
+    }
     let mut parts = Vec::new();
     if !masters.is_empty() {
         parts.push("AmazonEKSClusterAdminPolicy in place of system:masters".to_owned());
@@ -211,75 +211,4 @@ fn migration(identity: &Identity) -> (bool, String) {
     }
     let with = if parts.is_empty() { "no group".to_owned() } else { parts.join(" and ") };
     (true, format!("a STANDARD entry with {with}"))
-}
-
-fn tokens(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
-    let mut rows = Vec::new();
-    for (idx, (inventory, _)) in inputs.world.clusters.iter().enumerate() {
-        let mut add = |kind: &str,
-                       subject: String,
-                       detail: &str,
-                       severity: Severity,
-                       seen: Option<(Micros, Micros, i64)>| {
-            rows.push(TokenFindingRow {
-                cluster: inventory.arn.clone(),
-                cluster_name: inventory.name.clone(),
-                kind: kind.to_owned(),
-                subject,
-                detail: detail.to_owned(),
-                first_seen: seen.map(|(first, ..)| first),
-                last_seen: seen.map(|(_, last, _)| last),
-                count: seen.map_or(0, |(.., n)| n),
-                severity: severity.as_str().to_owned(),
-            });
-        };
-        for (namespace, name, account) in inventory.kubernetes.iter().flat_map(|k| &k.token_secrets)
-        {
-            let subject = format!("{namespace}/{name} of {account}");
-            let detail = "a token in a Secret never expires; use TokenRequest or a projected token";
-            add("legacy_secret_token", subject, detail, Severity::Medium, None);
-        }
-        for provider in inventory.identity_providers.iter().flatten() {
-            if crate::inventory::subjects::username_prefix(provider).is_none() {
-                let detail = "usernames come without a prefix and may meet those of other ways in";
-                add(
-                    "oidc_no_username_prefix",
-                    provider.name.clone(),
-                    detail,
-                    Severity::Medium,
-                    None,
-                );
-            }
-            let no_prefix = provider.groups_prefix.as_deref().is_none_or(str::is_empty);
-            if provider.groups_claim.is_some() && no_prefix {
-                let detail =
-                    "groups come without a prefix: the provider can name any group of RBAC";
-                add("oidc_no_groups_prefix", provider.name.clone(), detail, Severity::High, None);
-            }
-        }
-        for ((cluster, user), sum) in inputs.reused {
-            if *cluster == inventory.arn {
-                let detail = "one Audit-ID on several requests: the client chooses it, and other \
-                              tools may count these requests as one";
-                let seen = Some((sum.first, sum.last, sum.count));
-                add("audit_id_reused", user.clone(), detail, Severity::Medium, seen);
-            }
-        }
-        let Some(seen) = inputs.joined.seen.get(idx) else { continue };
-        for (user, times) in &seen.certificate_users {
-            let detail = "a client certificate cannot be revoked; only its RBAC can be taken away";
-            add("x509_user", user.clone(), detail, Severity::Medium, Some(*times));
-        }
-        if let Some(times) = seen.anonymous {
-            let detail = "anonymous requests are allowed beyond health and discovery";
-            add(
-                "anonymous_access",
-                "system:anonymous".to_owned(),
-                detail,
-                Severity::High,
-                Some(times),
-            );
-        }
-    }
-    write_sorted(inputs, rows, |row| (row.cluster.clone(), row.kind.clone(), row.subject.clone()))
 }

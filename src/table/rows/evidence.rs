@@ -70,7 +70,7 @@ table! {
     TokenFindingRow {
         "Cluster ARN." cluster: String,
         "For people." cluster_name: String,
-        "`legacy_secret_token` `x509_user` `oidc_no_prefix` …" kind: String,
+        "`long_token` `legacy_token_used` `stale_token` `legacy_secret_token` `x509_user` `oidc_no_groups_prefix` …" kind: String,
         "Whose." subject: String,
         "For people." detail: String,
         "Earliest use in the window." first_seen: Option<Micros>,
