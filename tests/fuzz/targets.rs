@@ -158,14 +158,13 @@ fn lenient(bytes: &[u8]) {
             list.truncate(got.len().max(16));
             assert_eq!(got, list);
         }
-        let _: lenient::Text<'_> = lenient::part(Some(raw));
+        ends(lenient::part::<lenient::Text<'_>>(Some(raw)));
     }
 }
 
 /// A line comes out as it was put in.
 fn carrier(bytes: &[u8]) {
-    // Nothing to compare with: it must only end.
-    let _ = carrier::read(bytes).is_some();
+    ends(carrier::read(bytes));
     assert!(carrier::insights_rows(bytes).count() <= bytes.len());
     let text = String::from_utf8_lossy(bytes);
     for key in ["log", "message", "@message"] {
@@ -179,8 +178,7 @@ fn carrier(bytes: &[u8]) {
 
 /// Lines come out as they were put in.
 fn envelope(bytes: &[u8]) {
-    let _: Result<usize, Unread> =
-        envelope::Envelope::read(bytes, |message| message.log_events().count());
+    ends(envelope::Envelope::read(bytes, |message| message.log_events().count()));
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<&str> = text.split('\n').collect();
     let events: Vec<Value> =
@@ -199,7 +197,7 @@ fn envelope(bytes: &[u8]) {
 
 /// Quoted values come out as they were put in.
 fn authenticator(bytes: &[u8]) {
-    let _ = authenticator::read(bytes).is_some();
+    ends(authenticator::read(bytes));
     let text = String::from_utf8_lossy(bytes);
     let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
     let line = format!("time=\"2026-10-05T09:20:00Z\" arn=\"{quoted}\" username=u");
@@ -210,35 +208,35 @@ fn authenticator(bytes: &[u8]) {
 /// Texts of an event are those that a general parser reads.
 fn audit(bytes: &[u8]) {
     let got = audit::Event::read(bytes, |event| {
-        let _ = event.annotations().len();
-        let _: audit::User<'_> = lenient::part(event.user);
-        let _: audit::ObjectRef<'_> = lenient::part(event.object_ref);
-        let _: audit::ResponseStatus<'_> = lenient::part(event.response_status);
-        let _: audit::Review<'_> = lenient::part(event.request_object);
-        let _: audit::RbacBody<'_> = lenient::part(event.request_object);
+        ends(event.annotations());
+        ends(lenient::part::<audit::User<'_>>(event.user));
+        ends(lenient::part::<audit::ObjectRef<'_>>(event.object_ref));
+        ends(lenient::part::<audit::ResponseStatus<'_>>(event.response_status));
+        ends(lenient::part::<audit::Review<'_>>(event.request_object));
+        ends(lenient::part::<audit::RbacBody<'_>>(event.request_object));
         [event.verb.to_owned(), event.stage.to_owned(), event.user_agent.to_owned()]
     });
-    agrees(bytes, got, ["verb", "stage", "userAgent"]);
+    agrees(bytes, &got, ["verb", "stage", "userAgent"]);
 }
 
 /// Texts of a record are those that a general parser reads.
 fn cloudtrail(bytes: &[u8]) {
     let got = cloudtrail::Record::read(bytes, |record| {
-        let _ = record.caller();
-        let _: cloudtrail::AssumeRoleRequest<'_> = lenient::part(record.request_parameters);
-        let _: cloudtrail::AssumeRoleAnswer<'_> = lenient::part(record.response_elements);
-        let _: cloudtrail::EksRequest<'_> = lenient::part(record.request_parameters);
-        let _: cloudtrail::EksAnswer<'_> = lenient::part(record.response_elements);
+        ends(record.caller());
+        ends(lenient::part::<cloudtrail::AssumeRoleRequest<'_>>(record.request_parameters));
+        ends(lenient::part::<cloudtrail::AssumeRoleAnswer<'_>>(record.response_elements));
+        ends(lenient::part::<cloudtrail::EksRequest<'_>>(record.request_parameters));
+        ends(lenient::part::<cloudtrail::EksAnswer<'_>>(record.response_elements));
         [record.event_id.to_owned(), record.event_name.to_owned(), record.event_time.to_owned()]
     });
-    agrees(bytes, got, ["eventID", "eventName", "eventTime"]);
+    agrees(bytes, &got, ["eventID", "eventName", "eventTime"]);
 }
 
 /// Compares texts with those of a general parser, which settles repeated keys the same way.
-fn agrees(bytes: &[u8], got: Result<[String; 3], Unread>, keys: [&str; 3]) {
+fn agrees(bytes: &[u8], got: &Result<[String; 3], Unread>, keys: [&str; 3]) {
     let parsed = serde_json::from_slice::<Value>(bytes);
     if let Ok(Value::Object(map)) = &parsed {
-        let Ok(got) = &got else {
+        let Ok(got) = got else {
             // A key written in two ways, one of them escaped, is settled by refusing.
             assert!(bytes.contains(&b'\\'), "{got:?}");
             return;
@@ -308,6 +306,9 @@ fn extractor() -> Extractor {
         limits: Limits { max_inflated: CAP },
     }))
 }
+
+/// Takes what nothing can be compared with: that it was made at all is the test.
+fn ends<T>(_: T) {}
 
 /// Compresses.
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
