@@ -7,6 +7,7 @@ SELECT
     v.age_days, v.coverage, v.window_start, v.window_end, v.first_used, v.last_used, v.last_authenticated, v.used_days,
     v.used_count, v.used_permissions, v.recommendation, v.recommended_policy, v.recommended_scope,
     v.recommended_namespaces, v.recommended_rbac, v.excess_before, v.excess_after, v.replay_denied,
+    v.replay_breaks, v.recommendation_detail,
     g.valid_from, g.valid_to, g.granted_by, g.managed_by_aws, g.open_ended
 FROM grants g
 JOIN verdicts v ON v.grant_id = g.grant_id

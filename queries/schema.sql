@@ -22,3 +22,4 @@ CREATE OR REPLACE VIEW token_findings AS SELECT * FROM read_parquet('tables/toke
 CREATE OR REPLACE VIEW grant_changes AS SELECT * FROM read_parquet('tables/grant_changes/*.parquet');
 CREATE OR REPLACE VIEW logins AS SELECT * FROM read_parquet('tables/logins/*.parquet');
 CREATE OR REPLACE VIEW verdicts AS SELECT * FROM read_parquet('tables/verdicts/*.parquet');
+CREATE OR REPLACE VIEW proposals AS SELECT * FROM read_parquet('tables/proposals/*.parquet');

@@ -19,7 +19,7 @@ use overgrant::table::rows::grants::{GrantMemberRow, GrantRow, GrantRuleRow, Ide
 use overgrant::table::rows::sessions::{
     AuthenticationRow, SessionKeyRow, SessionRow, SessionTagRow,
 };
-use overgrant::table::rows::verdicts::{RunRow, VerdictRow};
+use overgrant::table::rows::verdicts::{ProposalRow, RunRow, VerdictRow};
 
 fn grant(id: &str, managed: bool) -> GrantRow {
     GrantRow {
@@ -30,6 +30,8 @@ fn grant(id: &str, managed: bool) -> GrantRow {
         principal: format!("p-{id}"),
         grant_ref: "ClusterRoleBinding/x".to_owned(),
         scope: "cluster".to_owned(),
+        effective: true,
+        power: Some("critical".to_owned()),
         managed_by_aws: managed,
         ..GrantRow::default()
     }
@@ -71,7 +73,14 @@ fn access(
 }
 
 fn write(out: &OutputDir) {
+    let wide = |id: &str, cluster: &str| GrantRow {
+        principal: "wide".to_owned(),
+        cluster: cluster.to_owned(),
+        ..grant(id, false)
+    };
     out.write_table([
+        wide("w1", "c"),
+        wide("w2", "c2"),
         grant("a", false),
         grant("b", false),
         grant("d", false),
@@ -79,7 +88,11 @@ fn write(out: &OutputDir) {
         grant("m", true),
     ])
     .unwrap();
+    let mut used = verdict("w2", "used", 0);
+    used.last_used = Some(Micros(3_000_000));
     out.write_table([
+        verdict("w1", "unused", 0),
+        used,
         verdict("a", "unused", 1),
         verdict("b", "over_scoped", 3),
         verdict("d", "redundant", 2),
@@ -157,6 +170,7 @@ fn write(out: &OutputDir) {
     out.write_table::<CoverageRow>([]).unwrap();
     out.write_table::<RejectRow>([]).unwrap();
     out.write_table::<NoteRow>([]).unwrap();
+    out.write_table::<ProposalRow>([]).unwrap();
 }
 
 fn run_all(root: &Path, spill: &Path) -> Vec<(&'static str, Vec<RecordBatch>)> {
@@ -207,9 +221,18 @@ fn golden_rows_of_every_report() {
             "s1 p-a unused review",
             "s0 p-e ineffective review",
             "s0 p-m unused review",
+            "s0 wide unused review",
+            "s0 wide used review",
         ],
     );
-    check("unused_grants", &["grant_id"], &["a"]);
+    check("unused_grants", &["grant_id"], &["a", "w1"]);
+    let of_principal =
+        ["principal", "clusters", "clusters_used", "admin_clusters", "admin_clusters_used"];
+    check(
+        "access_by_principal",
+        &of_principal,
+        &["p-b 1 0 1 0", "p-d 1 0 1 0", "p-a 1 0 1 0", "p-e 1 0 1 0", "wide 2 1 2 1"],
+    );
     check("over_scoped_grants", &["grant_id"], &["b"]);
     check("redundant_grants", &["grant_id"], &["d"]);
     check("ineffective_grants", &["grant_id"], &["e"]);

@@ -9,11 +9,13 @@ pub mod alone;
 pub mod coverage;
 pub mod evidence;
 pub mod paths;
+pub mod propose;
 pub mod recommend;
 pub mod scope;
 pub mod verdict;
 
 use crate::model::time::Window;
+use crate::rbac::exact::VerbGroups;
 
 /// The knobs of the verdicts; flags of the command line fill them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,6 +32,8 @@ pub struct AnalysePlan {
     pub over_scope_ratio: f64,
     /// An inventory older than this many days changes nothing but by review.
     pub max_inventory_age_days: i64,
+    /// Verbs that proposals give together.
+    pub verb_groups: VerbGroups,
 }
 
 impl AnalysePlan {
@@ -43,6 +47,7 @@ impl AnalysePlan {
             max_hole_hours: 24,
             over_scope_ratio: 0.5,
             max_inventory_age_days: 7,
+            verb_groups: VerbGroups::Exact,
         }
     }
 }

@@ -1,8 +1,8 @@
-//! What to do about a verdict, decided jointly so that advice never locks anyone out.
+//! What can go, decided jointly so that advice never locks anyone out.
 //!
-//! Without a replay only `keep`, `remove` and `review` are said. Of several grants that cover a
-//! common use at most one is not `keep`: whoever follows every line at once still has every
-//! permission that was used.
+//! Of several grants that cover a common use at most one goes: whoever follows every line at once
+//! still has every permission that was used. What is too wide is left to [`super::propose`], which
+//! finds something smaller and replays all changes together.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,12 @@ pub enum Advice {
     Keep,
     /// Delete it.
     Remove,
+    /// Make it smaller where it is.
+    Narrow,
+    /// Put something smaller in its place.
+    Replace,
+    /// Give each group of its users one of their own.
+    Split,
     /// A person must look.
     Review,
 }
@@ -30,6 +36,9 @@ impl Advice {
         match self {
             Advice::Keep => "keep",
             Advice::Remove => "remove",
+            Advice::Narrow => "narrow",
+            Advice::Replace => "replace",
+            Advice::Split => "split",
             Advice::Review => "review",
         }
     }

@@ -3,7 +3,7 @@
 mod alone;
 mod pods;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -12,19 +12,22 @@ use super::coverage::{Coverage, Covered, Unreadable};
 use super::evidence::{ClassesSeen, Evidence, collect};
 use super::recommend::{Advice, advise};
 use super::verdict::{Case, Kind, Verdict, judge};
-use super::{paths, scope};
+use super::{paths, propose, scope};
 use crate::join::cluster::Cluster;
+use crate::join::profile::Profiles;
 use crate::join::sessions::Sessions;
 use crate::join::usage::Usage;
 use crate::model::coverage::Deliveries;
 use crate::model::fact::{AccessFact, Decision, KubeUser, Via};
 use crate::model::grant::{Allows, Grant, GrantKind, Holder, Identity, IdentityKind, Ineffective};
-use crate::model::inventory::{ClusterInventory, Subject};
+use crate::model::inventory::{AuthMode, ClusterInventory, Subject};
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 use crate::model::time::{Micros, Window};
 use crate::rbac::cells::Universe;
+use crate::rbac::exact::VerbGroups;
 use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::Severity;
+use crate::rbac::smallest::Offers;
 
 const DAY: i64 = 24 * 3_600_000_000;
 
@@ -413,6 +416,35 @@ impl Small {
     }
 }
 
+impl Small {
+    /// The same once every grant in `after` is gone or has other rules in its place.
+    fn may_after(
+        &self,
+        after: &BTreeMap<&str, Option<Vec<ScopedRule>>>,
+        (role, verb, resource): (usize, usize, usize),
+    ) -> bool {
+        let Some((policies, groups)) = self.roles.get(role) else { return false };
+        let asked = permission(VERBS[verb], RESOURCES[resource]);
+        // Whether the grant of this name allows it, as it is or in its new form.
+        let by = |name: String, before: bool| match after.get(name.as_str()) {
+            None => before,
+            Some(rules) => rules.as_ref().is_some_and(|rules| crate::rbac::covers(rules, &asked)),
+        };
+        if policies.iter().any(|p| by(format!("policy {role} {p}"), allows(*p, verb, resource))) {
+            return true;
+        }
+        groups.iter().any(|group| match after.get(format!("group {role} {group}").as_str()) {
+            // The mapping has gone, or leads to rules of its own.
+            Some(rules) => rules.as_ref().is_some_and(|r| crate::rbac::covers(r, &asked)),
+            None => {
+                self.bindings.iter().filter(|(g, _)| g == group).any(|(_, set)| {
+                    by(format!("binding {group} {set}"), allows(*set, verb, resource))
+                })
+            }
+        })
+    }
+}
+
 fn small() -> impl Strategy<Value = Small> {
     let sets = || prop::collection::btree_set(0_usize..4, 0..3);
     let role = (sets(), prop::collection::btree_set(0_usize..3, 0..3));
@@ -471,7 +503,7 @@ proptest! {
                 ..AccessFact::default()
             };
             let who = cluster.who(&fact.caller);
-            usage.add(0, &cluster, &who, &fact, (Micros(1), Micros(2), 1));
+            usage.add(0, &cluster, &who, &fact, (Micros(1), Micros(2), 1), 0);
         }
         usage.finish();
         let evidence = collect(0, &cluster, &usage, &Sessions::default(), None, window());
@@ -498,6 +530,54 @@ proptest! {
             .collect();
         for request in &allowed {
             prop_assert!(small.may(&gone, *request), "{:?} is locked out by {:?}", request, gone);
+        }
+        // And with everything made smaller that is proposed to be.
+        let widths: Vec<u64> =
+            grants.iter().map(|grant| scope::width(grant, &case.universe)).collect();
+        let offers = Offers::new(case.policies, &case.universe);
+        let decisions = propose::propose(&propose::Case {
+            cluster_idx: 0,
+            cluster: &cluster,
+            mode: Some(AuthMode::Api),
+            members: &[],
+            usage: &usage,
+            profiles: &Profiles::default(),
+            people: &BTreeMap::new(),
+            evidence: &evidence,
+            verdicts: &verdicts,
+            advice: &advice,
+            widths: &widths,
+            paths: &all_paths,
+            making: propose::Making {
+                universe: &case.universe,
+                offers: &offers,
+                verb_groups: VerbGroups::Exact,
+            },
+            reviews_seen: true,
+            stale: false,
+            new_since: Micros(60 * DAY),
+        });
+        let after: BTreeMap<&str, Option<Vec<ScopedRule>>> = names
+            .iter()
+            .zip(&decisions)
+            .filter_map(|(name, decision)| match decision.advice {
+                Advice::Remove => Some((name.as_str(), None)),
+                Advice::Narrow | Advice::Replace | Advice::Split => {
+                    let chosen = decision.candidates.as_ref().unwrap().chosen();
+                    Some((name.as_str(), Some(chosen.allows(&offers))))
+                }
+                Advice::Keep | Advice::Review => None,
+            })
+            .collect();
+        for request in &allowed {
+            prop_assert!(small.may_after(&after, *request), "{:?} is refused after {:?}", request, after);
+        }
+        for (decision, verdict) in decisions.iter().zip(&verdicts) {
+            if let Some(found) = &decision.candidates {
+                prop_assert_eq!(verdict.kind, Kind::OverScoped);
+                prop_assert_eq!(decision.refused, Some(0));
+                prop_assert!(found.chosen().policies.is_empty() || found.policy.is_some());
+            }
         }
         // All that is called redundant may go together, too.
         let spare: BTreeSet<String> = redundant.iter().map(|idx| names[*idx].clone()).collect();

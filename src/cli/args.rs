@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::rbac::exact::VerbGroups;
 use crate::rbac::sensitive::Severity;
 
 /// Who may do what in your EKS clusters, who really did, and what smaller grant would have been
@@ -122,6 +123,9 @@ pub struct Audit {
     /// Share of rejected records above which the run counts as partial
     #[arg(long, value_name = "SHARE", default_value_t = 0.001)]
     pub max_rejects: f64,
+    /// Verbs that proposals give together although one was used
+    #[arg(long, value_name = "HOW", default_value = "exact")]
+    pub verb_groups: VerbGroupsArg,
     /// Threads that decode; by default one per core
     #[arg(long, value_name = "N")]
     pub threads: Option<usize>,
@@ -145,6 +149,24 @@ pub enum Color {
     Always,
     /// Never
     Never,
+}
+
+/// How verbs go together, on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerbGroupsArg {
+    /// What was used and no more
+    Exact,
+    /// get, list and watch together, as informers need them
+    Read,
+}
+
+impl From<VerbGroupsArg> for VerbGroups {
+    fn from(from: VerbGroupsArg) -> Self {
+        match from {
+            VerbGroupsArg::Exact => VerbGroups::Exact,
+            VerbGroupsArg::Read => VerbGroups::Read,
+        }
+    }
 }
 
 /// A severity on the command line.

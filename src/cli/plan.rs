@@ -106,6 +106,7 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         min_coverage: audit.min_coverage,
         max_hole_hours: audit.max_hole.max(0),
         max_reject_share: audit.max_rejects,
+        verb_groups: audit.verb_groups.into(),
     })
 }
 

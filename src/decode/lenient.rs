@@ -208,7 +208,7 @@ fn whole_pairs(text: &str) -> String {
 fn settle_keys(text: &str) -> Option<Vec<u8>> {
     let mut kept: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
     let mut n = 0_usize;
-    for (key, value) in super::split::members(text.as_bytes()) {
+    for (key, value) in super::split::members(text.trim_ascii().as_bytes()) {
         kept.insert(key, value);
         n += 1;
     }
@@ -270,6 +270,9 @@ mod tests {
         };
         check(br#"{"a":"1"}"#, Ok("1"));
         check(br#"{"a":"1","a":"2"}"#, Ok("2"));
+        check(b" \r\n{\"a\":\"1\",\"a\":\"2\"} ", Ok("2"));
+        check(br#"{"a":"\ud800"}"#, Ok("\u{fffd}"));
+        check(br#"{"a":"\ud83d\ude00\ud83dx\\ud800"}"#, Ok("\u{1f600}\u{fffd}x\\ud800"));
         check(b"{\"a\":\"\xff\"}", Ok("\u{fffd}"));
         check(br#"{"a":"1""#, Err(Unread::Cut));
         check(b"[1]", Err(Unread::NotAnObject));

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod presence;
+pub mod profile;
 pub mod sessions;
 pub mod usage;
 

@@ -18,6 +18,7 @@ use crate::rbac;
 use crate::rbac::reason::{self, Credit};
 
 use super::cluster::{Cluster, Who};
+use super::profile;
 
 /// Evaluations that are remembered: they cost time to repeat, and their number has no bound.
 const MAX_REMEMBERED: usize = 200_000;
@@ -43,6 +44,8 @@ pub struct Use {
     pub days: Vec<Day>,
     /// Requests.
     pub count: i64,
+    /// Who made them, by [`super::profile`]; sorted.
+    pub profiles: Vec<u32>,
 }
 
 /// Someone whose rights were used.
@@ -95,12 +98,13 @@ impl Usage {
         who: &Who,
         fact: &AccessFact,
         seen: (Micros, Micros, i64),
+        profile: u32,
     ) -> Joined {
         let member = self.member(cluster_idx, fact);
         let asked_by_service = who.component || who.kind == Some(IdentityKind::ServiceAccount);
         // Anybody with the right may ask what somebody else may do; only servers ask because that
         // one is using it.
-        let idle = fact.via == Via::Delegated && !asked_by_service;
+        let idle = (fact.via == Via::Delegated && !asked_by_service) || is_wild(&fact.permission);
         if fact.decision != Decision::Allow || idle {
             return Joined { credited: None, covering: 0, member };
         }
@@ -117,7 +121,7 @@ impl Usage {
         };
         let credited = shown(cluster, &grants);
         let covering = grants.len();
-        self.add_use(cluster_idx, member, fact, grants, seen);
+        self.add_use(cluster_idx, member, fact, grants, seen, profile);
         Joined { credited, covering, member }
     }
 
@@ -162,6 +166,7 @@ impl Usage {
         fact: &AccessFact,
         grants: Vec<(usize, bool)>,
         (first, last, count): (Micros, Micros, i64),
+        profile: u32,
     ) {
         let Usage { uses, use_idx, .. } = self;
         let hash = hash_of(member, fact.via, &fact.permission);
@@ -179,6 +184,7 @@ impl Usage {
             used.first = used.first.min(first);
             used.last = used.last.max(last);
             used.count += count;
+            profile::note(&mut used.profiles, profile);
             return;
         }
         use_idx.insert_unique(hash, uses.len(), |&idx| {
@@ -194,8 +200,17 @@ impl Usage {
             last,
             days: vec![first.day()],
             count,
+            profiles: vec![profile],
         });
     }
+}
+
+/// True for a question about everything, or a request for what cannot exist: nothing is called `*`, and
+/// a rule made from such a use would allow all.
+fn is_wild(permission: &Permission) -> bool {
+    let Permission { verb, api_group, resource, subresource, path, .. } = permission;
+    [verb, api_group, resource, subresource].into_iter().any(|text| text.contains('*'))
+        || path.ends_with('*')
 }
 
 fn hash_of(member: usize, via: Via, permission: &Permission) -> u64 {

@@ -67,6 +67,13 @@ pub struct PrincipalName {
 }
 
 impl PrincipalName {
+    /// In lower case, to compare by.
+    #[must_use]
+    pub fn folded(mut self) -> Self {
+        self.name.make_ascii_lowercase();
+        self
+    }
+
     /// Reads `role/…`, `user/…`, `assumed-role/NAME/SESSION`, `federated-user/…` and `root`.
     #[must_use]
     pub fn from_arn(text: &str) -> Option<Self> {

@@ -16,6 +16,7 @@ use crate::facts::sort::{Run, SpillDir};
 use crate::facts::store::{self, FactStore, partition};
 use crate::join::cluster::{Cluster, is_iam};
 use crate::join::presence::{Presence, is_redemption};
+use crate::join::profile::Profiles;
 use crate::join::sessions::{Session, Sessions, SessionsBuilder};
 use crate::join::usage::Usage;
 use crate::model::digest;
@@ -65,6 +66,7 @@ pub(super) struct Joined<'a> {
     pub(super) clusters: Vec<Cluster<'a>>,
     pub(super) sessions: Sessions,
     pub(super) usage: Usage,
+    pub(super) profiles: Profiles,
     pub(super) logins: Vec<Hourly<LoginFact>>,
     pub(super) seen: Vec<Seen>,
     pub(super) group_sets: BTreeMap<String, Vec<String>>,
@@ -136,6 +138,7 @@ pub(super) fn join<'a>(
             clusters,
             sessions: Sessions::default(),
             usage: Usage::default(),
+            profiles: Profiles::default(),
             logins: Vec::new(),
             seen,
             group_sets: BTreeMap::new(),
@@ -200,6 +203,7 @@ impl Sink<'_> {
         if self.known < Known::Calls {
             self.known = Known::Calls;
             self.joined.sessions.adopt_observed();
+            self.joined.profiles = Profiles::new(&self.joined.sessions);
         }
     }
 
@@ -218,8 +222,9 @@ impl Sink<'_> {
         };
         let who = cluster.who(&fact.caller);
         let times = (access.first, access.last, access.count);
-        let joined = self.joined.usage.add(idx, cluster, &who, &fact, times);
         let (session, confidence) = self.joined.sessions.of_kube_user(&fact.caller, access.first);
+        let profile = self.joined.profiles.of(&self.joined.sessions, session, &fact.caller);
+        let joined = self.joined.usage.add(idx, cluster, &who, &fact, times, profile);
         let session_id = session.and_then(|idx| self.joined.sessions.get(idx)).map(Session::id);
         let credited =
             joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());

@@ -20,6 +20,7 @@ use crate::facts::FactsError;
 use crate::facts::sort::SpillDir;
 use crate::model::tally::Stream;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
+use crate::rbac::exact::VerbGroups;
 use crate::rbac::policies::{PolicyTable, PolicyTableError};
 use crate::rbac::sensitive::Severity;
 use crate::report::catalogue::QUERIES;
@@ -79,6 +80,8 @@ pub struct Plan {
     pub max_hole_hours: i64,
     /// Share of rejects of a stream above which the run is partial.
     pub max_reject_share: f64,
+    /// Verbs that proposals give together.
+    pub verb_groups: VerbGroups,
 }
 
 /// What a run came to.
@@ -193,6 +196,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         min_age_days: plan.min_age_days,
         min_coverage: plan.min_coverage,
         max_hole_hours: plan.max_hole_hours,
+        verb_groups: plan.verb_groups,
         ..AnalysePlan::new(window)
     };
     let joined = access::join(&world, &folded, window, &staging.out)?;

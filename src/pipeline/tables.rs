@@ -2,32 +2,37 @@
 
 mod evidence;
 mod grants;
+mod proposals;
 mod sessions;
 mod tokens;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::PipelineError;
-use super::access::{FactFiles, Joined};
+use super::access::{FactFiles, Joined, some};
 use super::world::World;
 use crate::analyse::coverage::{self, Coverage, Unreadable};
 use crate::analyse::evidence::{Evidence, collect};
-use crate::analyse::recommend::{Advice, advise};
-use crate::analyse::scope::width;
+use crate::analyse::propose::{self, Decision};
+use crate::analyse::recommend::advise;
+use crate::analyse::scope::{rules_of, width};
 use crate::analyse::verdict::{Case, Kind, Verdict, judge};
 use crate::analyse::{AnalysePlan, paths};
 use crate::facts::fold::{Dated, Reused};
 use crate::facts::sort::SpillDir;
 use crate::join::cluster::Cluster;
+use crate::join::sessions::Sessions;
+use crate::model::arn::PrincipalName;
 use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::fact::ChangeFact;
-use crate::model::grant::{Allows, Grant, Ineffective};
+use crate::model::grant::{Grant, Ineffective};
 use crate::model::inventory::ClusterInventory;
 use crate::model::tally::Tally;
-use crate::model::time::MICROS_PER_HOUR;
+use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::cells::{Universe, needed_cells};
 use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::Severity;
+use crate::rbac::smallest::Offers;
 use crate::report::output::OutputDir;
 use crate::report::summary::Finding;
 use crate::source::key::read_key;
@@ -65,13 +70,14 @@ pub(super) struct Judged {
 pub(super) struct JudgedCluster {
     pub(super) evidence: Vec<Evidence>,
     pub(super) verdicts: Vec<Verdict>,
-    pub(super) advice: Vec<Advice>,
+    pub(super) decisions: Vec<Decision>,
 }
 
 pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     let coverage = coverage_of(inputs);
+    let people = people(&inputs.joined.sessions, inputs.analyse.window);
     let judged: Vec<JudgedCluster> = (0..inputs.joined.clusters.len())
-        .map(|idx| judge_cluster(inputs, &coverage, idx))
+        .map(|idx| judge_cluster(inputs, &coverage, &people, idx))
         .collect();
 
     let run = RunRow {
@@ -88,6 +94,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     evidence::write(inputs, &coverage)?;
     tokens::write(inputs)?;
     write_verdicts(inputs, &judged)?;
+    proposals::write(inputs, &judged)?;
     Ok(summarise(inputs, &coverage, &judged))
 }
 
@@ -100,7 +107,7 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
             // The folders of an export task are named after log streams and carry no date: any hour
             // may be missing.
             if object.contains("/kube-apiserver-audit-") {
-                let crate::model::time::Window { since, until } = inputs.analyse.window;
+                let Window { since, until } = inputs.analyse.window;
                 let hours = since.hour().0..=until.hour().0;
                 unreadable.audit.extend(hours.map(crate::model::time::Hour));
             }
@@ -122,9 +129,15 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
     Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
 }
 
-fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> JudgedCluster {
-    let empty = || JudgedCluster { evidence: Vec::new(), verdicts: Vec::new(), advice: Vec::new() };
-    let (Some(cluster), Some((inventory, _)), Some(seen)) = (
+fn judge_cluster(
+    inputs: &Inputs<'_>,
+    coverage: &Coverage,
+    people: &People<'_>,
+    idx: usize,
+) -> JudgedCluster {
+    let empty =
+        || JudgedCluster { evidence: Vec::new(), verdicts: Vec::new(), decisions: Vec::new() };
+    let (Some(cluster), Some((inventory, found)), Some(seen)) = (
         inputs.joined.clusters.get(idx),
         inputs.world.clusters.get(idx),
         inputs.joined.seen.get(idx),
@@ -179,12 +192,57 @@ fn judge_cluster(inputs: &Inputs<'_>, coverage: &Coverage, idx: usize) -> Judged
     let age_hours = (window.until.0 - inventory.captured_at.0) / MICROS_PER_HOUR;
     let stale = age_hours > 24 * inputs.analyse.max_inventory_age_days;
     let advice = advise(cluster.grants, &evidence, &verdicts, &rivals, stale);
-    JudgedCluster { evidence, verdicts, advice }
+    let min_age = inputs.analyse.min_age_days.saturating_mul(24 * MICROS_PER_HOUR);
+    let offers = Offers::new(inputs.policies, &case.universe);
+    let decisions = propose::propose(&propose::Case {
+        cluster_idx: idx,
+        cluster,
+        mode: inventory.cluster.as_ref().map(|cluster| cluster.auth_mode),
+        members: &found.members,
+        usage,
+        profiles: &inputs.joined.profiles,
+        people,
+        evidence: &evidence,
+        verdicts: &verdicts,
+        advice: &advice,
+        widths: &widths,
+        paths: &all_paths,
+        making: propose::Making {
+            universe: &case.universe,
+            offers: &offers,
+            verb_groups: inputs.analyse.verb_groups,
+        },
+        reviews_seen: seen.reviews,
+        stale,
+        new_since: Micros(window.until.0.saturating_sub(min_age)),
+    });
+    JudgedCluster { evidence, verdicts, decisions }
+}
+
+/// People that were seen with sessions of a role.
+type People<'a> = BTreeMap<PrincipalName, BTreeSet<&'a str>>;
+
+fn people(sessions: &Sessions, window: Window) -> People<'_> {
+    let mut by_text = BTreeMap::new();
+    for session in sessions.all.iter().filter(|session| session.issued_at < window.until) {
+        if !session.person.is_empty() {
+            let people: &mut BTreeSet<_> = by_text.entry(session.role_arn).or_default();
+            people.insert(session.person);
+        }
+    }
+    let mut people = People::new();
+    for (role, persons) in by_text {
+        if let Some(name) = PrincipalName::from_arn(sessions.text(role)) {
+            let known = people.entry(name.folded()).or_default();
+            known.extend(persons.into_iter().map(|person| sessions.text(person)));
+        }
+    }
+    people
 }
 
 fn excess_of(grant: &Grant, seen: &Evidence, universe: &Universe) -> Option<i64> {
-    let Allows::Rules(rules) = &grant.allows else { return None };
-    let needs = needed_cells(rules, &seen.permissions, universe);
+    let rules = rules_of(grant)?;
+    let needs = needed_cells(&rules, &seen.permissions, universe);
     i64::try_from(width(grant, universe).saturating_sub(needs)).ok()
 }
 
@@ -204,9 +262,13 @@ fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), P
         for member in &found.members {
             *known.entry(member.grant).or_default() += 1;
         }
-        let all =
-            cluster.grants.iter().zip(&judged.verdicts).zip(&judged.evidence).zip(&judged.advice);
-        for (grant_idx, (((grant, verdict), seen), advice)) in all.enumerate() {
+        let all = cluster
+            .grants
+            .iter()
+            .zip(&judged.verdicts)
+            .zip(&judged.evidence)
+            .zip(&judged.decisions);
+        for (grant_idx, (((grant, verdict), seen), decision)) in all.enumerate() {
             let also: Vec<&str> = verdict.also.iter().map(|kind| kind.as_str()).collect();
             let observed = i64::try_from(seen.members.len()).unwrap_or(i64::MAX);
             let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
@@ -231,9 +293,12 @@ fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), P
                 used_days: count(seen.days.len()),
                 used_count: seen.count,
                 used_permissions: count(seen.permissions.len()),
-                recommendation: advice.as_str().to_owned(),
+                recommendation: decision.advice.as_str().to_owned(),
+                recommendation_detail: some(decision.why.join("; ")),
                 excess_before: excess_of(grant, seen, &universe),
-                ..VerdictRow::default()
+                replay_denied: decision.refused.and_then(|n| i64::try_from(n).ok()),
+                replay_breaks: some(decision.breaks.join("; ")),
+                ..proposals::recommended(decision)
             });
         }
     }
@@ -246,8 +311,8 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
     let (mut managed, mut lowered) = (0, 0);
     let mut findings: Vec<(Severity, Finding)> = Vec::new();
     for (cluster, judged) in inputs.joined.clusters.iter().zip(judged) {
-        for ((grant, verdict), advice) in
-            cluster.grants.iter().zip(&judged.verdicts).zip(&judged.advice)
+        for ((grant, verdict), decision) in
+            cluster.grants.iter().zip(&judged.verdicts).zip(&judged.decisions)
         {
             if grant.managed_by_aws {
                 managed += 1;
@@ -261,7 +326,7 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
             let fine = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable);
             let quiet = fine && !grant.impostor || grant.ineffective == Some(Ineffective::Deleted);
             if !quiet {
-                findings.push((verdict.severity, finding(grant, verdict, *advice)));
+                findings.push((verdict.severity, finding(grant, verdict, decision)));
             }
         }
     }
@@ -340,7 +405,7 @@ fn without_audit(
     )
 }
 
-fn finding(grant: &Grant, verdict: &Verdict, advice: Advice) -> Finding {
+fn finding(grant: &Grant, verdict: &Verdict, decision: &Decision) -> Finding {
     let place = if grant.scope == "cluster" {
         "the cluster".to_owned()
     } else {
@@ -362,7 +427,7 @@ fn finding(grant: &Grant, verdict: &Verdict, advice: Advice) -> Finding {
         principal: grant.principal.clone(),
         grant: format!("{}{through}{role} on {place}", grant.kind.as_str()),
         detail: verdict.detail.clone(),
-        recommendation: advice.as_str(),
+        recommendation: proposals::words(decision),
     }
 }
 

@@ -7,10 +7,12 @@
 
 pub mod cells;
 pub mod defaults;
+pub mod exact;
 pub mod observable;
 pub mod policies;
 pub mod reason;
 pub mod sensitive;
+pub mod smallest;
 
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 

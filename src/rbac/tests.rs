@@ -1,5 +1,7 @@
 //! The evaluator against tables, and against an oracle that spells every permission out.
 
+mod exact;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

@@ -24,6 +24,7 @@ queries![
     "over_scoped_grants",
     "redundant_grants",
     "ineffective_grants",
+    "access_by_principal",
     "access_by_tag",
     "denied_access",
     "unmanaged_access",

@@ -51,7 +51,7 @@ pub struct Finding {
     /// Why, with figures.
     pub detail: String,
     /// `review` …
-    pub recommendation: &'static str,
+    pub recommendation: String,
 }
 
 /// How to draw it.
@@ -214,7 +214,7 @@ mod tests {
                 principal: "evil\u{1b}[2J\u{202e}name".to_owned(),
                 grant: "AmazonEKSClusterAdminPolicy on the cluster".to_owned(),
                 detail: "exact RBAC needs 16 of 5,000 cells".to_owned(),
-                recommendation: "review",
+                recommendation: "review".to_owned(),
             }],
             coverage: vec![("audit of prod".to_owned(), 2184, 2184)],
             counters: BTreeMap::from([("audit", counts)]),

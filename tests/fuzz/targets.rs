@@ -262,7 +262,12 @@ fn aws_auth(bytes: &[u8]) {
     let accounts = aws_auth::accounts(yaml, &mut |_| lost += 1);
     assert!(accounts.iter().all(|id| id.len() >= 12 && id.bytes().all(|b| b.is_ascii_digit())));
     // JSON is YAML, but for what JSON need not escape and YAML forbids.
-    let refused = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    let refused = |c: char| {
+        matches!(
+            c,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
+    };
     if yaml.contains(refused) {
         return;
     }

@@ -59,6 +59,7 @@ pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
         min_coverage: 0.95,
         max_hole_hours: 24,
         max_reject_share: 0.001,
+        verb_groups: overgrant::rbac::exact::VerbGroups::Exact,
     }
 }
 
@@ -88,7 +89,10 @@ pub(crate) fn rows<R: Row>(out: &Path) -> Vec<R> {
 }
 
 /// Verdicts by `kind principal ref`.
-pub(crate) fn verdicts(out: &Path) -> BTreeMap<String, (GrantRow, VerdictRow)> {
+pub(crate) type Verdicts = BTreeMap<String, (GrantRow, VerdictRow)>;
+
+/// Verdicts of a run.
+pub(crate) fn verdicts(out: &Path) -> Verdicts {
     let mut by_id: BTreeMap<String, VerdictRow> =
         rows::<VerdictRow>(out).into_iter().map(|row| (row.grant_id.clone(), row)).collect();
     rows::<GrantRow>(out)

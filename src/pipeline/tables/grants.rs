@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Inputs, JudgedCluster, write_sorted};
+use crate::analyse::scope::rules_of;
 use crate::join::usage::Use;
 use crate::model::fact::Via;
 use crate::model::inventory::RoleKind;
@@ -11,6 +12,7 @@ use crate::model::time::{Day, Micros};
 use crate::pipeline::PipelineError;
 use crate::pipeline::access::digest_of_groups;
 use crate::rbac::policies::Lookup;
+use crate::rbac::sensitive::severity_of;
 use crate::table::rows::access::{GrantUsageRow, MemberUsageRow};
 use crate::table::rows::grants::{GrantMemberRow, GrantRow, GrantRuleRow, IdentityRow};
 
@@ -33,6 +35,7 @@ pub(super) fn write(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(),
                 namespaces: grant.namespaces.join(","),
                 effective: grant.ineffective.is_none(),
                 ineffective_reason: grant.ineffective.map(|why| why.as_str().to_owned()),
+                power: rules_of(grant).map(|rules| severity_of(&rules).as_str().to_owned()),
                 valid_from: grant.valid_from,
                 valid_to: grant.valid_to,
                 granted_by: grant.granted_by.clone(),

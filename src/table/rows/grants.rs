@@ -40,6 +40,7 @@ table! {
         "Namespaces or globs, comma-joined." namespaces: String,
         "True when it can be exercised." effective: bool,
         "Why not." ineffective_reason: Option<String>,
+        "How much it could do, used or not: `critical` the whole cluster … `low` reads; null where its rules are not known." power: Option<String>,
         "First instant at which it could be used; null when nothing tells." valid_from: Option<Micros>,
         "When it was taken away." valid_to: Option<Micros>,
         "Who granted it as it is now, where the logs tell." granted_by: Option<String>,

@@ -9,7 +9,7 @@ pub mod verdicts;
 use super::{Description, Row};
 
 /// Every public table, in the order of the reference.
-pub const ALL: [Description; 22] = [
+pub const ALL: [Description; 23] = [
     verdicts::RunRow::TABLE,
     grants::IdentityRow::TABLE,
     grants::GrantRow::TABLE,
@@ -32,4 +32,5 @@ pub const ALL: [Description; 22] = [
     evidence::GrantChangeRow::TABLE,
     evidence::LoginRow::TABLE,
     verdicts::VerdictRow::TABLE,
+    verdicts::ProposalRow::TABLE,
 ];

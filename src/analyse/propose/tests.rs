@@ -1,0 +1,1 @@
+//! Proposals cover all use, and nothing can be taken from them.
