@@ -19,7 +19,8 @@
 //! 7. [`analyse`] turns use and coverage into verdicts and advice.
 //! 8. [`table`] declares the public tables; [`report`] writes them, runs `queries/*.sql` over them,
 //!    and puts the output in place.
-//! 9. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
+//! 9. [`remedy`] turns the tables of a finished run into files that a person can apply, and undo.
+//! 10. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
 //!
 //! Below all is [`model`]: plain values that cross a boundary. [`rbac`] holds the rules of
 //! authorization as pure functions.
@@ -45,6 +46,7 @@ pub mod live;
 pub mod model;
 pub mod pipeline;
 pub mod rbac;
+pub mod remedy;
 pub mod report;
 pub mod source;
 pub mod table;

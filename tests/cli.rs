@@ -70,6 +70,6 @@ fn a_foreign_folder_is_left_alone() {
     let got =
         overgrant(&["audit", "samples/logs", "--inventory", "samples/inventory", "--out", &place]);
     assert_eq!(got.status.code(), Some(4));
-    assert!(text(&got.stderr).contains("choose another --out or empty it"));
+    assert!(text(&got.stderr).contains("choose another folder or empty it"));
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1);
 }

@@ -20,6 +20,8 @@ mod live;
 mod queries;
 /// Public logs: no panic, counters partition, sessions resolve.
 mod real_logs;
+/// Bundles: applied to the recorded cluster by fake command lines, and taken back.
+mod remediate;
 /// The same over S3, in-process, over a real socket.
 mod s3;
 /// The samples of the README: verdicts, determinism, the output contract.

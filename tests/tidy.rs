@@ -20,6 +20,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("join", &["model", "rbac", "facts"]),
     ("analyse", &["model", "rbac", "join"]),
     ("report", &["model", "table"]),
+    // How hostile text is printed is said once, in the summary.
+    ("remedy", &["model", "table", "report"]),
     (
         "pipeline",
         &[
@@ -35,10 +37,11 @@ const EDGES: &[(&str, &[&str])] = &[
             "analyse",
             "table",
             "report",
+            "remedy",
         ],
     ),
     // The plan structs of rooms, the summary, and how to print hostile text.
-    ("cli", &["model", "pipeline", "report", "source", "decode", "rbac", "live"]),
+    ("cli", &["model", "pipeline", "report", "source", "decode", "rbac", "live", "remedy"]),
 ];
 
 const MAX_LINES: usize = 600;

@@ -46,6 +46,37 @@ pub enum Command {
     /// names of ServiceAccount tokens. A call that is denied leaves a hole that names the missing
     /// permission; what the hole would hold is judged unobservable, never unused.
     Inventory(Box<Inventory>),
+    /// Write the changes that a run proposes, and the way back
+    ///
+    /// Reads the output of `overgrant audit` and writes a script for the aws and kubectl command lines,
+    /// Terraform, RBAC objects, and the inverse of each. Nothing is applied: read it, then run it. What
+    /// is new comes before what is old goes.
+    Remediate(Box<Remediate>),
+}
+
+/// `overgrant remediate`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 complete, 2 usage, 3 partial (some findings are left to a person; it says which and
+why), 4 failed.
+
+Example:
+  overgrant remediate --from reports --to bundle
+  less bundle/apply.sh && bash bundle/apply.sh
+  bash bundle/rollback/apply.sh")]
+pub struct Remediate {
+    /// Folder or s3://bucket/prefix that `overgrant audit` wrote
+    #[arg(long, value_name = "OUT")]
+    pub from: String,
+    /// Folder of the bundle; an earlier bundle there is replaced
+    #[arg(long, value_name = "DIR")]
+    pub to: std::path::PathBuf,
+    /// Only these grants, by grant_id; also those that a person must review
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub only: Vec<String>,
+    /// Region of the bucket, in place of that of the environment
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
 }
 
 /// `overgrant inventory`

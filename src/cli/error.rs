@@ -4,6 +4,7 @@ use std::error::Error;
 
 use super::exit::Exit;
 use crate::pipeline::PipelineError;
+use crate::remedy::RemedyError;
 use crate::report::ReportError;
 use crate::report::summary::printable;
 use crate::source::SourceError;
@@ -35,9 +36,11 @@ impl UserError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            UserError::Usage { .. } | UserError::Run(PipelineError::EmptyWindow { .. }) => {
-                Exit::Usage
-            }
+            UserError::Usage { .. }
+            | UserError::Run(
+                PipelineError::EmptyWindow { .. }
+                | PipelineError::Remedy(RemedyError::UnknownGrant { .. }),
+            ) => Exit::Usage,
             UserError::Run(_) => Exit::Failed,
         }
     }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Audit, Command, Inventory};
+use args::{Args, Audit, Command, Inventory, Remediate};
 use error::UserError;
 use exit::Exit;
 use ui::Ui;
@@ -37,6 +37,7 @@ pub fn main() -> ExitCode {
     let result = match &args.command {
         Command::Audit(audit) => run_audit(audit, &mut ui),
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
+        Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -68,4 +69,10 @@ fn run_inventory(inventory: &Inventory, ui: &mut Ui) -> Result<Exit, UserError> 
         (true, true) => Exit::Partial,
         (true, false) => Exit::Complete,
     })
+}
+
+fn run_remediate(remediate: &Remediate, ui: &mut Ui) -> Result<Exit, UserError> {
+    let made = crate::pipeline::remediate::remediate(&plan::resolve_remediate(remediate))?;
+    ui.bundle(&made);
+    Ok(if made.left.is_empty() { Exit::Complete } else { Exit::Partial })
 }

@@ -1,11 +1,12 @@
 //! What the arguments mean: defaults and conflicts settled, before the first byte is read.
 
-use super::args::{Audit, Inventory};
+use super::args::{Audit, Inventory, Remediate};
 use super::error::UserError;
 use crate::decode::gunzip::Limits;
 use crate::live::LivePlan;
 use crate::model::arn::Arn;
 use crate::model::time::{Day, Micros};
+use crate::pipeline::remediate::RemediatePlan;
 use crate::pipeline::snapshot::SnapshotPlan;
 use crate::pipeline::{Plan, Since};
 use crate::source::{Location, S3Options};
@@ -108,6 +109,17 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         max_reject_share: audit.max_rejects,
         verb_groups: audit.verb_groups.into(),
     })
+}
+
+/// Reads the arguments of `remediate`.
+#[must_use]
+pub fn resolve_remediate(remediate: &Remediate) -> RemediatePlan {
+    RemediatePlan {
+        from: remediate.from.clone(),
+        to: remediate.to.clone(),
+        only: (!remediate.only.is_empty()).then(|| remediate.only.iter().cloned().collect()),
+        s3: S3Options { region: remediate.region.clone(), ..S3Options::default() },
+    }
 }
 
 fn location(flag: &'static str, text: &str) -> Result<Location, UserError> {

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::{Args, Color};
 use super::error::UserError;
 use crate::pipeline::Events;
+use crate::pipeline::remediate::Remediated;
 use crate::pipeline::snapshot::Snapshots;
 use crate::report::summary::{Style, SummaryInput, printable, render};
 
@@ -85,6 +86,24 @@ impl Ui {
             }));
             lines.push(format!("  written to {}", snapshot.folder.display()));
         }
+        lines.push(String::new());
+        self.print(&lines.join("\n"));
+    }
+
+    /// Says what a bundle changes, and what it leaves to a person.
+    pub fn bundle(&self, made: &Remediated) {
+        if self.quiet {
+            return;
+        }
+        let mut lines =
+            vec![format!("{} changes, {} left to a person", made.done.len(), made.left.len())];
+        // The words of a finding were made printable when it was written.
+        lines.extend(made.done.iter().map(|(id, what)| format!("  {id}  {what}")));
+        lines.extend(made.left.iter().map(|(id, why)| format!("  {id}  left: {}", printable(why))));
+        let to = printable(&made.to.display().to_string());
+        lines.push(format!(
+            "written to {to}: read apply.sh, then run it; rollback/apply.sh undoes it"
+        ));
         lines.push(String::new());
         self.print(&lines.join("\n"));
     }

@@ -5,6 +5,7 @@
 //! is budgeted in bytes. No business rule and no text for people is decided here.
 
 mod access;
+pub mod remediate;
 mod scan;
 pub mod snapshot;
 mod tables;
@@ -146,6 +147,17 @@ pub enum PipelineError {
     /// The machine refuses a runtime, a thread or a temporary folder.
     #[error("cannot start")]
     Start(#[source] std::io::Error),
+    /// The output of a run is not there.
+    #[error("{from} holds no overgrant run: its table {table} cannot be read")]
+    NoRun {
+        /// Where.
+        from: String,
+        /// Which.
+        table: &'static str,
+    },
+    /// The bundle cannot be made.
+    #[error(transparent)]
+    Remedy(#[from] crate::remedy::RemedyError),
     /// A worker ended early.
     #[error("a worker thread ended early")]
     Worker,

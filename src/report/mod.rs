@@ -4,6 +4,7 @@
 //! whole, so that a reader by glob never sees two runs of one table. Nothing is computed here that
 //! is not in a table: reports are the SQL files under `queries/`, run over the written Parquet.
 
+pub mod bundle;
 pub mod catalogue;
 pub mod engine;
 pub mod manifest;
@@ -19,7 +20,9 @@ use crate::table::parquet::CodecError;
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The folder holds something that is not an earlier run.
-    #[error("{path} is not empty and holds no overgrant run; choose another --out or empty it")]
+    #[error(
+        "{path} is not empty and holds nothing that overgrant made; choose another folder or empty it"
+    )]
     ForeignFolder {
         /// The folder.
         path: PathBuf,

@@ -6,7 +6,8 @@ use super::{Inputs, JudgedCluster, write_sorted};
 use crate::analyse::scope::rules_of;
 use crate::join::usage::Use;
 use crate::model::fact::Via;
-use crate::model::inventory::RoleKind;
+use crate::model::grant::{Grant, Holder, IdentityKind};
+use crate::model::inventory::{RoleKind, Subject};
 use crate::model::permission::Rule;
 use crate::model::time::{Day, Micros};
 use crate::pipeline::PipelineError;
@@ -27,6 +28,7 @@ pub(super) fn write(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(),
                 cluster_name: grant.cluster_name.clone(),
                 grant_kind: grant.kind.as_str().to_owned(),
                 identity_kind: grant.identity_kind.map(|kind| kind.as_str().to_owned()),
+                subject_kind: subject_kind(grant).to_owned(),
                 principal: grant.principal.clone(),
                 principal_id: grant.principal_id.clone(),
                 grant_ref: grant.grant_ref.clone(),
@@ -49,6 +51,17 @@ pub(super) fn write(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(),
     rules(inputs)?;
     grant_usage(inputs)?;
     member_usage(inputs)
+}
+
+fn subject_kind(grant: &Grant) -> &'static str {
+    match (&grant.holder, grant.identity_kind) {
+        (Holder::Subject(Subject::User(_)), _) => "user",
+        (Holder::Subject(Subject::Group(_)), _) => "group",
+        (Holder::Subject(Subject::ServiceAccount { .. }), _) => "service_account",
+        (Holder::Identity(_), Some(IdentityKind::AccessEntry)) => "iam",
+        (Holder::Identity(_), Some(IdentityKind::ClusterCreator)) => "cluster_creator",
+        (Holder::Identity(_), _) => "aws_auth",
+    }
 }
 
 fn identities(inputs: &Inputs<'_>) -> Result<(), PipelineError> {

@@ -32,6 +32,7 @@ table! {
         "For people; repeats across accounts and regions." cluster_name: String,
         "`access_policy` `entry_group` `aws_auth_group` `rbac_subject` `superuser` `pod_identity` `irsa` `none`." grant_kind: String,
         "How its subject becomes a Kubernetes user; null for groups of everybody." identity_kind: Option<String>,
+        "What `principal` is: `iam` `aws_auth` `user` `group` `service_account` `cluster_creator`." subject_kind: String,
         "ARN, or Kubernetes user, group or `namespace/serviceaccount`." principal: String,
         "`AROA…`/`AIDA…`." principal_id: Option<String>,
         "Policy ARN, group, `ClusterRoleBinding/x`, `RoleBinding/ns/x`, role ARN, `system:masters`." grant_ref: String,

@@ -1,0 +1,75 @@
+//! Reads the tables of a finished run and writes a bundle of remedies: `overgrant remediate`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::PipelineError;
+use crate::remedy::{self, Tables};
+use crate::report::bundle;
+use crate::source::{self, Location, S3Options};
+use crate::table::Row;
+use crate::table::parquet::{CodecError, read_rows};
+
+/// What to make and where to put it.
+#[derive(Debug, Clone)]
+pub struct RemediatePlan {
+    /// The output of a run: a folder, or a prefix in a bucket.
+    pub from: String,
+    /// Folder of the bundle.
+    pub to: PathBuf,
+    /// Only these grants.
+    pub only: Option<BTreeSet<String>>,
+    /// How to reach S3.
+    pub s3: S3Options,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Remediated {
+    /// Where it is.
+    pub to: PathBuf,
+    /// Grants that are changed: id and what is done.
+    pub done: Vec<(String, String)>,
+    /// Grants that are left to a person: id and why.
+    pub left: Vec<(String, String)>,
+}
+
+/// Makes the bundle.
+///
+/// # Errors
+/// When the run cannot be read, a grant is not in it, or the folder cannot be written.
+pub fn remediate(plan: &RemediatePlan) -> Result<Remediated, PipelineError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(PipelineError::Start)?;
+    let tables = runtime.block_on(async {
+        Ok::<Tables, PipelineError>(Tables {
+            run: read(plan).await?,
+            identities: read(plan).await?,
+            grants: read(plan).await?,
+            verdicts: read(plan).await?,
+            proposals: read(plan).await?,
+        })
+    })?;
+    let made = remedy::bundle(&tables, plan.only.as_ref())?;
+    bundle::write(&plan.to, &made.files)?;
+    Ok(Remediated { to: plan.to.clone(), done: made.done, left: made.left })
+}
+
+/// The rows of one table of the run.
+async fn read<R: Row>(plan: &RemediatePlan) -> Result<Vec<R>, PipelineError> {
+    let name = R::TABLE.name;
+    let text = format!("{}/tables/{name}", plan.from.trim_end_matches('/'));
+    let none = || PipelineError::NoRun { from: plan.from.clone(), table: name };
+    let location = Location::parse(&text).map_err(|_| none())?;
+    let files = source::read_small_files(&location, &plan.s3).await?;
+    let mut rows = Vec::new();
+    for (_, bytes) in files.into_iter().filter(|(key, _)| key.ends_with(".parquet")) {
+        read_rows(bytes::Bytes::from(bytes), |row| {
+            rows.push(row);
+            Ok::<(), CodecError>(())
+        })?;
+    }
+    Ok(rows)
+}
