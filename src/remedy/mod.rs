@@ -89,6 +89,10 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
     let before = state.clone();
     let grants: BTreeMap<&str, &GrantRow> =
         tables.grants.iter().map(|grant| (grant.grant_id.as_str(), grant)).collect();
+    let mut proposed: BTreeMap<&str, Vec<&ProposalRow>> = BTreeMap::new();
+    for row in &tables.proposals {
+        proposed.entry(&row.grant_id).or_default().push(row);
+    }
     let mut verdicts: Vec<&VerdictRow> = tables.verdicts.iter().collect();
     verdicts.sort_by_key(|v| (std::cmp::Reverse(v.severity_rank), &v.cluster, &v.grant_id));
     let mut bundle = Bundle::default();
@@ -104,16 +108,15 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
         if !wanted {
             continue;
         }
-        let proposals: Vec<&ProposalRow> =
-            tables.proposals.iter().filter(|row| row.grant_id == grant.grant_id).collect();
-        match plan::steps(grant, verdict, &proposals, &state) {
+        let proposals = proposed.get(grant.grant_id.as_str()).map_or(&[][..], Vec::as_slice);
+        match plan::steps(grant, verdict, proposals, &state) {
             Ok(forward) => {
                 let mut back = Vec::new();
                 for step in &forward {
                     back.push(state.apply(step));
                 }
                 let back = back.into_iter().rev().flatten().collect();
-                let words = plan::words(grant, verdict, &proposals);
+                let words = plan::words(grant, verdict, proposals);
                 bundle
                     .done
                     .push((grant.grant_id.clone(), words.first().cloned().unwrap_or_default()));

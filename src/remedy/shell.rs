@@ -22,6 +22,8 @@ pub(super) fn script<'a>(
     out.push_str(&format!(
         "#\n# {verb} the changes with the aws and kubectl of whoever runs it. Read it first.\n\
          # Contexts of kubectl are named as `aws eks update-kubeconfig` names them: by cluster ARN.\n\
+         # Names are quoted so that nothing in them expands:\n\
+         # shellcheck disable=SC2016\n\
          set -euo pipefail\ncd \"$(dirname \"$0\")\"\n"
     ));
     for (number, (words, steps)) in (1..).zip(blocks) {

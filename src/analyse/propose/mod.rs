@@ -17,7 +17,7 @@ use crate::join::cluster::Cluster;
 use crate::join::profile::Profiles;
 use crate::join::usage::Usage;
 use crate::model::arn::PrincipalName;
-use crate::model::grant::{Grant, GrantKind, Holder, Member};
+use crate::model::grant::{Grant, GrantKind, Holder, IdentityKind, Member};
 use crate::model::inventory::{AuthMode, Subject};
 use crate::model::permission::{Permission, ScopedRule};
 use crate::model::time::Micros;
@@ -132,6 +132,7 @@ impl Case<'_> {
     /// Finds what could stand in the place of every grant that is too wide, and what speaks against
     /// changing it without a person.
     fn look_for_smaller(&self, decisions: &mut [Decision]) {
+        let known = Known::of(self);
         let mut policies_of: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
         for grant in self.cluster.grants {
             if let (GrantKind::AccessPolicy, Holder::Identity(idx)) = (grant.kind, &grant.holder) {
@@ -167,12 +168,12 @@ impl Case<'_> {
             if self.stays_itself(grant, decision) {
                 decision.advice = Advice::Narrow;
             }
-            let against = self.against(idx, grant, verdict);
+            let against = self.against(idx, grant, verdict, &known);
             if !against.is_empty() {
                 decision.advice = Advice::Review;
                 decision.why.extend(against);
             }
-            decision.why.extend(self.who_else(idx, grant, evidence));
+            decision.why.extend(self.who_else(idx, grant, evidence, &known));
             let keeps_events = decision.candidates.as_ref().is_some_and(|found| {
                 let rules = &found.chosen().rules;
                 rules.iter().any(|scoped| scoped.rule.resources == ["events"])
@@ -228,7 +229,13 @@ impl Case<'_> {
     }
 
     /// Why a person must look before this grant is made smaller.
-    fn against(&self, idx: usize, grant: &Grant, verdict: &Verdict) -> Vec<String> {
+    fn against(
+        &self,
+        idx: usize,
+        grant: &Grant,
+        verdict: &Verdict,
+        known: &Known<'_>,
+    ) -> Vec<String> {
         let mut why = Vec::new();
         let mut add = |text: &str| why.push(text.to_owned());
         if self.stale {
@@ -257,12 +264,9 @@ impl Case<'_> {
         if !self.reviews_seen && self.may_scrape(grant) {
             add("pods may read node metrics through it, which the log does not show");
         }
-        let new = self.members.iter().filter(|member| member.grant == idx).any(|member| {
-            let is_member = |identity: &&crate::model::grant::Identity| {
-                identity.username == member.username && identity.kind == member.via_identity
-            };
-            let made = self.cluster.identities.iter().find(is_member).and_then(|i| i.created_at);
-            made.is_some_and(|at| at > self.new_since)
+        let new = known.members_of(idx).any(|member| {
+            let key = (member.username.as_str(), member.via_identity);
+            known.made.get(&key).copied().flatten().is_some_and(|at| at > self.new_since)
         });
         if new {
             add("one of its members is too new to have shown what it needs");
@@ -287,7 +291,13 @@ impl Case<'_> {
     }
 
     /// Who else holds the grant, and how many people of a role used it.
-    fn who_else(&self, idx: usize, grant: &Grant, evidence: &Evidence) -> Vec<String> {
+    fn who_else(
+        &self,
+        idx: usize,
+        grant: &Grant,
+        evidence: &Evidence,
+        known: &Known<'_>,
+    ) -> Vec<String> {
         let mut why = Vec::new();
         if grant.kind == GrantKind::RbacSubject {
             let used: BTreeSet<&str> = evidence
@@ -296,10 +306,8 @@ impl Case<'_> {
                 .filter_map(|&member| self.usage.members.get(member))
                 .flat_map(|member| [member.username.as_str(), member.principal_id.as_str()])
                 .collect();
-            let silent: BTreeSet<&str> = self
-                .members
-                .iter()
-                .filter(|member| member.grant == idx)
+            let silent: BTreeSet<&str> = known
+                .members_of(idx)
                 .filter(|m| {
                     !used.contains(m.username.as_str())
                         && (m.principal_id.is_empty() || !used.contains(m.principal_id.as_str()))
@@ -307,7 +315,10 @@ impl Case<'_> {
                 .map(|member| member.username.as_str())
                 .collect();
             if !silent.is_empty() {
-                why.push(format!("also serves, unused: {}", listed(silent.iter().copied())));
+                let who = listed(silent.iter().copied());
+                why.push(format!(
+                    "also serves, unused so far, and would keep no more than that: {who}"
+                ));
             }
         }
         let role = PrincipalName::from_arn(&grant.principal).map(PrincipalName::folded);
@@ -432,7 +443,9 @@ impl Case<'_> {
                 // What a person is asked about is replayed as well, beside what is to change anyway.
                 let mut with = changes.clone();
                 with.insert(idx, Some(self.rules_of(found)));
-                let refused = replay.refused(&with);
+                let uses = self.evidence.get(idx).map(|seen| seen.uses.as_slice());
+                let uses = uses.unwrap_or_default().iter().copied();
+                let refused = replay.refused_of(&with, uses);
                 decision.refused = Some(u64::try_from(refused.len()).unwrap_or(u64::MAX));
                 decision.breaks = refused.iter().take(MAX_WORDS).map(|u| self.words(*u)).collect();
             }
@@ -480,6 +493,28 @@ impl Case<'_> {
             decision.advice = Advice::Split;
             decision.parts = parts;
         }
+    }
+}
+
+/// Members by grant, and when the mappings of their users were made.
+struct Known<'a> {
+    members: BTreeMap<usize, Vec<&'a Member>>,
+    made: BTreeMap<(&'a str, IdentityKind), Option<Micros>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(case: &Case<'a>) -> Self {
+        let mut members: BTreeMap<usize, Vec<&Member>> = BTreeMap::new();
+        for member in case.members {
+            members.entry(member.grant).or_default().push(member);
+        }
+        let identities = case.cluster.identities.iter();
+        let made = identities.map(|one| ((one.username.as_str(), one.kind), one.created_at));
+        Known { members, made: made.collect() }
+    }
+
+    fn members_of(&self, grant: usize) -> impl Iterator<Item = &'a Member> {
+        self.members.get(&grant).into_iter().flatten().copied()
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Replay<'a> {
 
 /// A member that gave rights away, or approved certificates.
 struct Writer {
-    /// Grants that carried any of its requests.
+    /// Grants that carried any of its requests, or could.
     grants: BTreeSet<usize>,
     wrote_rbac: bool,
     approved: bool,
@@ -68,6 +68,12 @@ impl<'a> Replay<'a> {
                 writer.grants.extend(used.grants.iter().map(|(grant, _)| *grant));
             }
         }
+        // What serves it without having been used may be what it hands out.
+        for (member, writer) in &mut writers {
+            let Some(member) = usage.members.get(*member) else { continue };
+            let all = cluster.grants.iter().enumerate();
+            writer.grants.extend(all.filter(|(_, g)| serves(cluster, g, member)).map(|(i, _)| i));
+        }
         Replay { cluster, usage, paths, writers }
     }
 
@@ -75,11 +81,23 @@ impl<'a> Replay<'a> {
     /// inventory explains is not the business of any change.
     #[must_use]
     pub fn refused(&self, changes: &Changes) -> Vec<usize> {
-        let refused = self.paths.iter().filter(|(idx, paths)| {
-            let touched = paths.iter().flatten().any(|grant| changes.contains_key(grant));
-            touched && !self.allowed(**idx, paths, changes)
+        self.refused_of(changes, self.paths.keys().copied())
+    }
+
+    /// The same, looking at some uses only.
+    #[must_use]
+    pub fn refused_of(
+        &self,
+        changes: &Changes,
+        uses: impl IntoIterator<Item = usize>,
+    ) -> Vec<usize> {
+        let refused = uses.into_iter().filter(|idx| {
+            self.paths.get(idx).is_some_and(|paths| {
+                let touched = paths.iter().flatten().any(|grant| changes.contains_key(grant));
+                touched && !self.allowed(*idx, paths, changes)
+            })
         });
-        refused.map(|(idx, _)| *idx).collect()
+        refused.collect()
     }
 
     fn allowed(&self, idx: usize, paths: &Paths, changes: &Changes) -> bool {
@@ -107,32 +125,25 @@ impl<'a> Replay<'a> {
     #[must_use]
     pub fn needs_rights(&self, grant: usize, changes: &Changes) -> Option<String> {
         for (member, writer) in &self.writers {
-            let Some(member) = self.usage.members.get(*member) else { continue };
-            let serves = |idx: usize| {
-                writer.grants.contains(&idx)
-                    || self.cluster.grants.get(idx).is_some_and(|g| serves(self.cluster, g, member))
-            };
-            if !serves(grant) {
+            if !writer.grants.contains(&grant) {
                 continue;
             }
             let kept = |covers: &dyn Fn(&Grant) -> bool| {
-                (0..self.cluster.grants.len()).any(|idx| {
-                    let stays = !changes.contains_key(&idx) && serves(idx);
-                    let found = self.cluster.grants.get(idx).filter(|g| g.ineffective.is_none());
-                    stays && found.is_some_and(covers)
+                writer.grants.iter().any(|idx| {
+                    let found = self.cluster.grants.get(*idx).filter(|g| g.ineffective.is_none());
+                    !changes.contains_key(idx) && found.is_some_and(covers)
                 })
             };
+            let who = self.usage.members.get(*member).map_or("", |member| &member.username);
             if writer.wrote_rbac && !kept(&gives_anything) {
                 return Some(format!(
-                    "{} writes roles or bindings, and may hand out only what it holds",
-                    member.username
+                    "{who} writes roles or bindings, and may hand out only what it holds"
                 ));
             }
             if writer.approved && !kept(&|grant| allows(grant, &of_signers("approve"))) {
                 return Some(format!(
-                    "{} approves certificates: that also needs approve on the signer, which leaves no \
-                     line",
-                    member.username
+                    "{who} approves certificates: that also needs approve on the signer, which leaves \
+                     no line"
                 ));
             }
         }
