@@ -3,7 +3,8 @@
 //! `cargo bench --bench scale -- --events 50000000` puts so many audit events of one hour, copies and
 //! early stages beside them, through extraction, sort, fold and the fact files, as a run does;
 //! `--sessions 5000000` so many issued sessions up to the index that resolves callers. Input is made
-//! as it is needed and never held. The counts must be those of the generator and the memory must stay
+//! as it is needed and never held. `--grants 10000 --uses 1000000` judges so many grants and replays what
+//! is proposed. The counts must be those of the generator and the memory must stay
 //! within the bound, else the bench fails. Without arguments it is small and quick.
 
 #![expect(
@@ -14,6 +15,7 @@
 
 mod audit;
 mod dice;
+mod judge;
 mod meter;
 mod requests;
 mod sessions;
@@ -38,6 +40,12 @@ struct Arguments {
     /// Sessions issued by STS in 30 days; 0 for none.
     #[arg(long, default_value_t = 5_000)]
     sessions: u64,
+    /// Grants of one cluster that are judged; 0 for none.
+    #[arg(long, default_value_t = 100)]
+    grants: u64,
+    /// Permissions used through them.
+    #[arg(long, default_value_t = 10_000)]
+    uses: u64,
     /// Threads that extract.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -47,6 +55,9 @@ struct Arguments {
     /// Megabytes that may be resident with sessions: the default of `--memory`.
     #[arg(long, default_value_t = 2048)]
     sessions_bound: u64,
+    /// Megabytes that may be resident while grants are judged.
+    #[arg(long, default_value_t = 1024)]
+    grants_bound: u64,
     /// Where the spill and fact files go for the time being.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -77,6 +88,9 @@ fn run(arguments: &Arguments) -> Result<bool, Box<dyn std::error::Error>> {
     if arguments.sessions > 0 {
         let folder = scratch(arguments)?;
         good &= sessions::run(arguments, folder.path())?;
+    }
+    if arguments.grants > 0 {
+        good &= judge::run(arguments);
     }
     Ok(good)
 }

@@ -7,6 +7,7 @@
 //! Source: <https://docs.aws.amazon.com/eks/latest/userguide/control-plane-logs.html>.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::model::coverage::{Delivered, Deliveries, LogStream};
 use crate::model::time::{Hour, Micros, Window};
@@ -17,7 +18,8 @@ const QUIET_HOURS: i32 = 12;
 /// Hours of one expected source of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Covered {
-    hours: BTreeSet<Hour>,
+    /// Shared: every verdict starts from the same hours.
+    hours: Arc<BTreeSet<Hour>>,
 }
 
 /// How well a span is covered.
@@ -47,7 +49,7 @@ impl Covered {
     /// From the hours themselves.
     #[must_use]
     pub fn from_hours(hours: impl IntoIterator<Item = Hour>) -> Self {
-        Covered { hours: hours.into_iter().collect() }
+        Covered { hours: Arc::new(hours.into_iter().collect()) }
     }
 
     /// True when the hour is covered.
@@ -65,17 +67,20 @@ impl Covered {
     /// How well `span` is covered.
     #[must_use]
     pub fn share(&self, span: Window) -> Share {
-        let (mut covered, mut hole, mut longest_hole) = (0, 0, 0);
-        for hour in span.hours() {
-            if self.hours.contains(&hour) {
-                covered += 1;
-                hole = 0;
-            } else {
-                hole += 1;
-                longest_hole = longest_hole.max(hole);
-            }
+        let hours = span.hour_count();
+        if hours == 0 {
+            return Share { covered: 0, hours, longest_hole: 0 };
         }
-        Share { covered, hours: span.hour_count(), longest_hole }
+        let first = i64::from(span.since.hour().0);
+        let (mut covered, mut longest_hole, mut next) = (0, 0, first);
+        let end = Hour(i32::try_from(first + hours).unwrap_or(i32::MAX));
+        for hour in self.hours.range(span.since.hour()..end) {
+            covered += 1;
+            longest_hole = longest_hole.max(i64::from(hour.0) - next);
+            next = i64::from(hour.0) + 1;
+        }
+        longest_hole = longest_hole.max(first + hours - next);
+        Share { covered, hours, longest_hole }
     }
 }
 

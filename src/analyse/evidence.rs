@@ -20,11 +20,11 @@ use crate::model::time::{Day, Micros, Window};
 
 /// What was seen of one grant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Evidence {
+pub struct Evidence<'a> {
     /// Indices into [`Usage::uses`].
     pub uses: Vec<usize>,
     /// Distinct permissions used, sorted.
-    pub permissions: Vec<Permission>,
+    pub permissions: Vec<&'a Permission>,
     /// Indices into [`Usage::members`].
     pub members: BTreeSet<usize>,
     /// True when the authorizer named the grant, not only evaluation.
@@ -41,7 +41,7 @@ pub struct Evidence {
     pub count: i64,
 }
 
-impl Evidence {
+impl Evidence<'_> {
     /// True when the grant was used at all.
     #[must_use]
     pub fn is_used(&self) -> bool {
@@ -69,14 +69,14 @@ impl Evidence {
 /// Evidence for every grant of cluster number `cluster_idx`, in grant order. `issuer` is the cluster's
 /// own OIDC issuer.
 #[must_use]
-pub fn collect(
+pub fn collect<'a>(
     cluster_idx: usize,
     cluster: &Cluster<'_>,
-    usage: &Usage,
+    usage: &'a Usage,
     sessions: &Sessions,
     issuer: Option<&str>,
     window: Window,
-) -> Vec<Evidence> {
+) -> Vec<Evidence<'a>> {
     let mut all = vec![Evidence::default(); cluster.grants.len()];
     for (use_idx, used) in usage.uses.iter().enumerate() {
         if used.cluster != cluster_idx {
@@ -96,7 +96,7 @@ pub fn collect(
                 first = first.max(from);
             }
             evidence.uses.push(use_idx);
-            evidence.permissions.push(used.permission.clone());
+            evidence.permissions.push(&used.permission);
             evidence.members.insert(used.member);
             evidence.credited |= credited;
             let days = used.days.iter().copied().filter(|day| *day >= first.day());
@@ -113,7 +113,7 @@ pub fn collect(
 
 /// Notes the sessions that pods opened through their associations and annotations.
 fn see_sessions(
-    all: &mut [Evidence],
+    all: &mut [Evidence<'_>],
     grants: &[Grant],
     sessions: &Sessions,
     issuer: Option<&str>,

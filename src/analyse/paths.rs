@@ -5,6 +5,9 @@
 //! paths, so that two halves of one path never vouch for each other, and of two paths one is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::join::cluster::Cluster;
 use crate::join::usage::Usage;
@@ -15,12 +18,13 @@ use crate::rbac::template_matches;
 
 use super::evidence::Evidence;
 
-/// All paths of one use: each is a sorted set of grants.
-pub type Paths = Vec<Vec<usize>>;
+/// All paths of one use: each is a sorted set of grants. Uses that the same grants cover share them.
+pub type Paths = Arc<[Vec<usize>]>;
 
 /// The paths of every use of a cluster, by index into [`Usage::uses`].
 #[must_use]
 pub fn of_uses(cluster_idx: usize, cluster: &Cluster<'_>, usage: &Usage) -> BTreeMap<usize, Paths> {
+    let mut known: FxHashMap<(Vec<usize>, Via), Paths> = FxHashMap::default();
     usage
         .uses
         .iter()
@@ -28,7 +32,12 @@ pub fn of_uses(cluster_idx: usize, cluster: &Cluster<'_>, usage: &Usage) -> BTre
         .filter(|(_, used)| used.cluster == cluster_idx && !used.grants.is_empty())
         .map(|(idx, used)| {
             let covering: Vec<usize> = used.grants.iter().map(|(grant, _)| *grant).collect();
-            (idx, paths_of(cluster, &covering, used.via))
+            if let Some(paths) = known.get(&(covering.clone(), used.via)) {
+                return (idx, Arc::clone(paths));
+            }
+            let paths = paths_of(cluster, &covering, used.via);
+            known.insert((covering, used.via), Arc::clone(&paths));
+            (idx, paths)
         })
         .collect()
 }
@@ -80,7 +89,7 @@ fn bound_group(grant: &Grant) -> Option<&str> {
 #[must_use]
 pub fn redundant(
     cluster: &Cluster<'_>,
-    evidence: &[Evidence],
+    evidence: &[Evidence<'_>],
     paths: &BTreeMap<usize, Paths>,
     width: impl Fn(usize) -> u64,
 ) -> BTreeSet<usize> {

@@ -49,7 +49,7 @@ impl Advice {
 #[must_use]
 pub fn advise(
     grants: &[Grant],
-    evidence: &[Evidence],
+    evidence: &[Evidence<'_>],
     verdicts: &[Verdict],
     rivals: &[usize],
     stale: bool,
@@ -98,7 +98,7 @@ pub fn advise(
     advice
 }
 
-fn alone(grant: &Grant, evidence: &Evidence, verdict: &Verdict, stale: bool) -> Advice {
+fn alone(grant: &Grant, evidence: &Evidence<'_>, verdict: &Verdict, stale: bool) -> Advice {
     if grant.managed_by_aws {
         return Advice::Keep;
     }

@@ -4,14 +4,11 @@
 //! grant holds a sensitive permission that was never used; exact RBAC would need at most half of its
 //! cells. The proposals are named here and proven elsewhere: nothing is recommended from this alone.
 
-use std::collections::BTreeSet;
-
 use crate::model::grant::{Allows, Grant, GrantKind};
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
-use crate::rbac;
 use crate::rbac::cells::{self, Universe};
-use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::{self, Severity};
+use crate::rbac::smallest::Offers;
 
 /// By what a grant is too wide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,27 +50,30 @@ pub fn rules_of(grant: &Grant) -> Option<Vec<ScopedRule>> {
     }
 }
 
-/// Compares a used grant with its use; `None` when it fits.
+/// Compares a used grant, which allows `has` cells, with its use; `None` when it fits.
 #[must_use]
 pub fn too_wide(
     grant: &Grant,
-    used: &[Permission],
+    has: u64,
+    used: &[&Permission],
     universe: &Universe,
-    policies: &PolicyTable,
+    offers: &Offers<'_>,
     ratio: f64,
 ) -> Option<TooWide> {
     let rules = rules_of(grant)?;
-    let has = width(grant, universe);
     let needs = cells::needed_cells(&rules, used, universe);
     let unused = sensitive::unused_sensitive(&rules, used);
     let mut by = Vec::new();
     let mut words = Vec::new();
 
     if grant.kind == GrantKind::AccessPolicy
-        && let Some(smaller) = smaller_policy(used, has, universe, policies)
+        && let Some((cells, smaller)) = offers.smallest_alone(used)
+        && cells < has
     {
+        let place = smaller.namespaces.map(|list| list.join(","));
+        let place = place.as_deref().unwrap_or("the cluster");
         by.push("smaller_policy");
-        words.push(format!("{smaller} covers all of it"));
+        words.push(format!("{} on {place} covers all of it", smaller.policy));
     }
     let listed: Vec<&str> = unused
         .iter()
@@ -100,43 +100,4 @@ pub fn too_wide(
 fn few(needs: u64, has: u64, ratio: f64) -> bool {
     let float = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     has > 0 && float(needs) <= ratio * float(has)
-}
-
-/// The smallest published policy and scope that covers the use with fewer cells than the grant has:
-/// `AmazonEKSViewPolicy on shop`.
-fn smaller_policy(
-    used: &[Permission],
-    has: u64,
-    universe: &Universe,
-    policies: &PolicyTable,
-) -> Option<String> {
-    let namespaces: BTreeSet<String> = used.iter().map(|p| p.namespace.clone()).collect();
-    let narrow =
-        !used.is_empty() && used.iter().all(|p| !p.is_non_resource()) && !namespaces.contains("");
-    let mut scopes = vec![Scope::Cluster];
-    if narrow {
-        scopes.push(Scope::NamespaceGlobs(namespaces.iter().cloned().collect()));
-    }
-    let mut best: Option<(u64, String)> = None;
-    for (name, rules) in policies.published() {
-        for scope in &scopes {
-            let scoped: Vec<ScopedRule> = rules
-                .iter()
-                .map(|rule| ScopedRule { scope: scope.clone(), rule: rule.clone() })
-                .collect();
-            let size = cells::cells(&scoped, universe);
-            if size >= has || !used.iter().all(|permission| rbac::covers(&scoped, permission)) {
-                continue;
-            }
-            let place = match scope {
-                Scope::NamespaceGlobs(list) => list.join(","),
-                Scope::Cluster | Scope::Namespace(_) => "the cluster".to_owned(),
-            };
-            let candidate = (size, format!("{name} on {place}"));
-            if best.as_ref().is_none_or(|best| candidate < *best) {
-                best = Some(candidate);
-            }
-        }
-    }
-    best.map(|(_, words)| words)
 }

@@ -142,10 +142,13 @@ fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'
         ..Deliveries::default()
     };
     let coverage = Coverage::new(&shown, &Unreadable::default(), window());
+    let namespaces = ["shop".to_owned(), "pay".to_owned()];
+    let universe = Universe::new(None, &namespaces, std::iter::empty());
+    let offers = Box::leak(Box::new(Offers::new(PolicyTable::builtin(), &universe)));
     Case {
         cluster,
         inventory,
-        universe: Universe::new(None, &["shop".to_owned(), "pay".to_owned()], std::iter::empty()),
+        universe,
         audit: Covered::from_hours(window().hours()),
         cloudtrail: Covered::from_hours(window().hours()),
         coverage: Box::leak(Box::new(coverage)),
@@ -154,13 +157,14 @@ fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'
         regions_known: true,
         classes,
         reviews_seen: false,
-        policies: PolicyTable::builtin(),
+        offers,
     }
 }
 
-fn used(permissions: &[Permission]) -> Evidence {
+fn used(permissions: &[Permission]) -> Evidence<'static> {
+    let permissions: &[Permission] = Box::leak(permissions.to_vec().into_boxed_slice());
     Evidence {
-        permissions: permissions.to_vec(),
+        permissions: permissions.iter().collect(),
         credited: true,
         first: Some(Micros(1)),
         first_credited: Some(Micros(1)),
@@ -172,7 +176,7 @@ fn used(permissions: &[Permission]) -> Evidence {
 /// Judges one grant on its own.
 fn one(
     change: impl FnOnce(&mut Grant),
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     redundant: bool,
     alter: impl FnOnce(&mut Case<'_>),
 ) -> Verdict {
@@ -193,7 +197,8 @@ fn one(
     let cluster = Cluster::new("c", "c", &identities, &[], &[]);
     let mut case = case(&cluster, &inventory);
     alter(&mut case);
-    judge(&case, &grant, evidence, redundant, &AnalysePlan::new(window()))
+    let width = scope::width(&grant, &case.universe);
+    judge(&case, &grant, evidence, redundant, width, &AnalysePlan::new(window()))
 }
 
 #[test]
@@ -516,7 +521,10 @@ proptest! {
             .iter()
             .zip(&evidence)
             .enumerate()
-            .map(|(idx, (grant, seen))| judge(&case, grant, seen, redundant.contains(&idx), &plan))
+            .map(|(idx, (grant, seen))| {
+                let width = scope::width(grant, &case.universe);
+                judge(&case, grant, seen, redundant.contains(&idx), width, &plan)
+            })
             .collect();
         let rivals = paths::rivals(grants.len(), &all_paths);
         let advice = advise(&grants, &evidence, &verdicts, &rivals, false);
@@ -534,7 +542,7 @@ proptest! {
         // And with everything made smaller that is proposed to be.
         let widths: Vec<u64> =
             grants.iter().map(|grant| scope::width(grant, &case.universe)).collect();
-        let offers = Offers::new(case.policies, &case.universe);
+        let offers = case.offers;
         let decisions = propose::propose(&propose::Case {
             cluster_idx: 0,
             cluster: &cluster,
@@ -550,11 +558,12 @@ proptest! {
             paths: &all_paths,
             making: propose::Making {
                 universe: &case.universe,
-                offers: &offers,
+                offers,
                 verb_groups: VerbGroups::Exact,
             },
             reviews_seen: true,
             stale: false,
+            threads: 2,
             new_since: Micros(60 * DAY),
         });
         let after: BTreeMap<&str, Option<Vec<ScopedRule>>> = names
@@ -564,7 +573,7 @@ proptest! {
                 Advice::Remove => Some((name.as_str(), None)),
                 Advice::Narrow | Advice::Replace | Advice::Split => {
                     let chosen = decision.candidates.as_ref().unwrap().chosen();
-                    Some((name.as_str(), Some(chosen.allows(&offers))))
+                    Some((name.as_str(), Some(chosen.allows(offers))))
                 }
                 Advice::Keep | Advice::Review => None,
             })

@@ -14,8 +14,8 @@ use crate::model::inventory::ClusterInventory;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::cells::Universe;
 use crate::rbac::observable::{Observability, rule_observability};
-use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::{self, Severity};
+use crate::rbac::smallest::Offers;
 
 use super::AnalysePlan;
 use super::alone::{self, Silent, last_authenticated};
@@ -145,17 +145,19 @@ pub struct Case<'a> {
     pub classes: ClassesSeen,
     /// True when access reviews reach the log with their bodies.
     pub reviews_seen: bool,
-    /// Published rules.
-    pub policies: &'a PolicyTable,
+    /// Published policies, measured.
+    pub offers: &'a Offers<'a>,
 }
 
-/// Judges one grant. `redundant` comes from [`super::paths::redundant`].
+/// Judges one grant. `redundant` comes from [`super::paths::redundant`], `width` from
+/// [`super::scope::width`].
 #[must_use]
 pub fn judge(
     case: &Case<'_>,
     grant: &Grant,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     redundant: bool,
+    width: u64,
     plan: &AnalysePlan,
 ) -> Verdict {
     let aws_role = grant.allows == Allows::AwsRole;
@@ -189,7 +191,14 @@ pub fn judge(
     let wide = if aws_role || !evidence.is_used() {
         None
     } else {
-        too_wide(grant, &evidence.permissions, &case.universe, case.policies, plan.over_scope_ratio)
+        too_wide(
+            grant,
+            width,
+            &evidence.permissions,
+            &case.universe,
+            case.offers,
+            plan.over_scope_ratio,
+        )
     };
     let judgeable = matches!(grant.allows, Allows::Rules(_) | Allows::Everything);
     let blind = match (&alone, silent) {
@@ -259,7 +268,7 @@ pub fn judge(
 
 /// When the grant could first be used. An aws-auth row carries no date but that of the writes that
 /// were seen: without one it is older than the window. Use before a date proves the date wrong.
-fn effective_from(grant: &Grant, evidence: &Evidence) -> Option<Micros> {
+fn effective_from(grant: &Grant, evidence: &Evidence<'_>) -> Option<Micros> {
     match (grant.valid_from, evidence.first_credited) {
         (Some(from), Some(first)) => Some(from.min(first)),
         (from, _) => from,
@@ -280,7 +289,7 @@ fn trail_of(case: &Case<'_>, grant: &Grant) -> String {
 fn blind_spot(
     case: &Case<'_>,
     grant: &Grant,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     enough: bool,
     share: Share,
 ) -> Option<(&'static str, String)> {
@@ -338,7 +347,7 @@ fn blind_spot(
 
 fn words(
     grant: &Grant,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     kind: Kind,
     (blind, silent): (Option<(&'static str, String)>, Option<Silent>),
     wide: Option<&TooWide>,
@@ -416,7 +425,7 @@ fn ineffective_words(code: &str) -> &'static str {
 fn confidence(
     case: &Case<'_>,
     grant: &Grant,
-    evidence: &Evidence,
+    evidence: &Evidence<'_>,
     kind: Kind,
     share: Share,
     silent: Option<Silent>,

@@ -223,6 +223,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         deliveries: &scanned.deliveries,
         tally: &scanned.tally,
         analyse,
+        threads: plan.threads,
         out: &staging.out,
     })?;
     // The engine of the reports gets the room.

@@ -17,7 +17,7 @@ use crate::analyse::propose::{self, Decision};
 use crate::analyse::recommend::advise;
 use crate::analyse::scope::{rules_of, width};
 use crate::analyse::verdict::{Case, Kind, Verdict, judge};
-use crate::analyse::{AnalysePlan, paths};
+use crate::analyse::{AnalysePlan, parallel, paths};
 use crate::facts::fold::{Dated, Reused};
 use crate::facts::sort::SpillDir;
 use crate::join::cluster::Cluster;
@@ -51,6 +51,7 @@ pub(super) struct Inputs<'a> {
     pub(super) deliveries: &'a Deliveries,
     pub(super) tally: &'a Tally,
     pub(super) analyse: AnalysePlan,
+    pub(super) threads: usize,
     pub(super) out: &'a OutputDir,
 }
 
@@ -67,8 +68,8 @@ pub(super) struct Judged {
 }
 
 /// One cluster, judged.
-pub(super) struct JudgedCluster {
-    pub(super) evidence: Vec<Evidence>,
+pub(super) struct JudgedCluster<'a> {
+    pub(super) evidence: Vec<Evidence<'a>>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) decisions: Vec<Decision>,
 }
@@ -76,7 +77,7 @@ pub(super) struct JudgedCluster {
 pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     let coverage = coverage_of(inputs);
     let people = people(&inputs.joined.sessions, inputs.analyse.window);
-    let judged: Vec<JudgedCluster> = (0..inputs.joined.clusters.len())
+    let judged: Vec<JudgedCluster<'_>> = (0..inputs.joined.clusters.len())
         .map(|idx| judge_cluster(inputs, &coverage, &people, idx))
         .collect();
 
@@ -129,12 +130,12 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
     Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
 }
 
-fn judge_cluster(
-    inputs: &Inputs<'_>,
+fn judge_cluster<'a>(
+    inputs: &Inputs<'a>,
     coverage: &Coverage,
     people: &People<'_>,
     idx: usize,
-) -> JudgedCluster {
+) -> JudgedCluster<'a> {
     let empty =
         || JudgedCluster { evidence: Vec::new(), verdicts: Vec::new(), decisions: Vec::new() };
     let (Some(cluster), Some((inventory, found)), Some(seen)) = (
@@ -153,6 +154,7 @@ fn judge_cluster(
     let used = usage.uses.iter().filter(|used| used.cluster == idx).map(|used| &used.permission);
     let universe = Universe::new(inventory.api_resources.as_deref(), namespaces, used);
     let multi_region = inventory.trails.iter().flatten().any(|trail| trail.multi_region);
+    let offers = Offers::new(inputs.policies, &universe);
     let case = Case {
         cluster,
         inventory,
@@ -170,30 +172,30 @@ fn judge_cluster(
         regions_known: multi_region || coverage.region_count(&inventory.account) > 1,
         classes: seen.classes.clone(),
         reviews_seen: seen.reviews,
-        policies: inputs.policies,
+        offers: &offers,
         universe,
     };
     let all_paths = paths::of_uses(idx, cluster, usage);
+    let threads = inputs.threads;
     let widths: Vec<u64> =
-        cluster.grants.iter().map(|grant| width(grant, &case.universe)).collect();
+        parallel::map(threads, cluster.grants, |_, grant| width(grant, &case.universe));
     let redundant = paths::redundant(cluster, &evidence, &all_paths, |grant| {
         widths.get(grant).copied().unwrap_or(0)
     });
-    let verdicts: Vec<Verdict> = cluster
-        .grants
-        .iter()
-        .zip(&evidence)
-        .enumerate()
-        .map(|(grant_idx, (grant, seen))| {
-            judge(&case, grant, seen, redundant.contains(&grant_idx), &inputs.analyse)
+    let verdicts: Vec<Verdict> = parallel::map(threads, &evidence, |idx, seen| {
+        let width = widths.get(idx).copied().unwrap_or(0);
+        cluster.grants.get(idx).map(|grant| {
+            judge(&case, grant, seen, redundant.contains(&idx), width, &inputs.analyse)
         })
-        .collect();
+    })
+    .into_iter()
+    .flatten()
+    .collect();
     let rivals = paths::rivals(cluster.grants.len(), &all_paths);
     let age_hours = (window.until.0 - inventory.captured_at.0) / MICROS_PER_HOUR;
     let stale = age_hours > 24 * inputs.analyse.max_inventory_age_days;
     let advice = advise(cluster.grants, &evidence, &verdicts, &rivals, stale);
     let min_age = inputs.analyse.min_age_days.saturating_mul(24 * MICROS_PER_HOUR);
-    let offers = Offers::new(inputs.policies, &case.universe);
     let decisions = propose::propose(&propose::Case {
         cluster_idx: idx,
         cluster,
@@ -214,6 +216,7 @@ fn judge_cluster(
         },
         reviews_seen: seen.reviews,
         stale,
+        threads,
         new_since: Micros(window.until.0.saturating_sub(min_age)),
     });
     JudgedCluster { evidence, verdicts, decisions }
@@ -240,13 +243,13 @@ fn people(sessions: &Sessions, window: Window) -> People<'_> {
     people
 }
 
-fn excess_of(grant: &Grant, seen: &Evidence, universe: &Universe) -> Option<i64> {
+fn excess_of(grant: &Grant, seen: &Evidence<'_>, universe: &Universe) -> Option<i64> {
     let rules = rules_of(grant)?;
     let needs = needed_cells(&rules, &seen.permissions, universe);
     i64::try_from(width(grant, universe).saturating_sub(needs)).ok()
 }
 
-fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
+fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster<'_>]) -> Result<(), PipelineError> {
     let mut rows = Vec::new();
     for (idx, (cluster, judged)) in inputs.joined.clusters.iter().zip(judged).enumerate() {
         let Some((inventory, found)) = inputs.world.clusters.get(idx) else { continue };
@@ -306,7 +309,7 @@ fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), P
     Ok(inputs.out.write_table(rows)?)
 }
 
-fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster]) -> Judged {
+fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster<'_>]) -> Judged {
     let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
     let (mut managed, mut lowered) = (0, 0);
     let mut findings: Vec<(Severity, Finding)> = Vec::new();
@@ -378,7 +381,7 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster])
 fn without_audit(
     inventory: &ClusterInventory,
     cluster: Option<&Cluster<'_>>,
-    judged: Option<&JudgedCluster>,
+    judged: Option<&JudgedCluster<'_>>,
 ) -> String {
     let (mut silent, mut present, mut blind) = (0, 0, 0);
     let grants = cluster.map(|cluster| cluster.grants).unwrap_or_default();

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::inventory::ApiResource;
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 
-use super::{glob_match, resource_covers, rule_covers, scope_covers, url_covers};
+use super::granting::Granting;
+use super::{glob_match, resource_covers, url_covers};
 
 const HTTP_VERBS: [&str; 7] = ["get", "head", "options", "post", "put", "patch", "delete"];
 const KNOWN_PATHS: [&str; 12] = [
@@ -154,11 +155,14 @@ impl Universe {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Place<'a> {
     Cluster,
-    Namespace(String),
-    Object(String),
+    Namespace(&'a str),
+    Object(&'a str),
 }
+
+/// Verb, API group, resource with subresource, path.
+type Asked<'a> = (&'a str, &'a str, (&'a str, &'a str), &'a str);
 
 fn full_name(permission: &Permission) -> String {
     if permission.subresource.is_empty() {
@@ -173,25 +177,85 @@ fn full_name(permission: &Permission) -> String {
 pub fn cells(rules: &[ScopedRule], universe: &Universe) -> u64 {
     let mut sum = url_cells(rules, universe);
     let namespaces = with_bound_namespaces(rules, universe);
-    for ((group, name), known) in with_named_resources(rules, universe) {
-        let matching: Vec<&ScopedRule> =
-            rules.iter().filter(|scoped| names_resource(&scoped.rule, &group, &name)).collect();
+    let reaches = Reaches::of(rules, &namespaces);
+    let named = with_named_resources(rules, universe);
+    let all = universe.resources.iter().chain(&named);
+    for ((group, name), known) in all {
+        let matching: Vec<(&ScopedRule, &Reach)> = rules
+            .iter()
+            .zip(reaches.each())
+            .filter(|(scoped, _)| names_resource(&scoped.rule, group, name))
+            .collect();
         if matching.is_empty() {
             continue;
         }
-        let mut verbs = known.verbs.clone();
-        let explicit = matching.iter().flat_map(|scoped| &scoped.rule.verbs).filter(|v| *v != "*");
+        let mut verbs: BTreeSet<&str> = known.verbs.iter().map(String::as_str).collect();
+        let explicit = matching.iter().flat_map(|(s, _)| &s.rule.verbs).filter(|v| *v != "*");
         verbs.extend(
             explicit
                 .filter(|v| !universe.is_whole || UNSERVED_VERBS.contains(&v.as_str()))
-                .cloned(),
+                .map(String::as_str),
         );
         for verb in verbs {
-            let granting = matching.iter().filter(|scoped| has(&scoped.rule.verbs, &verb));
-            sum = sum.saturating_add(places(granting.copied(), &known, &namespaces, &name));
+            let granting = matching.iter().filter(|(scoped, _)| has(&scoped.rule.verbs, verb));
+            sum = sum.saturating_add(places(granting.copied(), known, namespaces.len(), name));
         }
     }
     sum
+}
+
+/// Where a rule holds: everywhere, or in namespaces, a bit each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reach {
+    Everywhere,
+    Namespaces(Vec<u64>),
+}
+
+/// The reach of every rule. Neighbours mostly share their scope, which is then looked up once.
+struct Reaches {
+    of_rule: Vec<usize>,
+    distinct: Vec<Reach>,
+}
+
+impl Reaches {
+    fn of(rules: &[ScopedRule], namespaces: &BTreeSet<String>) -> Self {
+        let mut reaches =
+            Reaches { of_rule: Vec::with_capacity(rules.len()), distinct: Vec::new() };
+        let mut seen: BTreeMap<&Scope, usize> = BTreeMap::new();
+        for scoped in rules {
+            let next = reaches.distinct.len();
+            let idx = *seen.entry(&scoped.scope).or_insert(next);
+            if idx == next {
+                reaches.distinct.push(reach_of(&scoped.scope, namespaces));
+            }
+            reaches.of_rule.push(idx);
+        }
+        reaches
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Reach> {
+        self.of_rule.iter().filter_map(|&idx| self.distinct.get(idx))
+    }
+}
+
+fn reach_of(scope: &Scope, namespaces: &BTreeSet<String>) -> Reach {
+    let holds = |namespace: &str| match scope {
+        Scope::Cluster => true,
+        Scope::Namespace(only) => only == namespace,
+        Scope::NamespaceGlobs(globs) => globs.iter().any(|glob| glob_match(glob, namespace)),
+    };
+    if *scope == Scope::Cluster {
+        return Reach::Everywhere;
+    }
+    let mut bits = vec![0_u64; namespaces.len().div_ceil(64)];
+    for (idx, namespace) in namespaces.iter().enumerate() {
+        if holds(namespace)
+            && let Some(word) = bits.get_mut(idx / 64)
+        {
+            *word |= 1 << (idx % 64);
+        }
+    }
+    Reach::Namespaces(bits)
 }
 
 /// Cells of everything there is.
@@ -205,37 +269,30 @@ pub fn cells_everything(universe: &Universe) -> u64 {
 
 /// Cells that exact RBAC needs for the use that the rules cover.
 #[must_use]
-pub fn needed_cells(rules: &[ScopedRule], used: &[Permission], universe: &Universe) -> u64 {
+pub fn needed_cells(rules: &[ScopedRule], used: &[&Permission], universe: &Universe) -> u64 {
     let namespaces = with_bound_namespaces(rules, universe);
-    let mut needed = BTreeSet::new();
-    for one in used {
-        let granting: Vec<&ScopedRule> = rules
-            .iter()
-            .filter(|s| scope_covers(&s.scope, one) && rule_covers(&s.rule, one))
-            .collect();
-        if granting.is_empty() {
-            continue;
-        }
-        let key = (one.verb.clone(), one.api_group.clone(), full_name(one), one.path.clone());
-        let only_by_name = granting.iter().all(|scoped| !scoped.rule.resource_names.is_empty());
-        let namespaced =
-            universe.resources.get(&(key.1.clone(), key.2.clone())).is_some_and(|r| r.namespaced);
+    let mut needed: BTreeSet<(Asked<'_>, Place<'_>)> = BTreeSet::new();
+    let mut granting = Granting::new(rules);
+    for &one in used {
+        let (Some(how), true) = granting.of(one) else { continue };
+        let key = (&*one.verb, &*one.api_group, (&*one.resource, &*one.subresource), &*one.path);
+        let known = universe.resources.get(&(one.api_group.clone(), full_name(one)));
+        let namespaced = known.is_some_and(|r| r.namespaced);
         if one.is_non_resource() {
             needed.insert((key, Place::Cluster));
-        } else if only_by_name {
-            needed.insert((key, Place::Object(one.name.clone())));
+        } else if how.by_name {
+            needed.insert((key, Place::Object(&one.name)));
         } else if one.resource == "namespaces" && !one.namespace.is_empty() {
-            let by_cluster = granting.iter().any(|scoped| scoped.scope == Scope::Cluster);
             let place =
-                if by_cluster { Place::Cluster } else { Place::Namespace(one.namespace.clone()) };
+                if how.by_cluster { Place::Cluster } else { Place::Namespace(&one.namespace) };
             needed.insert((key, place));
         } else if !namespaced {
             needed.insert((key, Place::Cluster));
         } else if one.namespace.is_empty() {
             // Over all namespaces.
-            needed.extend(namespaces.iter().map(|ns| (key.clone(), Place::Namespace(ns.clone()))));
+            needed.extend(namespaces.iter().map(|ns| (key, Place::Namespace(ns))));
         } else {
-            needed.insert((key, Place::Namespace(one.namespace.clone())));
+            needed.insert((key, Place::Namespace(&one.namespace)));
         }
     }
     u64::try_from(needed.len()).unwrap_or(u64::MAX)
@@ -243,42 +300,35 @@ pub fn needed_cells(rules: &[ScopedRule], used: &[Permission], universe: &Univer
 
 /// Distinct places in which some of `granting` allows one verb on one resource.
 fn places<'a>(
-    granting: impl Iterator<Item = &'a ScopedRule>,
+    granting: impl Iterator<Item = (&'a ScopedRule, &'a Reach)>,
     known: &Resource,
-    namespaces: &BTreeSet<String>,
+    namespaces: usize,
     name: &str,
 ) -> u64 {
-    let mut found: BTreeSet<Place> = BTreeSet::new();
+    let mut objects: BTreeSet<&str> = BTreeSet::new();
+    let mut found = vec![0_u64; namespaces.div_ceil(64)];
     let mut everywhere = false;
-    for scoped in granting {
+    for (scoped, reach) in granting {
         if !scoped.rule.resource_names.is_empty() {
-            found.extend(scoped.rule.resource_names.iter().cloned().map(Place::Object));
+            objects.extend(scoped.rule.resource_names.iter().map(String::as_str));
             continue;
         }
-        match &scoped.scope {
-            Scope::Cluster => everywhere = true,
+        match reach {
+            Reach::Everywhere => everywhere = true,
             // A RoleBinding reaches no cluster-scoped resource but the Namespace object itself.
-            _ if !known.namespaced && name != "namespaces" => {}
-            Scope::Namespace(namespace) => {
-                found.insert(Place::Namespace(namespace.clone()));
+            Reach::Namespaces(_) if !known.namespaced && name != "namespaces" => {}
+            Reach::Namespaces(bits) => {
+                found.iter_mut().zip(bits).for_each(|(word, more)| *word |= more);
             }
-            Scope::NamespaceGlobs(globs) => found.extend(
-                namespaces
-                    .iter()
-                    .filter(|ns| globs.iter().any(|glob| glob_match(glob, ns)))
-                    .map(|ns| Place::Namespace(ns.clone())),
-            ),
         }
     }
     if everywhere {
         // Names and namespaces are inside.
-        found.clear();
-        if known.namespaced {
-            return u64::try_from(namespaces.len().max(1)).unwrap_or(u64::MAX);
-        }
-        found.insert(Place::Cluster);
+        let all = if known.namespaced { namespaces.max(1) } else { 1 };
+        return u64::try_from(all).unwrap_or(u64::MAX);
     }
-    u64::try_from(found.len()).unwrap_or(u64::MAX)
+    let objects = u64::try_from(objects.len()).unwrap_or(u64::MAX);
+    found.iter().map(|word| u64::from(word.count_ones())).sum::<u64>().saturating_add(objects)
 }
 
 /// Namespaces of the universe and those that a binding names although nobody listed them.
@@ -298,13 +348,13 @@ fn with_bound_namespaces(rules: &[ScopedRule], universe: &Universe) -> BTreeSet<
     all
 }
 
-/// Resources of the universe and those that a rule spells out: any where the cluster did not tell
-/// what it serves, else only those that no endpoint serves.
+/// Resources beyond the universe that a rule spells out: any where the cluster did not tell what it
+/// serves, else only those that no endpoint serves.
 fn with_named_resources(
     rules: &[ScopedRule],
     universe: &Universe,
 ) -> BTreeMap<(String, String), Resource> {
-    let mut all = universe.resources.clone();
+    let mut all = BTreeMap::new();
     let may_exist = |name: &str| !universe.is_whole || UNSERVED_RESOURCES.contains(&name);
     for rule in rules.iter().map(|scoped| &scoped.rule) {
         for group in rule.api_groups.iter().filter(|group| *group != "*") {
@@ -313,8 +363,10 @@ fn with_named_resources(
                     continue;
                 }
                 let namespaced = !UNSERVED_RESOURCES.contains(&name.as_str());
-                all.entry((group.clone(), name.clone()))
-                    .or_insert_with(|| Resource { namespaced, verbs: BTreeSet::new() });
+                let key = (group.clone(), name.clone());
+                if !universe.resources.contains_key(&key) {
+                    all.insert(key, Resource { namespaced, verbs: BTreeSet::new() });
+                }
             }
         }
     }

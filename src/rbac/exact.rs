@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 
-use super::{covers, rule_covers, scope_covers};
+use super::covers;
+use super::granting::Granting;
 
 /// Verbs that are given together although one was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -30,20 +31,19 @@ const STREAMS: [&str; 3] = ["exec", "attach", "portforward"];
 
 /// The rules for `used`, which `granted` covers. Ordered by scope.
 #[must_use]
-pub fn exact(used: &[Permission], granted: &[ScopedRule], groups: VerbGroups) -> Vec<ScopedRule> {
+pub fn exact(used: &[&Permission], granted: &[ScopedRule], groups: VerbGroups) -> Vec<ScopedRule> {
     let names = NamesKept::of(used);
     let mut of_place: BTreeMap<Scope, Vec<(&Permission, bool)>> = BTreeMap::new();
-    for one in used {
-        let granting: Vec<&ScopedRule> = granted
-            .iter()
-            .filter(|s| scope_covers(&s.scope, one) && rule_covers(&s.rule, one))
-            .collect();
-        let by_name = names.keeps(one)
-            || (!granting.is_empty()
-                && granting.iter().all(|scoped| !scoped.rule.resource_names.is_empty()));
+    let mut granting = Granting::new(granted);
+    for &one in used {
+        let (how, is_new) = granting.of(one);
+        let keeps_name = names.keeps(one);
+        if !is_new && !keeps_name {
+            continue;
+        }
+        let by_name = keeps_name || how.is_some_and(|how| how.by_name);
         // A request for a Namespace object carries its name as its namespace.
-        let is_object = one.resource == "namespaces"
-            && (granting.is_empty() || granting.iter().any(|s| s.scope == Scope::Cluster));
+        let is_object = one.resource == "namespaces" && how.is_none_or(|how| how.by_cluster);
         let scope = if one.namespace.is_empty() || is_object {
             Scope::Cluster
         } else {
@@ -125,7 +125,7 @@ impl Targets {
 struct NamesKept(BTreeSet<(String, String, String)>);
 
 impl NamesKept {
-    fn of(used: &[Permission]) -> Self {
+    fn of(used: &[&Permission]) -> Self {
         let mut names: BTreeMap<(String, String, String), BTreeSet<&str>> = BTreeMap::new();
         for one in used.iter().filter(|one| is_about_names(one)) {
             names.entry(key_of(one)).or_default().insert(&one.name);

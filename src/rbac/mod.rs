@@ -8,6 +8,7 @@
 pub mod cells;
 pub mod defaults;
 pub mod exact;
+mod granting;
 pub mod observable;
 pub mod policies;
 pub mod reason;

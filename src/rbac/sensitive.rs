@@ -5,6 +5,7 @@
 //! <https://kubernetes.io/docs/concepts/security/rbac-good-practices/>.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 
@@ -205,8 +206,8 @@ pub fn held(rules: &[ScopedRule]) -> BTreeMap<Sensitive, Reach> {
                 note(Sensitive::Wildcard, reach);
             }
         }
-        for (what, verbs, group, resources) in PROBES {
-            if probes(verbs, group, resources).any(|p| covers_unnamed(rule, p)) {
+        for (what, permissions) in probes() {
+            if permissions.iter().any(|permission| covers_unnamed(rule, permission)) {
                 note(*what, reach);
             }
         }
@@ -214,53 +215,53 @@ pub fn held(rules: &[ScopedRule]) -> BTreeMap<Sensitive, Reach> {
     held
 }
 
-fn covers_unnamed(rule: &Rule, mut permission: Permission) -> bool {
-    if let Some(name) = rule.resource_names.first() {
-        permission.name.clone_from(name);
-    }
-    rule_covers(rule, &permission)
+/// True when the rule covers the permission, on some object where it names any.
+fn covers_unnamed(rule: &Rule, permission: &Permission) -> bool {
+    let Some(name) = rule.resource_names.first() else { return rule_covers(rule, permission) };
+    rule_covers(rule, &Permission { name: name.clone(), ..permission.clone() })
 }
 
-fn probes(
-    verbs: &'static [&'static str],
-    group: &'static str,
-    resources: &'static [&'static str],
-) -> impl Iterator<Item = Permission> {
-    verbs.iter().flat_map(move |verb| {
-        resources.iter().map(move |resource| {
-            let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-            Permission {
-                verb: (*verb).to_owned(),
-                api_group: group.to_owned(),
-                resource: resource.to_owned(),
-                subresource: subresource.to_owned(),
-                ..Permission::default()
-            }
-        })
+/// The probes as permissions.
+fn probes() -> &'static [(Sensitive, Vec<Permission>)] {
+    static ALL: OnceLock<Vec<(Sensitive, Vec<Permission>)>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let spelled = |(what, verbs, group, resources): &Probe| {
+            let all = verbs.iter().flat_map(|verb| {
+                resources.iter().map(move |resource| {
+                    let (resource, subresource) =
+                        resource.split_once('/').unwrap_or((resource, ""));
+                    Permission {
+                        verb: (*verb).to_owned(),
+                        api_group: (*group).to_owned(),
+                        resource: resource.to_owned(),
+                        subresource: subresource.to_owned(),
+                        ..Permission::default()
+                    }
+                })
+            });
+            (*what, all.collect())
+        };
+        PROBES.iter().map(spelled).collect()
     })
 }
 
 /// The kinds that one use exercises.
 #[must_use]
 pub fn exercised(used: &Permission) -> Vec<Sensitive> {
-    PROBES
-        .iter()
-        .filter(|(_, verbs, group, resources)| {
-            probes(verbs, group, resources).any(|p| {
-                p.verb == used.verb
-                    && p.api_group == used.api_group
-                    && p.resource == used.resource
-                    && p.subresource == used.subresource
-            })
-        })
-        .map(|(what, ..)| *what)
-        .collect()
+    let same = |p: &Permission| {
+        p.resource == used.resource
+            && p.verb == used.verb
+            && p.subresource == used.subresource
+            && p.api_group == used.api_group
+    };
+    let found = probes().iter().filter(|(_, permissions)| permissions.iter().any(same));
+    found.map(|(what, _)| *what).collect()
 }
 
 /// What is held, would show if it were used, and was not used.
 #[must_use]
-pub fn unused_sensitive(rules: &[ScopedRule], used: &[Permission]) -> Vec<Sensitive> {
-    let exercised: Vec<Sensitive> = used.iter().flat_map(exercised).collect();
+pub fn unused_sensitive(rules: &[ScopedRule], used: &[&Permission]) -> Vec<Sensitive> {
+    let exercised: Vec<Sensitive> = used.iter().flat_map(|one| exercised(one)).collect();
     held(rules)
         .into_keys()
         .filter(|what| what.is_observable() && !exercised.contains(what))
@@ -353,7 +354,7 @@ mod tests {
             subresource: "token".to_owned(),
             ..Permission::default()
         };
-        assert!(unused_sensitive(&minter, &[used]).is_empty());
+        assert!(unused_sensitive(&minter, &[&used]).is_empty());
         let edit = policy("AmazonEKSEditPolicy", &Scope::Cluster);
         assert!(unused_sensitive(&edit, &[]).contains(&Sensitive::SecretsRead));
         assert!(!OVER_SCOPE_LIST.contains(&Sensitive::WorkloadWrite));

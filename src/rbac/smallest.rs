@@ -107,7 +107,7 @@ impl<'a> Offers<'a> {
     /// The set with the fewest cells. `taken` are policies that the entry already holds for another
     /// reason: associating one again would replace its scope.
     #[must_use]
-    pub fn smallest(&self, used: &[Permission], taken: &BTreeSet<String>) -> Choice {
+    pub fn smallest(&self, used: &[&Permission], taken: &BTreeSet<String>) -> Choice {
         let free: Vec<&Offer<'_>> =
             self.offers.iter().filter(|offer| !taken.contains(offer.name)).collect();
         let covered: Vec<Mask> = free.iter().map(|offer| covered_by(offer.rules, used)).collect();
@@ -190,6 +190,26 @@ impl<'a> Offers<'a> {
         }
     }
 
+    /// The smallest single policy and scope that covers all of it: cells and policy.
+    #[must_use]
+    pub fn smallest_alone(&self, used: &[&Permission]) -> Option<(u64, PolicyGrant)> {
+        let namespaces: BTreeSet<&str> = used.iter().map(|one| one.namespace.as_str()).collect();
+        let narrow = !used.is_empty()
+            && used.iter().all(|one| !one.is_non_resource())
+            && !namespaces.contains("");
+        let covering = self.offers.iter().filter(|offer| {
+            used.iter().all(|one| offer.rules.iter().any(|rule| rule_covers(rule, one)))
+        });
+        let all = covering.flat_map(|offer| {
+            let of = |namespaces| PolicyGrant { policy: offer.name.to_owned(), namespaces };
+            let places = u64::try_from(namespaces.len()).unwrap_or(u64::MAX);
+            let list = || namespaces.iter().map(|one| (*one).to_owned()).collect();
+            let small = narrow.then(|| (offer.namespace_cells * places, of(Some(list()))));
+            [Some((offer.cluster_cells, of(None))), small].into_iter().flatten()
+        });
+        all.min()
+    }
+
     /// The rules of a policy where it is granted.
     #[must_use]
     pub fn rules(&self, grant: &PolicyGrant) -> Vec<ScopedRule> {
@@ -203,7 +223,7 @@ impl<'a> Offers<'a> {
     }
 }
 
-fn covered_by(rules: &[Rule], used: &[Permission]) -> Mask {
+fn covered_by(rules: &[Rule], used: &[&Permission]) -> Mask {
     let mut mask = Mask::empty(used.len());
     for (idx, one) in used.iter().enumerate() {
         if rules.iter().any(|rule| rule_covers(rule, one)) {

@@ -94,7 +94,7 @@ impl Making<'_> {
     pub fn candidates(
         &self,
         grant: &Grant,
-        used: &[Permission],
+        used: &[&Permission],
         has: u64,
         by_entry: bool,
         taken: &BTreeSet<String>,
@@ -103,7 +103,7 @@ impl Making<'_> {
         let needs = cells::needed_cells(&granted, used, self.universe);
         let excess =
             |rules: &[ScopedRule]| cells::cells(rules, self.universe).saturating_sub(needs);
-        let rules_for = |used: &[Permission]| {
+        let rules_for = |used: &[&Permission]| {
             let mut rules = exact(used, &granted, self.verb_groups);
             let events = kept_events(&granted, &rules);
             rules.extend(events);
@@ -118,8 +118,8 @@ impl Making<'_> {
             let choice = self.offers.smallest(used, taken);
             let mut candidate = Candidate { policies: choice.policies, ..Candidate::default() };
             if !choice.uncovered.is_empty() {
-                let rest: Vec<Permission> =
-                    choice.uncovered.iter().filter_map(|&idx| used.get(idx)).cloned().collect();
+                let rest: Vec<&Permission> =
+                    choice.uncovered.iter().filter_map(|&idx| used.get(idx)).copied().collect();
                 candidate.rules = rules_for(&rest);
             }
             candidate.excess = excess(&candidate.allows(self.offers));

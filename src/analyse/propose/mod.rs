@@ -25,6 +25,7 @@ use crate::rbac;
 use crate::rbac::exact::VerbGroups;
 
 use super::evidence::Evidence;
+use super::parallel;
 use super::paths::Paths;
 use super::recommend::Advice;
 use super::scope::rules_of;
@@ -78,7 +79,7 @@ pub struct Case<'a> {
     /// People with sessions of a role.
     pub people: &'a BTreeMap<PrincipalName, BTreeSet<&'a str>>,
     /// Of each grant.
-    pub evidence: &'a [Evidence],
+    pub evidence: &'a [Evidence<'a>],
     /// Of each grant.
     pub verdicts: &'a [Verdict],
     /// Of each grant, before anything smaller is looked for.
@@ -93,6 +94,8 @@ pub struct Case<'a> {
     pub reviews_seen: bool,
     /// True for an inventory too old to act on.
     pub stale: bool,
+    /// Threads that look for candidates.
+    pub threads: usize,
     /// Principals that came later are too new for their silence to mean anything.
     pub new_since: Micros,
 }
@@ -139,15 +142,10 @@ impl Case<'_> {
                 policies_of.entry(*idx).or_default().insert(policy_name(&grant.grant_ref).into());
             }
         }
-        for (idx, decision) in decisions.iter_mut().enumerate() {
-            let (Some(grant), Some(evidence), Some(verdict)) =
-                (self.grant(idx), self.evidence.get(idx), self.verdicts.get(idx))
-            else {
-                continue;
-            };
-            if verdict.kind != Kind::OverScoped || grant.managed_by_aws {
-                continue;
-            }
+        let found = parallel::map(self.threads, self.cluster.grants, |idx, grant| {
+            let verdict = self.verdicts.get(idx)?;
+            let evidence = self.evidence.get(idx)?;
+            let wide = verdict.kind == Kind::OverScoped && !grant.managed_by_aws;
             let mut taken = match &grant.holder {
                 Holder::Identity(idx) => policies_of.get(idx).cloned().unwrap_or_default(),
                 Holder::Subject(_) => BTreeSet::new(),
@@ -155,11 +153,12 @@ impl Case<'_> {
             if grant.kind == GrantKind::AccessPolicy {
                 taken.remove(policy_name(&grant.grant_ref));
             }
-            let has = self.widths.get(idx).copied().unwrap_or(0);
-            let used = self.needed(grant, evidence);
-            let by_entry = hangs_on_entry(grant) && self.mode != Some(AuthMode::ConfigMap);
-            let making = &self.making;
-            let Some(found) = making.candidates(grant, &used, has, by_entry, &taken) else {
+            wide.then(|| self.smaller(idx, grant, evidence, &taken)).flatten()
+        });
+        for (idx, (decision, found)) in decisions.iter_mut().zip(found).enumerate() {
+            let (Some(grant), Some(evidence), Some(verdict), Some(found)) =
+                (self.grant(idx), self.evidence.get(idx), self.verdicts.get(idx), found)
+            else {
                 continue;
             };
             decision.candidates = Some(found);
@@ -201,7 +200,7 @@ impl Case<'_> {
                 .uses
                 .iter()
                 .filter_map(|used| self.paths.get(used))
-                .flatten()
+                .flat_map(|paths| paths.iter())
                 .filter(|path| !path.contains(&idx))
                 .flatten()
                 .filter_map(|&other| self.grant(other))
@@ -211,10 +210,24 @@ impl Case<'_> {
         }
     }
 
+    /// What could stand in the place of a grant that is too wide.
+    fn smaller(
+        &self,
+        idx: usize,
+        grant: &Grant,
+        evidence: &Evidence<'_>,
+        taken: &BTreeSet<String>,
+    ) -> Option<Candidates> {
+        let has = self.widths.get(idx).copied().unwrap_or(0);
+        let used = self.needed(grant, evidence);
+        let by_entry = hangs_on_entry(grant) && self.mode != Some(AuthMode::ConfigMap);
+        self.making.candidates(grant, &used, has, by_entry, taken)
+    }
+
     /// What was used through the grant and is covered by its rules.
-    fn needed(&self, grant: &Grant, evidence: &Evidence) -> Vec<Permission> {
+    fn needed<'e>(&self, grant: &Grant, evidence: &Evidence<'e>) -> Vec<&'e Permission> {
         let rules = rules_of(grant).unwrap_or_default();
-        evidence.permissions.iter().filter(|one| rbac::covers(&rules, one)).cloned().collect()
+        evidence.permissions.iter().copied().filter(|one| rbac::covers(&rules, one)).collect()
     }
 
     /// True when the proposal is the same policy with a smaller scope.
@@ -295,7 +308,7 @@ impl Case<'_> {
         &self,
         idx: usize,
         grant: &Grant,
-        evidence: &Evidence,
+        evidence: &Evidence<'_>,
         known: &Known<'_>,
     ) -> Vec<String> {
         let mut why = Vec::new();
@@ -340,7 +353,7 @@ impl Case<'_> {
             matches!(decision.advice, Advice::Narrow | Advice::Replace | Advice::Split)
         };
         let mut done: BTreeMap<usize, usize> = BTreeMap::new();
-        for path in self.paths.values().flatten().filter(|path| path.len() > 1) {
+        for path in self.paths.values().flat_map(|p| p.iter()).filter(|path| path.len() > 1) {
             let binding = path.iter().copied().find(|&idx| {
                 self.grant(idx).is_some_and(|g| g.kind == GrantKind::RbacSubject)
                     && decisions.get(idx).is_some_and(acts)
@@ -407,7 +420,7 @@ impl Case<'_> {
             let refused = replay.refused(&changes);
             let mut breaks: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
             for &used in &refused {
-                let touched = self.paths.get(&used).into_iter().flatten().flatten();
+                let touched = self.paths.get(&used).into_iter().flat_map(|p| p.iter()).flatten();
                 for &grant in touched.filter(|grant| changes.contains_key(grant)) {
                     breaks.entry(grant).or_default().push(used);
                 }
@@ -479,8 +492,8 @@ impl Case<'_> {
         let parts: Option<Vec<Part>> = split::groups(&evidence.uses, self.usage, self.profiles)
             .into_iter()
             .map(|group| {
-                let used: Vec<Permission> =
-                    group.used.into_iter().filter(|one| rbac::covers(&rules, one)).collect();
+                let used: Vec<&Permission> =
+                    group.used.iter().filter(|one| rbac::covers(&rules, one)).collect();
                 let none = BTreeSet::new();
                 let found = self.making.candidates(grant, &used, has, by_entry, &none)?;
                 Some(Part { group: group.name, candidate: found.chosen().clone() })

@@ -22,7 +22,8 @@ fn irsa_sessions_are_told_apart_by_their_provider() {
             ..SessionFact::default()
         };
         let sessions = Sessions::new([Issued { at: Micros(DAY), body }]);
-        let seen = collect(0, &cluster, &Usage::default(), &sessions, issuer, window());
+        let usage = Usage::default();
+        let seen = collect(0, &cluster, &usage, &sessions, issuer, window());
         assert_eq!(seen[0].count, expected, "{provider} {issuer:?}");
     };
     let ours = "https://oidc.eks.r.amazonaws.com/id/A";

@@ -17,7 +17,10 @@ use crate::rbac::sensitive::severity_of;
 use crate::table::rows::access::{GrantUsageRow, MemberUsageRow};
 use crate::table::rows::grants::{GrantMemberRow, GrantRow, GrantRuleRow, IdentityRow};
 
-pub(super) fn write(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
+pub(super) fn write(
+    inputs: &Inputs<'_>,
+    judged: &[JudgedCluster<'_>],
+) -> Result<(), PipelineError> {
     identities(inputs)?;
     let mut rows = Vec::new();
     for cluster in &inputs.joined.clusters {
@@ -120,7 +123,7 @@ impl Sum {
     }
 }
 
-fn members(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
+fn members(inputs: &Inputs<'_>, judged: &[JudgedCluster<'_>]) -> Result<(), PipelineError> {
     let mut rows = Vec::new();
     let usage = &inputs.joined.usage;
     for (idx, cluster) in inputs.joined.clusters.iter().enumerate() {

@@ -22,10 +22,11 @@ proptest! {
         prop_assume!(!allowed.is_empty());
         let used: BTreeSet<Permission> = picks.iter().map(|at| at.get(&allowed).clone()).collect();
         let used: Vec<Permission> = used.into_iter().collect();
+        let used: Vec<&Permission> = used.iter().collect();
         let rules = exact(&used, &granted, VerbGroups::Exact);
         let allows = spelled(&rules);
         for one in &used {
-            prop_assert!(allows.contains(one), "{:?} is not in {:?}", one, rules);
+            prop_assert!(allows.contains(*one), "{:?} is not in {:?}", one, rules);
         }
         // Never a right that was not held before.
         let held: BTreeSet<Permission> = allowed.into_iter().collect();
@@ -36,11 +37,11 @@ proptest! {
             let mut fewer = rules.clone();
             let dropped = fewer.remove(idx);
             let allows = spelled(&fewer);
-            prop_assert!(used.iter().any(|one| !allows.contains(one)), "{:?} is idle: {:?} for {:?}", dropped, rules, used);
+            prop_assert!(used.iter().any(|one| !allows.contains(*one)), "{:?} is idle: {:?} for {:?}", dropped, rules, used);
         }
         // Reads together cover no less.
         let wide = spelled(&exact(&used, &granted, VerbGroups::Read));
-        prop_assert!(used.iter().all(|one| wide.contains(one)));
+        prop_assert!(used.iter().all(|one| wide.contains(*one)));
     }
 
     #[test]
@@ -66,6 +67,7 @@ proptest! {
         let namespaces = ["n1".to_owned(), "n2".to_owned(), "n3".to_owned()];
         let universe = Universe::new(None, &namespaces, std::iter::empty());
         let offers = Offers::new(&table, &universe);
+        let used: Vec<&Permission> = used.iter().collect();
         let found = offers.smallest(&used, &BTreeSet::new());
         let cost = |choice: &[PolicyGrant]| -> u64 {
             choice.iter().map(|grant| cells(&offers.rules(grant), &universe)).sum()
@@ -86,6 +88,7 @@ proptest! {
         ];
         let reachable: Vec<&Permission> = used
             .iter()
+            .copied()
             .filter(|one| {
                 let all: Vec<PolicyGrant> = ["A", "B", "C"]
                     .map(|p| PolicyGrant { policy: p.to_owned(), namespaces: None })
@@ -117,6 +120,7 @@ proptest! {
 fn exact_rules_read_well() {
     let check = |used: &[&str], granted: &str, groups: VerbGroups, expected: &[&str]| {
         let used: Vec<Permission> = used.iter().map(|text| permission(text)).collect();
+        let used: Vec<&Permission> = used.iter().collect();
         let granted = [ScopedRule { scope: Scope::Cluster, rule: rule(granted) }];
         let got: Vec<String> = exact(&used, &granted, groups)
             .iter()
