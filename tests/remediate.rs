@@ -168,7 +168,7 @@ fn what_a_bundle_of_the_samples_says() {
     let objects: Vec<String> = all
         .files
         .keys()
-        .filter(|name| name.ends_with(".yaml"))
+        .filter(|name| is(name, "yaml"))
         .map(|name| format!("# {name}\n{}", text(&all, name)))
         .collect();
     insta::assert_snapshot!("bundle_objects", objects.join("---\n"));
@@ -189,13 +189,18 @@ fn what_a_bundle_of_the_samples_says() {
 
     let folder = dir.path().join("bundle");
     put(&all, &folder);
-    checked_by("shellcheck", &[], &folder, |name| name.ends_with(".sh"), &all);
-    checked_by("terraform", &["fmt", "-check"], &folder, |name| name.ends_with(".tf"), &all);
+    checked_by("shellcheck", &[], &folder, "sh", &all);
+    checked_by("terraform", &["fmt", "-check"], &folder, "tf", &all);
+}
+
+fn is(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
 /// Runs a checker over files of the bundle; says so where it is missing.
-fn checked_by(tool: &str, words: &[&str], folder: &Path, takes: fn(&str) -> bool, bundle: &Bundle) {
-    let files = bundle.files.keys().filter(|name| takes(name)).map(|name| folder.join(name));
+fn checked_by(tool: &str, words: &[&str], folder: &Path, extension: &str, bundle: &Bundle) {
+    let files =
+        bundle.files.keys().filter(|name| is(name, extension)).map(|name| folder.join(name));
     match Command::new(tool).args(words).args(files).output() {
         Ok(done) => assert!(
             done.status.success(),
@@ -323,15 +328,15 @@ fn hostile_names_are_names() {
             }
         }
         // YAML holds the names as they are.
-        for (file, bytes) in made.files.iter().filter(|(file, _)| file.ends_with(".yaml")) {
+        for (file, bytes) in made.files.iter().filter(|(file, _)| is(file, "yaml")) {
             let documents = std::str::from_utf8(bytes).unwrap().split("\n---\n");
             let values: Vec<serde_json::Value> =
                 documents.map(|document| serde_yaml_ng::from_str(document).unwrap()).collect();
             let found = values.iter().any(|value| holds(value, name));
             assert!(found || file.contains("aws-auth"), "{file}: {values:?}");
         }
-        checked_by("shellcheck", &[], &folder, |name| name.ends_with(".sh"), &made);
-        checked_by("terraform", &["fmt", "-check"], &folder, |name| name.ends_with(".tf"), &made);
+        checked_by("shellcheck", &[], &folder, "sh", &made);
+        checked_by("terraform", &["fmt", "-check"], &folder, "tf", &made);
     }
 }
 
@@ -342,5 +347,104 @@ fn holds(value: &serde_json::Value, name: &str) -> bool {
         serde_json::Value::Array(list) => list.iter().any(|item| holds(item, name)),
         serde_json::Value::Object(map) => map.values().any(|item| holds(item, name)),
         _ => false,
+    }
+}
+
+/// Kind of grant, why it is dead, the words that take it away.
+const DEAD: &[(&str, &str, &str)] = &[
+    ("access_policy", "recreated_principal", "aws eks delete-access-entry"),
+    ("access_policy", "deleted_principal", "aws eks delete-access-entry"),
+    ("access_policy", "reprovisioned_sso_role", "aws eks delete-access-entry"),
+    ("none", "no_permission", "aws eks delete-access-entry"),
+    ("entry_group", "unbound_group", "--kubernetes-groups []"),
+    ("rbac_subject", "dangling_role", "delete rolebinding -n shop -- x"),
+    ("rbac_subject", "dangling_subject", "delete rolebinding -n shop -- x"),
+    ("aws_auth_group", "never_matches", "replace -f rbac/aws-auth-01.yaml"),
+    ("aws_auth_group", "inert_aws_auth", "replace -f rbac/aws-auth-01.yaml"),
+    ("aws_auth_group", "overridden_by_row", "replace -f rbac/aws-auth-01.yaml"),
+    ("pod_identity", "trust_denies", "aws eks delete-pod-identity-association"),
+    (
+        "irsa",
+        "deleted_principal",
+        "annotate --overwrite serviceaccount -n shop -- api eks.amazonaws.com/role-arn-",
+    ),
+];
+
+#[test]
+fn every_dead_thing_has_its_removal() {
+    let arn = "arn:aws:iam::111122223333:role/gone";
+    for (kind, why, expected) in DEAD {
+        let of_pod = matches!(*kind, "pod_identity" | "irsa");
+        let of_row = *kind == "aws_auth_group";
+        let (subject, principal) = match *kind {
+            "rbac_subject" => ("group", "devs"),
+            _ if of_pod => ("service_account", "shop/api"),
+            _ => ("iam", arn),
+        };
+        let reference = match *kind {
+            "access_policy" => "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy",
+            "rbac_subject" => "RoleBinding/shop/x",
+            "none" => "",
+            _ if of_pod => arn,
+            _ => "nobody",
+        };
+        let identity = if of_row { "aws_auth_role" } else { "access_entry" };
+        let grant = GrantRow {
+            grant_id: "01".to_owned(),
+            cluster: CLUSTER.to_owned(),
+            grant_kind: (*kind).to_owned(),
+            identity_kind: Some(identity.to_owned()),
+            subject_kind: subject.to_owned(),
+            principal: principal.to_owned(),
+            grant_ref: reference.to_owned(),
+            role_ref: "Role/shop/x".to_owned(),
+            scope: "cluster".to_owned(),
+            ineffective_reason: Some((*why).to_owned()),
+            ..GrantRow::default()
+        };
+        let verdict = VerdictRow {
+            grant_id: "01".to_owned(),
+            verdict: "ineffective".to_owned(),
+            recommendation: "remove".to_owned(),
+            ..VerdictRow::default()
+        };
+        let row = IdentityRow {
+            cluster: CLUSTER.to_owned(),
+            identity_kind: identity.to_owned(),
+            principal_arn: arn.to_owned(),
+            groups: if matches!(*kind, "entry_group" | "aws_auth_group") {
+                vec!["nobody".to_owned()]
+            } else {
+                Vec::new()
+            },
+            username: "bound".to_owned(),
+            ..IdentityRow::default()
+        };
+        // RBAC names the user of the entry: a mapping without groups is not without use.
+        let bound = GrantRow {
+            grant_id: "02".to_owned(),
+            cluster: CLUSTER.to_owned(),
+            grant_kind: "rbac_subject".to_owned(),
+            subject_kind: "user".to_owned(),
+            principal: if *kind == "entry_group" { "bound" } else { "other" }.to_owned(),
+            grant_ref: "RoleBinding/shop/y".to_owned(),
+            ..GrantRow::default()
+        };
+        let tables = Tables {
+            identities: if of_pod || *kind == "rbac_subject" { Vec::new() } else { vec![row] },
+            grants: vec![grant, bound],
+            verdicts: vec![verdict],
+            ..Tables::default()
+        };
+        let made = bundle(&tables, None).unwrap();
+        assert_eq!(made.left, [], "{kind} {why}");
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("bundle");
+        put(&made, &folder);
+        let calls = run(&folder.join("apply.sh"), dir.path());
+        let calls: Vec<String> = calls.into_iter().map(|(_, words)| words.join(" ")).collect();
+        assert!(calls.iter().any(|call| call.contains(expected)), "{kind} {why}: {calls:?}");
+        let back = run(&folder.join("rollback/apply.sh"), dir.path());
+        assert!(!back.is_empty(), "{kind} {why} has a way back");
     }
 }

@@ -51,8 +51,7 @@ impl Profiles {
     /// The profile of a request: of its session, or of the pod whose token it showed.
     pub fn of(&mut self, sessions: &Sessions, session: Option<usize>, caller: &KubeUser) -> u32 {
         if !caller.pod_name.is_empty() {
-            let workload = workload_of(&caller.pod_name).to_owned();
-            return self.number(vec![("pod".to_owned(), workload)]);
+            return self.of_attributes(&[("pod", workload_of(&caller.pod_name))]);
         }
         let Some(idx) = session else { return self.number(Vec::new()) };
         if let Some(&known) = self.of_session.get(&idx) {
@@ -61,6 +60,15 @@ impl Profiles {
         let number = self.number(self.read(sessions, idx));
         self.of_session.insert(idx, number);
         number
+    }
+
+    /// The number of these attributes; those without a value are not there.
+    pub fn of_attributes(&mut self, attributes: &[(&str, &str)]) -> u32 {
+        let given = attributes.iter().filter(|(_, value)| !value.is_empty());
+        let mut profile: Profile =
+            given.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        profile.sort();
+        self.number(profile)
     }
 
     /// What the number stands for.

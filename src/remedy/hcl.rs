@@ -6,7 +6,6 @@
 //! <https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/eks_access_policy_association>.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use crate::model::digest;
 use crate::model::permission::{Rule, Scope};
@@ -268,8 +267,7 @@ pub(super) fn quoted(text: &str) -> String {
                 out.push(c);
             }
             c if c.is_control() => {
-                // Writing to a String never fails.
-                let _: Result<(), std::fmt::Error> = write!(out, "\\u{:04x}", u32::from(c));
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => out.push(c),
         }

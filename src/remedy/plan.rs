@@ -70,11 +70,22 @@ fn remove(grant: &GrantRow, state: &State) -> Result<Vec<Step>, String> {
         }
         "aws_auth_group" | "none" => {
             let rows = state.aws_auth.get(&cluster).cloned().unwrap_or_default();
-            vec![Step::AwsAuth {
-                rows: without_group(rows, grant),
-                cluster,
-                grant_id: grant.grant_id.clone(),
-            }]
+            let rows = without_group(rows, grant);
+            let mut steps = Vec::new();
+            // An earlier finding may have put an entry in the row's place, with this group.
+            if let Some(entry) = state.entries.get(&key)
+                && entry.groups.contains(&grant.grant_ref)
+                && grant.ineffective_reason.is_none()
+            {
+                let groups = entry.groups.iter().filter(|g| **g != grant.grant_ref);
+                steps.push(Step::Groups {
+                    cluster: cluster.clone(),
+                    principal,
+                    groups: groups.cloned().collect(),
+                });
+            }
+            steps.push(Step::AwsAuth { rows, cluster, grant_id: grant.grant_id.clone() });
+            steps
         }
         "rbac_subject" => without_subject(grant, state),
         "pod_identity" => {
@@ -170,7 +181,10 @@ fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<V
             steps.push(own(subject));
             steps.extend(without_subject(grant, state));
         }
-        "access_policy" | "entry_group" => {
+        // A row of aws-auth whose place an earlier finding gave to an entry is an entry by now.
+        kind @ ("access_policy" | "entry_group" | "aws_auth_group")
+            if kind != "aws_auth_group" || state.entries.contains_key(&key) =>
+        {
             let Some(entry) = state.entries.get(&key) else {
                 return Err("its access entry is gone".to_owned());
             };
@@ -178,7 +192,7 @@ fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<V
             steps.extend(policies.iter().map(&associate));
             let mut groups = entry.groups.clone();
             groups.extend(new_group);
-            if grant.grant_kind == "entry_group" {
+            if kind != "access_policy" {
                 groups.remove(&grant.grant_ref);
             }
             if groups != entry.groups {
@@ -198,9 +212,6 @@ fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<V
             }
         }
         "aws_auth_group" => {
-            if state.entries.contains_key(&key) {
-                return Err("an access entry of the same principal is there already".to_owned());
-            }
             let rows = state.aws_auth.get(&cluster).map(Vec::as_slice).unwrap_or_default();
             let row = rows.iter().rfind(|row| row.principal == principal);
             let row = row.ok_or("its row of aws-auth is gone")?;

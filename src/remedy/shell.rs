@@ -51,13 +51,13 @@ fn command(step: &Step) -> String {
         Step::CreateEntry { cluster, principal, username, groups, entry_type } => {
             let groups = json(groups);
             let mut words = vec!["--principal-arn", principal];
-            if !matches!(entry_type.as_str(), "" | "STANDARD") {
-                words.extend(["--type", entry_type]);
-            } else {
+            if matches!(entry_type.as_str(), "" | "STANDARD") {
                 words.extend(["--kubernetes-groups", &groups]);
                 if !username.is_empty() && username != principal {
                     words.extend(["--username", username]);
                 }
+            } else {
+                words.extend(["--type", entry_type]);
             }
             aws(cluster, "create-access-entry", &words)
         }

@@ -16,7 +16,8 @@ pub(super) struct Entry {
     /// Empty for AWS's default.
     pub(super) username: String,
     pub(super) groups: BTreeSet<String>,
-    pub(super) entry_type: String,
+    /// `STANDARD`, …
+    pub(super) kind: String,
     /// Namespaces by policy ARN; `None` for the cluster.
     pub(super) policies: BTreeMap<String, Option<Vec<String>>>,
 }
@@ -57,7 +58,7 @@ impl State {
                     let entry = state.entries.entry(key).or_default();
                     entry.username.clone_from(&row.username);
                     entry.groups.extend(row.groups.iter().cloned());
-                    entry.entry_type = row.entry_type.clone().unwrap_or_default();
+                    entry.kind = row.entry_type.clone().unwrap_or_default();
                 }
                 "aws_auth_role" | "aws_auth_user" | "aws_auth_account" => {
                     state.aws_auth.entry(row.cluster.clone()).or_default().push(Row {
@@ -119,7 +120,7 @@ impl State {
                 let entry = Entry {
                     username: username.clone(),
                     groups: groups.iter().cloned().collect(),
-                    entry_type: entry_type.clone(),
+                    kind: entry_type.clone(),
                     policies: BTreeMap::new(),
                 };
                 self.entries.insert((cluster.clone(), principal.clone()), entry);
@@ -134,7 +135,7 @@ impl State {
                     principal: principal.clone(),
                     username: old.username,
                     groups: old.groups.into_iter().collect(),
-                    entry_type: old.entry_type,
+                    entry_type: old.kind,
                 }];
                 back.extend(old.policies.into_iter().map(|(policy, namespaces)| Step::Associate {
                     cluster: cluster.clone(),

@@ -32,7 +32,7 @@ pub fn write(place: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Repo
         }
         fs::write(&path, bytes).map_err(io("write", &path))?;
         #[cfg(unix)]
-        if name.ends_with(".sh") {
+        if path.extension().is_some_and(|extension| extension == "sh") {
             use std::os::unix::fs::PermissionsExt;
             let mode = fs::Permissions::from_mode(0o755);
             fs::set_permissions(&path, mode).map_err(io("write", &path))?;

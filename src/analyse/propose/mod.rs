@@ -164,7 +164,7 @@ impl Case<'_> {
             decision.candidates = Some(found);
             decision.advice =
                 if grant.kind == GrantKind::RbacSubject { Advice::Narrow } else { Advice::Replace };
-            if self.stays_itself(grant, decision) {
+            if stays_itself(grant, decision) {
                 decision.advice = Advice::Narrow;
             }
             let against = self.against(idx, grant, verdict, &known);
@@ -219,26 +219,9 @@ impl Case<'_> {
         taken: &BTreeSet<String>,
     ) -> Option<Candidates> {
         let has = self.widths.get(idx).copied().unwrap_or(0);
-        let used = self.needed(grant, evidence);
+        let used = needed(grant, evidence);
         let by_entry = hangs_on_entry(grant) && self.mode != Some(AuthMode::ConfigMap);
         self.making.candidates(grant, &used, has, by_entry, taken)
-    }
-
-    /// What was used through the grant and is covered by its rules.
-    fn needed<'e>(&self, grant: &Grant, evidence: &Evidence<'e>) -> Vec<&'e Permission> {
-        let rules = rules_of(grant).unwrap_or_default();
-        evidence.permissions.iter().copied().filter(|one| rbac::covers(&rules, one)).collect()
-    }
-
-    /// True when the proposal is the same policy with a smaller scope.
-    fn stays_itself(&self, grant: &Grant, decision: &Decision) -> bool {
-        let chosen = decision.candidates.as_ref().map(Candidates::chosen);
-        chosen.is_some_and(|chosen| {
-            chosen.rules.is_empty()
-                && matches!(chosen.policies.as_slice(),
-                    [only] if grant.kind == GrantKind::AccessPolicy
-                        && only.policy == policy_name(&grant.grant_ref))
-        })
     }
 
     /// Why a person must look before this grant is made smaller.
@@ -274,7 +257,7 @@ impl Case<'_> {
                 "the cluster knows no access entries yet: set its mode to API_AND_CONFIG_MAP first",
             );
         }
-        if !self.reviews_seen && self.may_scrape(grant) {
+        if !self.reviews_seen && may_scrape(grant) {
             add("pods may read node metrics through it, which the log does not show");
         }
         let new = known.members_of(idx).any(|member| {
@@ -285,22 +268,6 @@ impl Case<'_> {
             add("one of its members is too new to have shown what it needs");
         }
         why
-    }
-
-    /// True for a grant of pods that reaches the kubelets' own resources.
-    fn may_scrape(&self, grant: &Grant) -> bool {
-        let of_pods = match &grant.holder {
-            Holder::Subject(Subject::ServiceAccount { .. }) => true,
-            Holder::Subject(Subject::Group(group)) => group.starts_with("system:serviceaccounts"),
-            _ => false,
-        };
-        let metrics = Permission {
-            verb: "get".to_owned(),
-            resource: "nodes".to_owned(),
-            subresource: "metrics".to_owned(),
-            ..Permission::default()
-        };
-        of_pods && rules_of(grant).is_some_and(|rules| rbac::covers(&rules, &metrics))
     }
 
     /// Who else holds the grant, and how many people of a role used it.
@@ -507,6 +474,39 @@ impl Case<'_> {
             decision.parts = parts;
         }
     }
+}
+
+/// What was used through the grant and is covered by its rules.
+fn needed<'e>(grant: &Grant, evidence: &Evidence<'e>) -> Vec<&'e Permission> {
+    let rules = rules_of(grant).unwrap_or_default();
+    evidence.permissions.iter().copied().filter(|one| rbac::covers(&rules, one)).collect()
+}
+
+/// True when the proposal is the same policy with a smaller scope.
+fn stays_itself(grant: &Grant, decision: &Decision) -> bool {
+    let chosen = decision.candidates.as_ref().map(Candidates::chosen);
+    chosen.is_some_and(|chosen| {
+        chosen.rules.is_empty()
+            && matches!(chosen.policies.as_slice(),
+                [only] if grant.kind == GrantKind::AccessPolicy
+                    && only.policy == policy_name(&grant.grant_ref))
+    })
+}
+
+/// True for a grant of pods that reaches the kubelets' own resources.
+fn may_scrape(grant: &Grant) -> bool {
+    let of_pods = match &grant.holder {
+        Holder::Subject(Subject::ServiceAccount { .. }) => true,
+        Holder::Subject(Subject::Group(group)) => group.starts_with("system:serviceaccounts"),
+        _ => false,
+    };
+    let metrics = Permission {
+        verb: "get".to_owned(),
+        resource: "nodes".to_owned(),
+        subresource: "metrics".to_owned(),
+        ..Permission::default()
+    };
+    of_pods && rules_of(grant).is_some_and(|rules| rbac::covers(&rules, &metrics))
 }
 
 /// Members by grant, and when the mappings of their users were made.
