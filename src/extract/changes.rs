@@ -5,7 +5,9 @@
 //! path parameters come percent-encoded, answers plain.
 //! Source: <https://docs.aws.amazon.com/eks/latest/userguide/logging-using-cloudtrail.html>.
 
-use crate::decode::audit::{Annotated, AwsAuthData, Event, Named, ObjectRef, RbacBody};
+use crate::decode::audit::{
+    Annotated, AwsAuthData, Event, Named, ObjectRef, RbacBody, ResponseStatus,
+};
 use crate::decode::aws_auth;
 use crate::decode::cloudtrail::{AccessScope, EksAnswer, EksDetail, EksRequest, Record};
 use crate::decode::lenient::{MAX_LIST, Part, Text, part, strings};
@@ -120,8 +122,11 @@ pub(super) fn of_call(
 
 /// The change that an audited write made; cluster and actor are left to the caller.
 pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
+    let status: ResponseStatus<'_> = part(event.response_status);
     let kind = match event.verb.as_str() {
         "create" => ChangeKind::ObjectMade,
+        // A server-side apply of what was not there makes it.
+        "patch" if status.code.as_str() == "201" => ChangeKind::ObjectMade,
         "update" | "patch" => ChangeKind::ObjectChanged,
         "delete" => ChangeKind::ObjectDeleted,
         _ => return None,

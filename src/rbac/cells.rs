@@ -12,6 +12,7 @@ use crate::model::inventory::ApiResource;
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 
 use super::granting::Granting;
+use super::policies::PolicyTable;
 use super::{glob_match, resource_covers, url_covers};
 
 const HTTP_VERBS: [&str; 7] = ["get", "head", "options", "post", "put", "patch", "delete"];
@@ -117,22 +118,23 @@ impl Universe {
         used: impl Iterator<Item = &'a Permission>,
     ) -> Self {
         let mut all = Universe::default();
-        match api_resources {
-            Some(listed) => {
-                all.is_whole = true;
-                for one in listed {
-                    let key = (one.api_group.clone(), one.name.clone());
-                    let slot = all.resources.entry(key).or_default();
-                    slot.namespaced |= one.namespaced;
-                    slot.verbs.extend(one.verbs.iter().cloned());
-                }
+        if let Some(listed) = api_resources {
+            all.is_whole = true;
+            for one in listed {
+                let key = (one.api_group.clone(), one.name.clone());
+                let slot = all.resources.entry(key).or_default();
+                slot.namespaced |= one.namespaced;
+                slot.verbs.extend(one.verbs.iter().cloned());
             }
-            None => {
-                for (group, name, namespaced) in BUILTIN {
-                    let verbs = STANDARD_VERBS.iter().map(|v| (*v).to_owned()).collect();
-                    let resource = Resource { namespaced: *namespaced, verbs };
-                    all.resources.insert(((*group).to_owned(), (*name).to_owned()), resource);
-                }
+        } else {
+            for (group, name, namespaced) in BUILTIN {
+                let verbs = STANDARD_VERBS.iter().map(|v| (*v).to_owned()).collect();
+                let resource = Resource { namespaced: *namespaced, verbs };
+                all.resources.insert(((*group).to_owned(), (*name).to_owned()), resource);
+            }
+            // Else a policy that spells them out would look wider than one that says `*`.
+            for (_, rules) in PolicyTable::builtin().published() {
+                all.spell_out(rules);
             }
         }
         all.namespaces.extend(namespaces.iter().cloned());
@@ -151,6 +153,24 @@ impl Universe {
             }
         }
         all
+    }
+}
+
+impl Universe {
+    /// Adds what the rules name, with the verbs they give on it.
+    fn spell_out(&mut self, rules: &[Rule]) {
+        for rule in rules {
+            for group in rule.api_groups.iter().filter(|group| *group != "*") {
+                for name in rule.resources.iter().filter(|name| !name.contains('*')) {
+                    let namespaced = !UNSERVED_RESOURCES.contains(&name.as_str());
+                    let slot = self
+                        .resources
+                        .entry((group.clone(), name.clone()))
+                        .or_insert_with(|| Resource { namespaced, verbs: BTreeSet::new() });
+                    slot.verbs.extend(rule.verbs.iter().filter(|verb| *verb != "*").cloned());
+                }
+            }
+        }
     }
 }
 

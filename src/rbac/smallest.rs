@@ -1,6 +1,7 @@
 //! The smallest set of published access policies that covers a use.
 //!
-//! Input: permissions, the table of policies, what a policy costs in cells. Output: policies with
+//! Input: permissions, the table of policies, what a policy costs: its cells, each the dearer the more
+//! power over secrets, code and identities the policy holds. Output: policies with
 //! their scope, and what no policy covers (custom resources). One entry holds each policy once, with
 //! one scope, so a policy is either for the cluster or for a list of namespaces. Up to two policies
 //! are tried for the cluster and up to two for each namespace: more would be harder to read than the
@@ -13,6 +14,7 @@ use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 use super::cells::{self, Universe};
 use super::policies::PolicyTable;
 use super::rule_covers;
+use super::sensitive::{Severity, severity_of};
 
 /// A policy and where it holds: `None` for the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,9 +44,58 @@ pub struct Offers<'a> {
 struct Offer<'a> {
     name: &'a str,
     rules: &'a [Rule],
-    cluster_cells: u64,
-    /// Cells in one namespace: the same in each.
-    namespace_cells: u64,
+    cluster: Price,
+    /// In one namespace: the same in each.
+    namespace: Price,
+}
+
+/// What a policy costs in a scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Price {
+    cells: u64,
+    /// Cells, weighed by the power they hold.
+    cost: u64,
+}
+
+/// API groups of Kubernetes itself and of its metrics. Custom resources are reached by policies only
+/// through a wildcard over everything, which is no way to grant them.
+const KUBERNETES_GROUPS: [&str; 21] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "metrics.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
+/// True when a policy should give the permission by this rule.
+fn gives(rule: &Rule, one: &Permission) -> bool {
+    KUBERNETES_GROUPS.contains(&one.api_group.as_str()) && rule_covers(rule, one)
+}
+
+/// Reading secrets is not to be had for fewer cells elsewhere.
+fn weight(severity: Severity) -> u64 {
+    match severity {
+        Severity::Info | Severity::Low => 1,
+        Severity::Medium => 2,
+        Severity::High => 4,
+        Severity::Critical => 16,
+    }
 }
 
 /// A set of uses, by index.
@@ -93,18 +144,19 @@ impl<'a> Offers<'a> {
                 .iter()
                 .map(|rule| ScopedRule { scope: scope.clone(), rule: rule.clone() })
                 .collect();
-            cells::cells(&scoped, universe)
+            let cells = cells::cells(&scoped, universe);
+            Price { cells, cost: cells.saturating_mul(weight(severity_of(&scoped))) }
         };
         let offers = policies.published().map(|(name, rules)| Offer {
             name,
             rules,
-            cluster_cells: measure(rules, &Scope::Cluster),
-            namespace_cells: measure(rules, &Scope::Namespace("one".to_owned())),
+            cluster: measure(rules, &Scope::Cluster),
+            namespace: measure(rules, &Scope::Namespace("one".to_owned())),
         });
         Offers { offers: offers.collect() }
     }
 
-    /// The set with the fewest cells. `taken` are policies that the entry already holds for another
+    /// The set that costs least. `taken` are policies that the entry already holds for another
     /// reason: associating one again would replace its scope.
     #[must_use]
     pub fn smallest(&self, used: &[&Permission], taken: &BTreeSet<String>) -> Choice {
@@ -137,7 +189,7 @@ impl<'a> Offers<'a> {
                 .iter()
                 .filter_map(|&idx| covered.get(idx))
                 .fold(Mask::empty(used.len()), |any, one| any.or(one));
-            let mut cost = sum(&over_cluster, |offer| offer.cluster_cells);
+            let mut cost = sum(&over_cluster, |offer| offer.cluster.cost);
             let mut chosen: BTreeMap<usize, Option<Vec<String>>> =
                 over_cluster.iter().map(|&idx| (idx, None)).collect();
             let mut whole = true;
@@ -149,7 +201,7 @@ impl<'a> Offers<'a> {
                 let found = seen.entry(rest.clone()).or_insert_with(|| {
                     subsets(free.len(), &covered, &rest)
                         .into_iter()
-                        .map(|set| (sum(&set, |offer| offer.namespace_cells), set))
+                        .map(|set| (sum(&set, |offer| offer.namespace.cost), set))
                         .min()
                 });
                 let Some((cells, set)) = found else {
@@ -190,24 +242,45 @@ impl<'a> Offers<'a> {
         }
     }
 
-    /// The smallest single policy and scope that covers all of it: cells and policy.
+    /// The single policy and scope that covers all of it and costs least: cells and policy.
     #[must_use]
     pub fn smallest_alone(&self, used: &[&Permission]) -> Option<(u64, PolicyGrant)> {
         let namespaces: BTreeSet<&str> = used.iter().map(|one| one.namespace.as_str()).collect();
         let narrow = !used.is_empty()
             && used.iter().all(|one| !one.is_non_resource())
             && !namespaces.contains("");
-        let covering = self.offers.iter().filter(|offer| {
-            used.iter().all(|one| offer.rules.iter().any(|rule| rule_covers(rule, one)))
-        });
+        let covering = self
+            .offers
+            .iter()
+            .filter(|offer| used.iter().all(|one| offer.rules.iter().any(|rule| gives(rule, one))));
         let all = covering.flat_map(|offer| {
             let of = |namespaces| PolicyGrant { policy: offer.name.to_owned(), namespaces };
             let places = u64::try_from(namespaces.len()).unwrap_or(u64::MAX);
             let list = || namespaces.iter().map(|one| (*one).to_owned()).collect();
-            let small = narrow.then(|| (offer.namespace_cells * places, of(Some(list()))));
-            [Some((offer.cluster_cells, of(None))), small].into_iter().flatten()
+            let small = narrow.then(|| {
+                let Price { cells, cost } = offer.namespace;
+                (cost * places, cells * places, of(Some(list())))
+            });
+            let wide = (offer.cluster.cost, offer.cluster.cells, of(None));
+            [Some(wide), small].into_iter().flatten()
         });
-        all.min()
+        all.min().map(|(_, cells, grant)| (cells, grant))
+    }
+
+    /// What a choice costs; the least of all that cover a use is chosen.
+    #[must_use]
+    pub fn cost(&self, choice: &[PolicyGrant]) -> u64 {
+        let price = |grant: &PolicyGrant| {
+            let offer = self.offers.iter().find(|offer| offer.name == grant.policy)?;
+            Some(match &grant.namespaces {
+                None => offer.cluster.cost,
+                Some(list) => {
+                    let places = u64::try_from(list.len()).unwrap_or(u64::MAX);
+                    offer.namespace.cost.saturating_mul(places)
+                }
+            })
+        };
+        choice.iter().filter_map(price).sum()
     }
 
     /// The rules of a policy where it is granted.
@@ -226,7 +299,7 @@ impl<'a> Offers<'a> {
 fn covered_by(rules: &[Rule], used: &[&Permission]) -> Mask {
     let mut mask = Mask::empty(used.len());
     for (idx, one) in used.iter().enumerate() {
-        if rules.iter().any(|rule| rule_covers(rule, one)) {
+        if rules.iter().any(|rule| gives(rule, one)) {
             mask.set(idx);
         }
     }

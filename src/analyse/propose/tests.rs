@@ -94,6 +94,7 @@ struct Small<'a> {
     grants: Vec<Grant>,
     uses: Vec<(&'a str, Vec<usize>, &'a str)>,
     members: Vec<Member>,
+    people: &'a [&'a str],
 }
 
 impl Small<'_> {
@@ -111,7 +112,7 @@ impl Small<'_> {
         });
         let mut profiles = Profiles::default();
         for (text, grants, team) in &self.uses {
-            let profile = profiles.of_attributes(&[("tag:team", team)]);
+            let profile = profiles.of_attributes(&[("tag:team", team), ("person", team)]);
             usage.uses.push(Use {
                 cluster: 0,
                 member: 0,
@@ -171,7 +172,10 @@ impl Small<'_> {
             members: &self.members,
             usage: &usage,
             profiles: &profiles,
-            people: &BTreeMap::new(),
+            people: &BTreeMap::from([(
+                PrincipalName::from_arn("arn:aws:iam::1:role/r").unwrap(),
+                self.people.iter().copied().collect(),
+            )]),
             evidence: &evidence,
             verdicts: &verdicts,
             advice: &advice,
@@ -220,6 +224,7 @@ fn by_policy<'a>(uses: &[(&'a str, &'a str)]) -> Small<'a> {
         grants: vec![wide(GrantKind::AccessPolicy, POLICY, Holder::Identity(0))],
         uses: uses.iter().map(|(text, team)| (*text, vec![0], *team)).collect(),
         members: Vec::new(),
+        people: &[],
     }
 }
 
@@ -283,6 +288,7 @@ fn one_half_of_a_path_is_cut() {
         ],
         uses: vec![("get pods shop", vec![0, 1], "a")],
         members: Vec::new(),
+        people: &[],
     };
     let got = small.decide();
     assert_eq!((got[0].0, got[1].0), ("keep", "narrow"), "{got:?}");
@@ -309,6 +315,7 @@ fn silent_members_are_named_and_new_ones_wait() {
         grants: vec![wide(GrantKind::RbacSubject, "ClusterRoleBinding/devs", group)],
         uses: vec![("get pods shop", vec![0], "a")],
         members: vec![member("ann"), member("bo")],
+        people: &[],
     };
     let got = small.decide();
     assert_eq!(got[0].0, "narrow");
@@ -328,4 +335,57 @@ fn disjoint_teams_are_split_and_others_are_not() {
     check(&[("get pods shop", "a"), ("get pods pay", "a")], "replace");
     check(&[("get pods shop", "a"), ("list pods shop", "b")], "replace");
     check(&[("get pods shop", "a"), ("get pods pay", "")], "replace");
+}
+
+#[test]
+fn few_of_many_people_are_counted() {
+    let people: Vec<String> = (0..40).map(|n| format!("p{n}")).collect();
+    let people: Vec<&str> = people.iter().map(String::as_str).collect();
+    let mut small = by_policy(&[("get pods shop", "p1"), ("list pods shop", "p2")]);
+    small.people = &people;
+    let got = small.decide();
+    assert!(got[0].1.contains("used by 2 of 40 people"), "{got:?}");
+}
+
+/// Names of policies and number of rules of each candidate, and the chosen one.
+#[test]
+fn custom_resources_need_rules() {
+    let grant = {
+        let mut grant = wide(GrantKind::AccessPolicy, POLICY, Holder::Identity(0));
+        let Allows::Rules(rules) = &mut grant.allows else { unreachable!() };
+        rules[0].rule.api_groups.push("acme.com".to_owned());
+        rules[0].rule.verbs.push("watch".to_owned());
+        grant
+    };
+    let check = |used: &[&str], expected: (Chosen, &[&str], usize)| {
+        let used: Vec<Permission> = used.iter().map(|text| permission(text)).collect();
+        let namespaces = ["shop".to_owned(), "pay".to_owned()];
+        let universe = Universe::new(None, &namespaces, used.iter());
+        let offers = Offers::new(PolicyTable::builtin(), &universe);
+        let making =
+            Making { universe: &universe, offers: &offers, verb_groups: VerbGroups::Exact };
+        let used: Vec<&Permission> = used.iter().collect();
+        let has = width(&grant, &universe);
+        let found = making.candidates(&grant, &used, has, true, &BTreeSet::new()).unwrap();
+        let chosen = found.chosen();
+        let policies: Vec<&str> = chosen.policies.iter().map(|p| p.policy.as_str()).collect();
+        assert_eq!((found.chosen, policies.as_slice(), chosen.rules.len()), expected, "{used:?}");
+        let allows = chosen.allows(&offers);
+        assert!(used.iter().all(|one| rbac::covers(&allows, one)));
+    };
+    check(&["get pods shop", "list pods shop"], (Chosen::Policy, &["AmazonEKSViewPolicy"], 0));
+    // The rule for the resource, and core events.
+    check(&["get acme.com:widgets shop"], (Chosen::Rbac, &[], 2));
+    // Policies for what they cover where that saves rules; the rest and its events by rules.
+    check(
+        &[
+            "get pods shop",
+            "list services shop",
+            "watch configmaps shop",
+            "get apps:deployments shop",
+            "list apps:statefulsets shop",
+            "get acme.com:widgets shop",
+        ],
+        (Chosen::Hybrid, &["AmazonEKSViewPolicy"], 2),
+    );
 }
