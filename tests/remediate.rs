@@ -448,3 +448,45 @@ fn every_dead_thing_has_its_removal() {
         assert!(!back.is_empty(), "{kind} {why} has a way back");
     }
 }
+
+#[test]
+fn a_row_of_aws_auth_becomes_an_entry_under_the_whole_name_of_its_role() {
+    let mut tables = hostile("plain");
+    let of_row = "arn:aws:iam::111122223333:role/plain2";
+    let whole = "arn:aws:iam::111122223333:role/with/path/plain2";
+    tables.identities[1].iam_arn = Some(whole.to_owned());
+    tables.identities[1].groups = vec!["system:masters".to_owned(), "other".to_owned()];
+    let masters = &mut tables.grants[3];
+    "system:masters".clone_into(&mut masters.grant_ref);
+    let other =
+        GrantRow { grant_id: "06".to_owned(), grant_ref: "other".to_owned(), ..masters.clone() };
+    tables.grants.push(other);
+    "replace".clone_into(&mut tables.verdicts[3].recommendation);
+    let spare = VerdictRow {
+        grant_id: "06".to_owned(),
+        recommendation: "remove".to_owned(),
+        ..tables.verdicts[3].clone()
+    };
+    tables.verdicts.push(spare);
+    let rule = ProposalRow { grant_id: "04".to_owned(), ..tables.proposals[0].clone() };
+    tables.proposals.push(rule);
+    let only = BTreeSet::from(["04".to_owned(), "06".to_owned()]);
+    let made = bundle(&tables, Some(&only)).unwrap();
+    assert_eq!(made.left, []);
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("bundle");
+    put(&made, &folder);
+    let calls: Vec<String> = run(&folder.join("apply.sh"), dir.path())
+        .into_iter()
+        .map(|(_, words)| words.join(" "))
+        .collect();
+    let entries: Vec<&String> = calls.iter().filter(|call| call.contains("access-entry")).collect();
+    assert!(
+        entries.iter().all(|call| call.contains(whole) && !call.contains(of_row)),
+        "{entries:?}"
+    );
+    // The entry carries what the row carried; what is spare then goes from both.
+    assert!(entries[0].contains(r#"--kubernetes-groups ["other","overgrant-04"]"#), "{entries:?}");
+    assert!(entries[1].contains(r#"--kubernetes-groups ["overgrant-04"]"#), "{entries:?}");
+    assert!(calls.last().unwrap().contains("replace -f rbac/aws-auth-06.yaml"));
+}

@@ -72,8 +72,9 @@ fn remove(grant: &GrantRow, state: &State) -> Result<Vec<Step>, String> {
             let rows = state.aws_auth.get(&cluster).cloned().unwrap_or_default();
             let rows = without_group(rows, grant);
             let mut steps = Vec::new();
+            let (_, principal) = entry_key(grant, state);
             // An earlier finding may have put an entry in the row's place, with this group.
-            if let Some(entry) = state.entries.get(&key)
+            if let Some(entry) = state.entries.get(&(cluster.clone(), principal.clone()))
                 && entry.groups.contains(&grant.grant_ref)
                 && grant.ineffective_reason.is_none()
             {
@@ -100,6 +101,17 @@ fn remove(grant: &GrantRow, state: &State) -> Result<Vec<Step>, String> {
         "irsa" => vec![Step::Annotate { cluster, account: principal, role: None }],
         _ => return Err("it is in no list that could be edited".to_owned()),
     })
+}
+
+/// The cluster and the principal of the entry that a grant hangs on, or would: a row of aws-auth is
+/// written without the path of its role, an entry is not.
+fn entry_key(grant: &GrantRow, state: &State) -> (String, String) {
+    let rows = state.aws_auth.get(&grant.cluster).map(Vec::as_slice).unwrap_or_default();
+    let of_row = rows
+        .iter()
+        .rfind(|row| grant.subject_kind == "aws_auth" && row.principal == grant.principal);
+    let principal = of_row.map_or(&grant.principal, |row| &row.iam_arn);
+    (grant.cluster.clone(), principal.clone())
 }
 
 /// True when RBAC binds the entry's username.
@@ -148,7 +160,8 @@ fn without_subject(grant: &GrantRow, state: &State) -> Vec<Step> {
 
 /// What is new first, then what it stands for.
 fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<Vec<Step>, String> {
-    let (cluster, principal) = (grant.cluster.clone(), grant.principal.clone());
+    let key = entry_key(grant, state);
+    let (cluster, principal) = key.clone();
     let rules: Vec<ScopedRule> = chosen.iter().filter_map(|row| rule_of(row)).collect();
     let policies: Vec<(String, Option<Vec<String>>)> = chosen
         .iter()
@@ -172,7 +185,6 @@ fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<V
         policy: policy.clone(),
         namespaces: namespaces.clone(),
     };
-    let key = (cluster.clone(), principal.clone());
     let new_group = (!rules.is_empty()).then(|| own_name(&grant.grant_id));
     let mut steps = Vec::new();
     match grant.grant_kind.as_str() {
@@ -213,7 +225,7 @@ fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<V
         }
         "aws_auth_group" => {
             let rows = state.aws_auth.get(&cluster).map(Vec::as_slice).unwrap_or_default();
-            let row = rows.iter().rfind(|row| row.principal == principal);
+            let row = rows.iter().rfind(|row| row.principal == grant.principal);
             let row = row.ok_or("its row of aws-auth is gone")?;
             let mut groups: BTreeSet<String> = row.groups.iter().cloned().collect();
             groups.remove(&grant.grant_ref);

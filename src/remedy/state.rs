@@ -64,6 +64,7 @@ impl State {
                     state.aws_auth.entry(row.cluster.clone()).or_default().push(Row {
                         kind: row.identity_kind.clone(),
                         principal: row.principal_arn.clone(),
+                        iam_arn: row.iam_arn.clone().unwrap_or(row.principal_arn.clone()),
                         username: row.username.clone(),
                         groups: row.groups.clone(),
                     });

@@ -33,6 +33,8 @@ pub(super) struct Row {
     /// `aws_auth_role` `aws_auth_user` `aws_auth_account`
     pub(super) kind: String,
     pub(super) principal: String,
+    /// With its path: what an access entry needs.
+    pub(super) iam_arn: String,
     pub(super) username: String,
     pub(super) groups: Vec<String>,
 }

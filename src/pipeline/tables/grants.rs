@@ -83,6 +83,11 @@ fn identities(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
                 principal_arn: identity.principal.clone(),
                 mapping_no,
                 principal_id: identity.principal_id.clone(),
+                iam_arn: identity
+                    .principal_id
+                    .as_deref()
+                    .and_then(|id| inputs.world.principals.arn_of(id))
+                    .map(str::to_owned),
                 username: identity.username.clone(),
                 groups: identity.groups.clone(),
                 entry_type: identity.entry_type.clone(),

@@ -13,6 +13,7 @@ table! {
         "IAM ARN as configured; an account id for `aws_auth_account`; empty for the hidden creator." principal_arn: String,
         "Tells rows of one principal apart: an aws-auth row may be there twice." mapping_no: i32,
         "`AROA…`/`AIDA…`; null when the inventory does not know it." principal_id: Option<String>,
+        "ARN with its path, where the inventory knows it: aws-auth is written without." iam_arn: Option<String>,
         "Kubernetes username, with templates." username: String,
         "Kubernetes groups, sorted." groups: Vec<String>,
         "Type of an access entry." entry_type: Option<String>,
