@@ -4,6 +4,8 @@
 //! grant holds a sensitive permission that was never used; exact RBAC would need at most half of its
 //! cells. The proposals are named here and proven elsewhere: nothing is recommended from this alone.
 
+use std::borrow::Cow;
+
 use crate::model::grant::{Allows, Grant, GrantKind};
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 use crate::rbac::cells::{self, Universe};
@@ -15,6 +17,8 @@ use crate::rbac::smallest::Offers;
 pub struct TooWide {
     /// `smaller_policy`, `unused_sensitive`, `few_cells`, in this order, those that hold.
     pub by: Vec<&'static str>,
+    /// Cells that exact RBAC would need.
+    pub needs: u64,
     /// For people: what fits, what is unused, how much is needed.
     pub detail: String,
     /// How bad the unused part is.
@@ -42,10 +46,10 @@ pub fn everything() -> Vec<ScopedRule> {
 
 /// The rules of a grant, `system:masters` spelled out; `None` where they are not known.
 #[must_use]
-pub fn rules_of(grant: &Grant) -> Option<Vec<ScopedRule>> {
+pub fn rules_of(grant: &Grant) -> Option<Cow<'_, [ScopedRule]>> {
     match &grant.allows {
-        Allows::Rules(rules) => Some(rules.clone()),
-        Allows::Everything => Some(everything()),
+        Allows::Rules(rules) => Some(Cow::Borrowed(rules)),
+        Allows::Everything => Some(Cow::Owned(everything())),
         Allows::Unpublished | Allows::Hole | Allows::AwsRole => None,
     }
 }
@@ -94,7 +98,7 @@ pub fn too_wide(
     let widest = sensitive::severity_of(&rules);
     // What was exercised is no excess: without an unused sensitive part the rest is at most medium.
     let severity = if unused.is_empty() { widest.min(Severity::Medium) } else { widest };
-    Some(TooWide { by, detail: words.join("; "), severity })
+    Some(TooWide { by, needs, detail: words.join("; "), severity })
 }
 
 fn few(needs: u64, has: u64, ratio: f64) -> bool {

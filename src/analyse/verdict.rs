@@ -105,6 +105,8 @@ pub struct Verdict {
     pub detail: String,
     /// When anyone it serves was last seen by CloudTrail or redeemed a token.
     pub last_authenticated: Option<Micros>,
+    /// Cells that exact RBAC would need, of what is too wide.
+    pub needs: Option<u64>,
     /// How sure.
     pub confidence: Confidence,
     /// How bad.
@@ -257,6 +259,7 @@ pub fn judge(
         reason,
         detail,
         last_authenticated: last_authenticated(case, grant),
+        needs: wide.as_ref().map(|wide| wide.needs),
         confidence: confidence(case, grant, evidence, kind, share, silent),
         severity: severity(grant, kind, wide.as_ref()),
         age_days,

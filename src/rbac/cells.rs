@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rustc_hash::FxHashSet;
+
 use crate::model::inventory::ApiResource;
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 
@@ -174,7 +176,7 @@ impl Universe {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Place<'a> {
     Cluster,
     Namespace(&'a str),
@@ -291,7 +293,7 @@ pub fn cells_everything(universe: &Universe) -> u64 {
 #[must_use]
 pub fn needed_cells(rules: &[ScopedRule], used: &[&Permission], universe: &Universe) -> u64 {
     let namespaces = with_bound_namespaces(rules, universe);
-    let mut needed: BTreeSet<(Asked<'_>, Place<'_>)> = BTreeSet::new();
+    let mut needed: FxHashSet<(Asked<'_>, Place<'_>)> = FxHashSet::default();
     let mut granting = Granting::new(rules);
     for &one in used {
         let (Some(how), true) = granting.of(one) else { continue };

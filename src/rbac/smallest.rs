@@ -55,6 +55,7 @@ struct Price {
     cells: u64,
     /// Cells, weighed by the power they hold.
     cost: u64,
+    severity: Severity,
 }
 
 /// API groups of Kubernetes itself and of its metrics. Custom resources are reached by policies only
@@ -145,7 +146,8 @@ impl<'a> Offers<'a> {
                 .map(|rule| ScopedRule { scope: scope.clone(), rule: rule.clone() })
                 .collect();
             let cells = cells::cells(&scoped, universe);
-            Price { cells, cost: cells.saturating_mul(weight(severity_of(&scoped))) }
+            let severity = severity_of(&scoped);
+            Price { cells, cost: cells.saturating_mul(weight(severity)), severity }
         };
         let offers = policies.published().map(|(name, rules)| Offer {
             name,
@@ -258,13 +260,27 @@ impl<'a> Offers<'a> {
             let places = u64::try_from(namespaces.len()).unwrap_or(u64::MAX);
             let list = || namespaces.iter().map(|one| (*one).to_owned()).collect();
             let small = narrow.then(|| {
-                let Price { cells, cost } = offer.namespace;
+                let Price { cells, cost, .. } = offer.namespace;
                 (cost * places, cells * places, of(Some(list())))
             });
             let wide = (offer.cluster.cost, offer.cluster.cells, of(None));
             [Some(wide), small].into_iter().flatten()
         });
         all.min().map(|(_, cells, grant)| (cells, grant))
+    }
+
+    /// Cells and power of a choice, where it is one policy: those were measured once for all.
+    #[must_use]
+    pub fn measured(&self, choice: &[PolicyGrant]) -> Option<(u64, Severity)> {
+        let [only] = choice else { return None };
+        let offer = self.offers.iter().find(|offer| offer.name == only.policy)?;
+        Some(match &only.namespaces {
+            None => (offer.cluster.cells, offer.cluster.severity),
+            Some(list) => {
+                let places = u64::try_from(list.len()).unwrap_or(u64::MAX);
+                (offer.namespace.cells.saturating_mul(places), offer.namespace.severity)
+            }
+        })
     }
 
     /// What a choice costs; the least of all that cover a use is chosen.

@@ -88,19 +88,18 @@ pub struct Making<'a> {
 }
 
 impl Making<'_> {
-    /// Candidates for `grant`, of which `used` was used; `None` where its rules are not known or
+    /// Candidates for `grant`, which allows `has` cells and of which `used`, that is `needs`, was used; `None` where its rules are not known or
     /// nothing smaller exists. `taken` are policies that its entry holds for another reason.
     #[must_use]
     pub fn candidates(
         &self,
         grant: &Grant,
         used: &[&Permission],
-        has: u64,
+        (has, needs): (u64, u64),
         by_entry: bool,
         taken: &BTreeSet<String>,
     ) -> Option<Candidates> {
         let granted = rules_of(grant)?;
-        let needs = cells::needed_cells(&granted, used, self.universe);
         let excess =
             |rules: &[ScopedRule]| cells::cells(rules, self.universe).saturating_sub(needs);
         let rules_for = |used: &[&Permission]| {
@@ -122,7 +121,10 @@ impl Making<'_> {
                     choice.uncovered.iter().filter_map(|&idx| used.get(idx)).copied().collect();
                 candidate.rules = rules_for(&rest);
             }
-            candidate.excess = excess(&candidate.allows(self.offers));
+            candidate.excess = match self.measured(&candidate) {
+                Some((cells, _)) => cells.saturating_sub(needs),
+                None => excess(&candidate.allows(self.offers)),
+            };
             let smaller = candidate.excess < before && !candidate.policies.is_empty();
             if smaller && candidate.rules.is_empty() {
                 policy = Some(candidate);
@@ -134,7 +136,7 @@ impl Making<'_> {
         let power = severity_of(&rbac.rules).max(Severity::Medium);
         let small = |candidate: &Candidate| {
             float(candidate.excess) <= SMALL_EXCESS * float(before)
-                && severity_of(&candidate.allows(self.offers)) <= power
+                && self.severity(candidate) <= power
         };
         let fewer_rules =
             |candidate: &Candidate| small(candidate) && candidate.rules.len() < rbac.rules.len();
@@ -147,6 +149,18 @@ impl Making<'_> {
         };
         let found = Candidates { policy, rbac, hybrid, chosen, needs };
         (found.chosen().excess < before).then_some(found)
+    }
+
+    /// Cells and power of a candidate that is one policy and nothing else.
+    fn measured(&self, candidate: &Candidate) -> Option<(u64, Severity)> {
+        self.offers.measured(&candidate.policies).filter(|_| candidate.rules.is_empty())
+    }
+
+    fn severity(&self, candidate: &Candidate) -> Severity {
+        match self.measured(candidate) {
+            Some((_, severity)) => severity,
+            None => severity_of(&candidate.allows(self.offers)),
+        }
     }
 }
 

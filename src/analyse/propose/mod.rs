@@ -22,6 +22,7 @@ use crate::model::inventory::{AuthMode, Subject};
 use crate::model::permission::{Permission, ScopedRule};
 use crate::model::time::Micros;
 use crate::rbac;
+use crate::rbac::cells::needed_cells;
 use crate::rbac::exact::VerbGroups;
 
 use super::evidence::Evidence;
@@ -221,7 +222,8 @@ impl Case<'_> {
         let has = self.widths.get(idx).copied().unwrap_or(0);
         let used = needed(grant, evidence);
         let by_entry = hangs_on_entry(grant) && self.mode != Some(AuthMode::ConfigMap);
-        self.making.candidates(grant, &used, has, by_entry, taken)
+        let needs = self.verdicts.get(idx).and_then(|verdict| verdict.needs)?;
+        self.making.candidates(grant, &used, (has, needs), by_entry, taken)
     }
 
     /// Why a person must look before this grant is made smaller.
@@ -462,7 +464,8 @@ impl Case<'_> {
                 let used: Vec<&Permission> =
                     group.used.iter().filter(|one| rbac::covers(&rules, one)).collect();
                 let none = BTreeSet::new();
-                let found = self.making.candidates(grant, &used, has, by_entry, &none)?;
+                let needs = needed_cells(&rules, &used, self.making.universe);
+                let found = self.making.candidates(grant, &used, (has, needs), by_entry, &none)?;
                 Some(Part { group: group.name, candidate: found.chosen().clone() })
             })
             .collect();

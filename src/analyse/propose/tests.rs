@@ -366,7 +366,9 @@ fn custom_resources_need_rules() {
             Making { universe: &universe, offers: &offers, verb_groups: VerbGroups::Exact };
         let used: Vec<&Permission> = used.iter().collect();
         let has = width(&grant, &universe);
-        let found = making.candidates(&grant, &used, has, true, &BTreeSet::new()).unwrap();
+        let Allows::Rules(rules) = &grant.allows else { unreachable!() };
+        let size = (has, needed_cells(rules, &used, &universe));
+        let found = making.candidates(&grant, &used, size, true, &BTreeSet::new()).unwrap();
         let chosen = found.chosen();
         let policies: Vec<&str> = chosen.policies.iter().map(|p| p.policy.as_str()).collect();
         assert_eq!((found.chosen, policies.as_slice(), chosen.rules.len()), expected, "{used:?}");

@@ -82,6 +82,11 @@ proptest! {
             choice.iter().map(of).sum()
         };
         prop_assert_eq!(cost(&found.policies), offers.cost(&found.policies));
+        if let Some((measured, severity)) = offers.measured(&found.policies) {
+            let rules = offers.rules(&found.policies[0]);
+            prop_assert_eq!(measured, cells(&rules, &universe));
+            prop_assert_eq!(severity, crate::rbac::sensitive::severity_of(&rules));
+        }
         let covered_by = |choice: &[PolicyGrant], one: &Permission| {
             choice.iter().any(|grant| covers(&offers.rules(grant), one))
         };
