@@ -185,17 +185,7 @@ fn inventory() -> ClusterInventory {
         account: "1".to_owned(),
         region: "r".to_owned(),
         captured_at: Micros(90 * DAY),
-        cluster: None,
-        access_entries: None,
-        pod_identities: None,
-        identity_providers: None,
-        iam_roles: None,
-        iam_users: None,
-        kubernetes: None,
-        api_resources: None,
-        trails: None,
-        whole: Vec::new(),
-        holes: Vec::new(),
+        ..ClusterInventory::default()
     }
 }
 

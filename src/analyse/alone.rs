@@ -14,7 +14,7 @@ use crate::model::arn::{PrincipalKind, PrincipalName};
 use crate::model::grant::{Grant, GrantKind, Holder, Identity, IdentityKind};
 use crate::model::inventory::Subject;
 use crate::model::time::Micros;
-use crate::rbac::template_matches;
+use crate::rbac::{carries_group, template_matches};
 
 use super::coverage::Covered;
 use super::verdict::Case;
@@ -128,9 +128,7 @@ fn principals_of<'a>(case: &'a Case<'_>, grant: &Grant) -> Option<Vec<&'a Identi
             let mut found = Vec::new();
             for identity in identities.iter().filter(|identity| identity.ineffective.is_none()) {
                 let carries = match subject {
-                    Subject::Group(group) => {
-                        identity.groups.iter().any(|own| template_matches(own, group))
-                    }
+                    Subject::Group(group) => carries_group(identity, group),
                     Subject::User(name) => template_matches(&identity.username, name),
                     Subject::ServiceAccount { .. } => false,
                 };

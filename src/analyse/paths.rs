@@ -14,7 +14,7 @@ use crate::join::usage::Usage;
 use crate::model::fact::Via;
 use crate::model::grant::{Allows, Grant, GrantKind, Holder};
 use crate::model::inventory::Subject;
-use crate::rbac::template_matches;
+use crate::rbac::gives_group;
 
 use super::evidence::Evidence;
 
@@ -51,10 +51,7 @@ fn paths_of(cluster: &Cluster<'_>, covering: &[usize], via: Via) -> Paths {
             let mappings: Vec<usize> = covering
                 .iter()
                 .copied()
-                .filter(|&other| {
-                    let own = grant(other).and_then(|g| g.group.as_deref());
-                    own.is_some_and(|own| template_matches(own, group))
-                })
+                .filter(|&other| grant(other).is_some_and(|other| gives_group(other, group)))
                 .collect();
             if mappings.is_empty() || via != Via::Direct {
                 paths.insert(vec![idx]);

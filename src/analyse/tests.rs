@@ -30,9 +30,9 @@ use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::Severity;
 use crate::rbac::smallest::Offers;
 
-const DAY: i64 = 24 * 3_600_000_000;
+pub(super) const DAY: i64 = 24 * 3_600_000_000;
 
-fn window() -> Window {
+pub(super) fn window() -> Window {
     Window { since: Micros(0), until: Micros(90 * DAY) }
 }
 
@@ -56,7 +56,12 @@ fn rule(verbs: &[&str], resources: &[&str]) -> ScopedRule {
     ScopedRule { scope: Scope::Cluster, rule }
 }
 
-fn grant(kind: GrantKind, reference: &str, holder: Holder, rules: Vec<ScopedRule>) -> Grant {
+pub(super) fn grant(
+    kind: GrantKind,
+    reference: &str,
+    holder: Holder,
+    rules: Vec<ScopedRule>,
+) -> Grant {
     let group = (kind == GrantKind::EntryGroup).then(|| reference.to_owned());
     Grant {
         id: format!("{} {reference} {holder:?}", kind.as_str()),
@@ -83,7 +88,7 @@ fn grant(kind: GrantKind, reference: &str, holder: Holder, rules: Vec<ScopedRule
     }
 }
 
-fn identity(number: usize, groups: &[String]) -> Identity {
+pub(super) fn identity(number: usize, groups: &[String]) -> Identity {
     Identity {
         cluster: "c".to_owned(),
         kind: IdentityKind::AccessEntry,
@@ -111,29 +116,19 @@ fn user(number: usize, groups: &[String]) -> KubeUser {
     }
 }
 
-fn inventory() -> ClusterInventory {
+pub(super) fn inventory() -> ClusterInventory {
     ClusterInventory {
         arn: "c".to_owned(),
         name: "c".to_owned(),
         account: "1".to_owned(),
         region: "r".to_owned(),
         captured_at: Micros(90 * DAY),
-        cluster: None,
-        access_entries: None,
-        pod_identities: None,
-        identity_providers: None,
-        iam_roles: None,
-        iam_users: None,
-        kubernetes: None,
-        api_resources: None,
-        trails: None,
-        whole: Vec::new(),
-        holes: Vec::new(),
+        ..ClusterInventory::default()
     }
 }
 
 /// A case with every hour covered, in which IAM callers read and write.
-fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'a> {
+pub(super) fn case<'a>(cluster: &'a Cluster<'a>, inventory: &'a ClusterInventory) -> Case<'a> {
     let mut classes = ClassesSeen::default();
     for verb in ["get", "create"] {
         classes.note(&user(0, &[]), Via::Direct, &permission(verb, "pods"));

@@ -172,10 +172,8 @@ fn is_relevant(caller: &AwsCaller, context: &Context) -> bool {
         return true;
     }
     [&caller.issuer_arn, &caller.arn].into_iter().any(|arn| {
-        PrincipalName::from_arn(arn).is_some_and(|mut name| {
-            name.name.make_ascii_lowercase();
-            context.relevant_names.contains(&name)
-        })
+        PrincipalName::from_arn(arn)
+            .is_some_and(|name| context.relevant_names.contains(&name.folded()))
     })
 }
 

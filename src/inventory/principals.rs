@@ -85,7 +85,5 @@ pub fn arns_of_grants(cluster: &ClusterInventory) -> Vec<&str> {
 /// Account, kind and lower-cased name of an ARN.
 #[must_use]
 pub fn folded_name(arn: &str) -> Option<PrincipalName> {
-    let mut name = PrincipalName::from_arn(arn)?;
-    name.name.make_ascii_lowercase();
-    Some(name)
+    PrincipalName::from_arn(arn).map(PrincipalName::folded)
 }

@@ -83,7 +83,7 @@ impl<'a> Cluster<'a> {
                         cluster.by_unique_id.entry(id).or_default().push(idx);
                     }
                     if let Some(name) = PrincipalName::from_arn(&identity.principal) {
-                        cluster.by_name.entry(folded(name)).or_default().push(idx);
+                        cluster.by_name.entry(name.folded()).or_default().push(idx);
                     }
                 }
                 IdentityKind::AwsAuthAccount => {
@@ -139,7 +139,7 @@ impl<'a> Cluster<'a> {
         let name = [&user.canonical_arn, &user.arn]
             .into_iter()
             .find_map(|arn| PrincipalName::from_arn(arn))
-            .map(folded);
+            .map(PrincipalName::folded);
         if let Some(name) = &name {
             let by_name = self.by_name.get(name).into_iter().flatten().copied();
             found.extend(by_name.filter(|&idx| {
@@ -301,7 +301,7 @@ impl<'a> Cluster<'a> {
         binding: &str,
     ) -> bool {
         let wanted = binding_ref(namespace, binding);
-        grant.group.as_deref().is_some_and(|own| template_matches(own, group))
+        rbac::gives_group(grant, group)
             && self
                 .bindings_of_group(group)
                 .any(|idx| self.grants.get(idx).is_some_and(|g| g.grant_ref == wanted))
@@ -322,11 +322,6 @@ pub fn binding_ref(namespace: Option<&str>, name: &str) -> String {
 pub fn is_iam(user: &KubeUser) -> bool {
     user.uid.starts_with("aws-iam-authenticator:")
         || user.uid.starts_with("heptio-authenticator-aws:")
-}
-
-fn folded(mut name: PrincipalName) -> PrincipalName {
-    name.name.make_ascii_lowercase();
-    name
 }
 
 fn is_row(kind: IdentityKind) -> bool {

@@ -65,28 +65,8 @@ impl Presence {
         });
     }
 
-    /// Adds what the window shows. A session issued before it and alive in it counts: it may have
-    /// been used.
-    #[must_use]
-    pub fn with<'a>(
-        self,
-        sessions: &Sessions,
-        authentications: impl IntoIterator<Item = &'a Hourly<AwsCallFact>>,
-        calls: impl IntoIterator<Item = &'a Hourly<AwsCallFact>>,
-        window: Window,
-    ) -> Self {
-        let mut presence = self;
-        presence.note_sessions(sessions, window);
-        for call in calls {
-            presence.note_call(call);
-        }
-        for call in authentications {
-            presence.note_authentication(call);
-        }
-        presence
-    }
-
-    /// Takes in the sessions of a window.
+    /// Takes in the sessions of a window. One issued before it and alive in it counts: it may have been
+    /// used.
     pub fn note_sessions(&mut self, sessions: &Sessions, window: Window) {
         for session in &sessions.all {
             if session.issued_at >= window.until {
@@ -157,9 +137,7 @@ fn principal_of(caller: &AwsCaller) -> (&str, Option<PrincipalName>) {
 }
 
 fn folded(arn: &str) -> Option<PrincipalName> {
-    let mut name = PrincipalName::from_arn(arn)?;
-    name.name.make_ascii_lowercase();
-    Some(name)
+    PrincipalName::from_arn(arn).map(PrincipalName::folded)
 }
 
 #[cfg(test)]
@@ -195,7 +173,14 @@ mod tests {
             [call("AROAG", session_arn, "Go-http-client", 7), call("AROAC", "", "aws-cli", 8)];
         let calls = [call("AROAG", session_arn, "aws-sdk", 9)];
         let window = Window { since: Micros(0), until: Micros(100) };
-        let presence = Presence::default().with(&sessions, &redemptions, &calls, window);
+        let mut presence = Presence::default();
+        presence.note_sessions(&sessions, window);
+        for call in &calls {
+            presence.note_call(call);
+        }
+        for call in &redemptions {
+            presence.note_authentication(call);
+        }
         let check = |id: Option<&str>, arn: &str, last: Option<i64>, redeemed: Option<i64>| {
             let seen = presence.of(id, arn);
             let got = (seen.last.map(|at| at.0), seen.last_redeemed.map(|at| at.0));

@@ -263,11 +263,10 @@ fn evaluate(cluster: &Cluster<'_>, who: &Who, fact: &AccessFact) -> Vec<(usize, 
                 _ => None,
             });
             for (idx, credited) in &mut grants {
-                let own = cluster.grants.get(*idx).and_then(|g| g.group.as_deref());
                 let same_group = group
                     .as_deref()
-                    .zip(own)
-                    .is_some_and(|(group, own)| rbac::template_matches(own, group));
+                    .zip(cluster.grants.get(*idx))
+                    .is_some_and(|(group, grant)| rbac::gives_group(grant, group));
                 *credited = idx == only || same_group;
             }
         }

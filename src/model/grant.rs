@@ -42,6 +42,13 @@ impl IdentityKind {
     }
 }
 
+/// True for a text that an access entry takes neither as username nor as group.
+/// Source: <https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html>.
+#[must_use]
+pub fn has_reserved_prefix(text: &str) -> bool {
+    ["system:", "eks:", "aws:", "amazon:", "iam:"].iter().any(|prefix| text.starts_with(prefix))
+}
+
 /// What kind of deletable thing a grant is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GrantKind {

@@ -19,7 +19,7 @@ pub enum AuthMode {
 }
 
 /// One snapshot of one cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterInventory {
     /// `arn:aws:eks:REGION:ACCOUNT:cluster/NAME`
     pub arn: String,

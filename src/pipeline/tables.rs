@@ -72,6 +72,8 @@ pub(super) struct JudgedCluster<'a> {
     pub(super) evidence: Vec<Evidence<'a>>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) decisions: Vec<Decision>,
+    /// Cells beyond the use; `None` where the rules are not known.
+    excess: Vec<Option<i64>>,
 }
 
 pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
@@ -136,8 +138,12 @@ fn judge_cluster<'a>(
     people: &People<'_>,
     idx: usize,
 ) -> JudgedCluster<'a> {
-    let empty =
-        || JudgedCluster { evidence: Vec::new(), verdicts: Vec::new(), decisions: Vec::new() };
+    let empty = || JudgedCluster {
+        evidence: Vec::new(),
+        verdicts: Vec::new(),
+        decisions: Vec::new(),
+        excess: Vec::new(),
+    };
     let (Some(cluster), Some((inventory, found)), Some(seen)) = (
         inputs.joined.clusters.get(idx),
         inputs.world.clusters.get(idx),
@@ -219,7 +225,14 @@ fn judge_cluster<'a>(
         threads,
         new_since: Micros(window.until.0.saturating_sub(min_age)),
     });
-    JudgedCluster { evidence, verdicts, decisions }
+    let excess = parallel::map(threads, &evidence, |idx, seen| {
+        let rules = cluster.grants.get(idx).and_then(rules_of)?;
+        let known = verdicts.get(idx).and_then(|verdict| verdict.needs);
+        let needs =
+            known.unwrap_or_else(|| needed_cells(&rules, &seen.permissions, &case.universe));
+        i64::try_from(widths.get(idx)?.saturating_sub(needs)).ok()
+    });
+    JudgedCluster { evidence, verdicts, decisions, excess }
 }
 
 /// People that were seen with sessions of a role.
@@ -243,24 +256,10 @@ fn people(sessions: &Sessions, window: Window) -> People<'_> {
     people
 }
 
-fn excess_of(grant: &Grant, seen: &Evidence<'_>, universe: &Universe) -> Option<i64> {
-    let rules = rules_of(grant)?;
-    let needs = needed_cells(&rules, &seen.permissions, universe);
-    i64::try_from(width(grant, universe).saturating_sub(needs)).ok()
-}
-
 fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster<'_>]) -> Result<(), PipelineError> {
     let mut rows = Vec::new();
     for (idx, (cluster, judged)) in inputs.joined.clusters.iter().zip(judged).enumerate() {
-        let Some((inventory, found)) = inputs.world.clusters.get(idx) else { continue };
-        let namespaces =
-            inventory.kubernetes.as_ref().map(|k| k.namespaces.as_slice()).unwrap_or_default();
-        let used = inputs.joined.usage.uses.iter().filter(|u| u.cluster == idx);
-        let universe = Universe::new(
-            inventory.api_resources.as_deref(),
-            namespaces,
-            used.map(|used| &used.permission),
-        );
+        let Some((_, found)) = inputs.world.clusters.get(idx) else { continue };
         let mut known: BTreeMap<usize, i64> = BTreeMap::new();
         for member in &found.members {
             *known.entry(member.grant).or_default() += 1;
@@ -298,7 +297,7 @@ fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster<'_>]) -> Result<(
                 used_permissions: count(seen.permissions.len()),
                 recommendation: decision.advice.as_str().to_owned(),
                 recommendation_detail: some(decision.why.join("; ")),
-                excess_before: excess_of(grant, seen, &universe),
+                excess_before: judged.excess.get(grant_idx).copied().flatten(),
                 replay_denied: decision.refused.and_then(|n| i64::try_from(n).ok()),
                 replay_breaks: some(decision.breaks.join("; ")),
                 ..proposals::recommended(decision)

@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::model::grant::has_reserved_prefix;
 use crate::model::inventory::{Binding, Role, RoleKind, Subject};
 use crate::model::permission::{Permission, Rule};
 
@@ -227,8 +228,7 @@ fn atoms(rule: &Rule) -> Vec<Permission> {
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html>.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    ["system:", "eks:", "aws:", "amazon:", "iam:"].iter().any(|prefix| name.starts_with(prefix))
-        && !name.starts_with("system:serviceaccount:")
+    has_reserved_prefix(name) && !name.starts_with("system:serviceaccount:")
 }
 
 /// True for a user of a customer's binding that looks as if it were AWS's or Kubernetes' own.

@@ -15,6 +15,7 @@ pub mod reason;
 pub mod sensitive;
 pub mod smallest;
 
+use crate::model::grant::{Grant, Identity};
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
 
 /// True when any rule, where it holds, covers the permission.
@@ -121,6 +122,18 @@ pub fn template_matches(template: &str, name: &str) -> bool {
     }
     glob.push_str(rest);
     glob_match(&glob, name)
+}
+
+/// True when the mapping can come out with the group `name`.
+#[must_use]
+pub fn carries_group(identity: &Identity, name: &str) -> bool {
+    identity.groups.iter().any(|group| template_matches(group, name))
+}
+
+/// True when the grant gives its holder the group `name`.
+#[must_use]
+pub fn gives_group(grant: &Grant, name: &str) -> bool {
+    grant.group.as_deref().is_some_and(|group| template_matches(group, name))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::digest;
-use crate::model::permission::{Rule, Scope};
+
+use crate::report::summary::printable;
 
 use super::Block;
 use super::shell::place;
@@ -64,7 +65,7 @@ pub(super) fn files(
         for line in header {
             text.push_str(&format!("# {line}\n"));
         }
-        text.push_str(&format!("# cluster {}\n", crate::report::summary::printable(cluster)));
+        text.push_str(&format!("# cluster {}\n", printable(cluster)));
         for principal in touched.get(cluster).into_iter().flatten() {
             let key = (cluster.to_owned(), (*principal).to_owned());
             let (old, new) = (before.entries.get(&key), after.entries.get(&key));
@@ -76,7 +77,7 @@ pub(super) fn files(
         if let Some(gone) = gone.get(cluster) {
             text.push_str("\n# Take out of your configuration:\n");
             for what in gone {
-                text.push_str(&format!("#   {}\n", crate::report::summary::printable(what)));
+                text.push_str(&format!("#   {}\n", printable(what)));
             }
         }
         let (region, name) = place(cluster);
@@ -96,7 +97,7 @@ fn entry(
     let (_, name) = place(cluster);
     let label = slug(principal.rsplit('/').next().unwrap_or_default(), principal);
     let Some(new) = new else {
-        let what = crate::report::summary::printable(principal);
+        let what = printable(principal);
         text.push_str(&format!("\n# Gone: the access entry of {what}\n"));
         return;
     };
@@ -144,7 +145,7 @@ fn entry(
     }
     let lost = old.into_iter().flat_map(|old| old.policies.keys());
     for policy in lost.filter(|policy| !new.policies.contains_key(*policy)) {
-        let policy = crate::report::summary::printable(policy);
+        let policy = printable(policy);
         text.push_str(&format!("\n# Gone: the association of {policy}\n"));
     }
 }
@@ -152,15 +153,7 @@ fn entry(
 fn roles(text: &mut String, own: &Own) {
     let name = own.name();
     let label = name.replace('-', "_");
-    let mut by_place: BTreeMap<Option<&str>, Vec<&Rule>> = BTreeMap::new();
-    for scoped in &own.rules {
-        let place = match &scoped.scope {
-            Scope::Namespace(namespace) => Some(namespace.as_str()),
-            Scope::Cluster | Scope::NamespaceGlobs(_) => None,
-        };
-        by_place.entry(place).or_default().push(&scoped.rule);
-    }
-    for (place, rules) in by_place {
+    for (place, rules) in own.by_place() {
         let (kind, role) = if place.is_some() {
             ("kubernetes_role", "Role")
         } else {

@@ -9,7 +9,7 @@ use k8s_openapi::api::rbac::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-use crate::model::permission::{Rule, Scope};
+use crate::model::permission::Rule;
 
 use super::step::{Own, Row, Step, Subject};
 
@@ -51,14 +51,6 @@ pub(super) fn file(step: &Step) -> Result<Option<(String, String)>, serde_yaml_n
 /// A Role in each namespace, a ClusterRole where something is for the cluster, and their bindings.
 fn of_own(own: &Own) -> Result<String, serde_yaml_ng::Error> {
     let name = own.name();
-    let mut by_place: BTreeMap<Option<&str>, Vec<PolicyRule>> = BTreeMap::new();
-    for scoped in &own.rules {
-        let place = match &scoped.scope {
-            Scope::Namespace(namespace) => Some(namespace.as_str()),
-            Scope::Cluster | Scope::NamespaceGlobs(_) => None,
-        };
-        by_place.entry(place).or_default().push(policy_rule(&scoped.rule));
-    }
     let subjects = Some(vec![named(&own.subject)]);
     let labels =
         BTreeMap::from([("app.kubernetes.io/managed-by".to_owned(), "overgrant".to_owned())]);
@@ -74,8 +66,8 @@ fn of_own(own: &Own) -> Result<String, serde_yaml_ng::Error> {
         name: name.clone(),
     };
     let mut documents = Vec::new();
-    for (place, rules) in by_place {
-        let rules = Some(rules);
+    for (place, rules) in own.by_place() {
+        let rules = Some(rules.into_iter().map(policy_rule).collect());
         if place.is_some() {
             documents.push(yaml(&Role { metadata: meta(place), rules })?);
             documents.push(yaml(&RoleBinding {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::model::grant::has_reserved_prefix;
 use crate::model::permission::{Rule, Scope, ScopedRule};
 use crate::report::summary::printable;
 use crate::table::rows::grants::GrantRow;
@@ -10,8 +11,6 @@ use crate::table::rows::verdicts::{ProposalRow, VerdictRow};
 use super::state::State;
 use super::step::{Own, Row, Step, Subject, own_name};
 
-/// Prefixes that an access entry refuses in groups.
-const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
 const MASTERS: &str = "system:masters";
 
 /// The steps, or why a person must do it.
@@ -229,11 +228,11 @@ fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<V
             let row = row.ok_or("its row of aws-auth is gone")?;
             let mut groups: BTreeSet<String> = row.groups.iter().cloned().collect();
             groups.remove(&grant.grant_ref);
-            let reserved = |text: &str| RESERVED.iter().any(|prefix| text.starts_with(prefix));
-            if let Some(stuck) = groups.iter().find(|g| reserved(g) || g.contains("{{")) {
+            if let Some(stuck) = groups.iter().find(|g| has_reserved_prefix(g) || g.contains("{{"))
+            {
                 return Err(format!("an access entry may not carry the group {stuck}"));
             }
-            if reserved(&row.username) || row.username.contains("{{EC2") {
+            if has_reserved_prefix(&row.username) || row.username.contains("{{EC2") {
                 return Err(format!("an access entry may not take the username {}", row.username));
             }
             groups.extend(new_group.clone());

@@ -1,6 +1,8 @@
 //! One change of a cluster, typed: what the shell, Terraform and the objects are rendered from.
 
-use crate::model::permission::ScopedRule;
+use std::collections::BTreeMap;
+
+use crate::model::permission::{Rule, Scope, ScopedRule};
 use crate::table::rows::grants::GrantRow;
 
 /// Whom a binding names.
@@ -49,6 +51,19 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// The rules of each namespace; `None` for the cluster.
+    pub(super) fn by_place(&self) -> BTreeMap<Option<&str>, Vec<&Rule>> {
+        let mut by_place: BTreeMap<Option<&str>, Vec<&Rule>> = BTreeMap::new();
+        for scoped in &self.rules {
+            let place = match &scoped.scope {
+                Scope::Namespace(namespace) => Some(namespace.as_str()),
+                Scope::Cluster | Scope::NamespaceGlobs(_) => None,
+            };
+            by_place.entry(place).or_default().push(&scoped.rule);
+        }
+        by_place
+    }
+
     /// The name of its objects, and of its group where it has one.
     pub(super) fn name(&self) -> String {
         own_name(&self.grant_id)

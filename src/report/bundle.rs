@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::ReportError;
+use super::{ReportError, io};
 
 /// Says that the folder is ours to replace.
 const MARK: &str = ".overgrant-bundle";
@@ -39,9 +39,4 @@ pub fn write(place: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<(), Repo
         }
     }
     Ok(())
-}
-
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError + use<> {
-    let path = path.to_path_buf();
-    move |source| ReportError::Io { doing, path, source }
 }

@@ -12,7 +12,7 @@ pub mod output;
 pub mod snapshot;
 pub mod summary;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::table::parquet::CodecError;
 
@@ -59,4 +59,10 @@ pub enum ReportError {
     /// The manifest does not serialise.
     #[error("cannot write the manifest")]
     Manifest(#[from] serde_json::Error),
+}
+
+/// What the system said of a file or folder, as an error of this room.
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError + use<> {
+    let path = path.to_path_buf();
+    move |source| ReportError::Io { doing, path, source }
 }

@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use super::ReportError;
+use super::{ReportError, io};
 use crate::model::digest;
 use crate::table::Row;
 use crate::table::parquet::{CodecError, RowWriter};
@@ -192,11 +192,6 @@ fn move_if_there(from: &Path, to: &Path) -> Result<(), ReportError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(ReportError::Io { doing: "move", path: from.to_path_buf(), source }),
     }
-}
-
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError + use<> {
-    let path = path.to_path_buf();
-    move |source| ReportError::Io { doing, path, source }
 }
 
 #[cfg(test)]

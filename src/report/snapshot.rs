@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::ReportError;
+use super::{ReportError, io};
 
 /// The file that says whose snapshot a folder holds.
 const HEADER: &str = "inventory.json";
@@ -87,11 +87,6 @@ fn safe(name: &str) -> String {
         .collect();
     let kept = kept.trim_start_matches('.');
     if kept.is_empty() { "_".to_owned() } else { kept.to_owned() }
-}
-
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ReportError + use<> {
-    let path = path.to_path_buf();
-    move |source| ReportError::Io { doing, path, source }
 }
 
 #[cfg(test)]

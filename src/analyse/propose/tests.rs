@@ -2,41 +2,21 @@
 
 use super::*;
 use crate::analyse::AnalysePlan;
-use crate::analyse::coverage::{Coverage, Covered, Unreadable};
-use crate::analyse::evidence::{ClassesSeen, collect};
+use crate::analyse::evidence::collect;
 use crate::analyse::scope::width;
+use crate::analyse::tests::{DAY, case, grant, identity, inventory, window};
 use crate::analyse::{paths, verdict};
-use crate::join::presence::Presence;
 use crate::join::sessions::Sessions;
 use crate::join::usage::{Member as Used, Use};
-use crate::model::coverage::Deliveries;
-use crate::model::fact::{KubeUser, Via};
-use crate::model::grant::{Allows, Identity};
-use crate::model::inventory::ClusterInventory;
+use crate::model::fact::Via;
+use crate::model::grant::Allows;
 use crate::model::permission::{Rule, Scope};
-use crate::model::time::Window;
 use crate::rbac::cells::Universe;
 use crate::rbac::policies::PolicyTable;
 use crate::rbac::smallest::Offers;
 
-const DAY: i64 = 24 * 3_600_000_000;
-
-fn identity(groups: &[&str]) -> Identity {
-    Identity {
-        cluster: "c".to_owned(),
-        kind: IdentityKind::AccessEntry,
-        principal: "arn:aws:iam::1:role/r".to_owned(),
-        principal_id: Some("AROA1".to_owned()),
-        username: "r".to_owned(),
-        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
-        entry_type: Some("STANDARD".to_owned()),
-        ineffective: None,
-        created_at: Some(Micros(-365 * DAY)),
-        modified_at: None,
-        created_by: None,
-        source: "test",
-    }
-}
+/// The principal of every identity here.
+const ROLE: &str = "arn:aws:iam::1:role/r1";
 
 /// A grant of everything in the core, apps and RBAC groups.
 fn wide(kind: GrantKind, reference: &str, holder: Holder) -> Grant {
@@ -48,29 +28,8 @@ fn wide(kind: GrantKind, reference: &str, holder: Holder) -> Grant {
         resources: all,
         ..Rule::default()
     };
-    Grant {
-        id: format!("{} {reference}", kind.as_str()),
-        cluster: "c".to_owned(),
-        cluster_name: "c".to_owned(),
-        kind,
-        identity_kind: Some(IdentityKind::AccessEntry),
-        principal: "arn:aws:iam::1:role/r".to_owned(),
-        principal_id: None,
-        grant_ref: reference.to_owned(),
-        role_ref: String::new(),
-        scope: "cluster",
-        namespaces: Vec::new(),
-        ineffective: None,
-        valid_from: Some(Micros(-365 * DAY)),
-        valid_to: None,
-        granted_by: None,
-        managed_by_aws: false,
-        impostor: false,
-        open_ended: false,
-        group: (kind == GrantKind::EntryGroup).then(|| reference.to_owned()),
-        holder,
-        allows: Allows::Rules(vec![ScopedRule { scope: Scope::Cluster, rule }]),
-    }
+    let rules = vec![ScopedRule { scope: Scope::Cluster, rule }];
+    Grant { principal: ROLE.to_owned(), ..grant(kind, reference, holder, rules) }
 }
 
 /// `verb group:resource[/sub] namespace`
@@ -100,15 +59,16 @@ struct Small<'a> {
 impl Small<'_> {
     /// What is said of every grant: the word, and why.
     fn decide(&self) -> Vec<(&'static str, String)> {
-        let identities = [identity(self.groups)];
+        let groups: Vec<String> = self.groups.iter().map(|group| (*group).to_owned()).collect();
+        let identities = [identity(1, &groups)];
         let cluster = Cluster::new("c", "c", &identities, &self.grants, &[]);
-        let window = Window { since: Micros(0), until: Micros(90 * DAY) };
+        let window = window();
         let mut usage = Usage::default();
         usage.members.push(Used {
             cluster: 0,
             principal_id: "AROA1".to_owned(),
-            username: "arn:aws:iam::1:role/r".to_owned(),
-            groups: self.groups.iter().map(|group| (*group).to_owned()).collect(),
+            username: ROLE.to_owned(),
+            groups,
         });
         let mut profiles = Profiles::default();
         for (text, grants, team) in &self.uses {
@@ -132,26 +92,12 @@ impl Small<'_> {
         let offers = Offers::new(PolicyTable::builtin(), &universe);
         let all_paths = paths::of_uses(0, &cluster, &usage);
         let widths: Vec<u64> = self.grants.iter().map(|g| width(g, &universe)).collect();
-        let coverage = Coverage::new(&Deliveries::default(), &Unreadable::default(), window);
-        let mut classes = ClassesSeen::default();
-        let who = KubeUser { uid: "aws-iam-authenticator:1:A".to_owned(), ..KubeUser::default() };
-        for verb in ["get", "create"] {
-            classes.note(&who, Via::Direct, &permission(&format!("{verb} pods shop")));
-        }
         let inventory = inventory();
         let case = verdict::Case {
-            cluster: &cluster,
-            inventory: &inventory,
             universe,
-            audit: Covered::from_hours(window.hours()),
-            cloudtrail: Covered::from_hours(window.hours()),
-            coverage: &coverage,
-            presence: &Presence::default(),
-            calibrated: BTreeSet::new(),
-            regions_known: true,
-            classes,
             reviews_seen: true,
             offers: &offers,
+            ..case(&cluster, &inventory)
         };
         let plan = AnalysePlan::new(window);
         let verdicts: Vec<Verdict> = self
@@ -173,7 +119,7 @@ impl Small<'_> {
             usage: &usage,
             profiles: &profiles,
             people: &BTreeMap::from([(
-                PrincipalName::from_arn("arn:aws:iam::1:role/r").unwrap(),
+                PrincipalName::from_arn(ROLE).unwrap(),
                 self.people.iter().copied().collect(),
             )]),
             evidence: &evidence,
@@ -192,27 +138,6 @@ impl Small<'_> {
             new_since: Micros(60 * DAY),
         });
         decisions.into_iter().map(|d| (d.advice.as_str(), d.why.join("; "))).collect()
-    }
-}
-
-fn inventory() -> ClusterInventory {
-    ClusterInventory {
-        arn: "c".to_owned(),
-        name: "c".to_owned(),
-        account: "1".to_owned(),
-        region: "r".to_owned(),
-        captured_at: Micros(90 * DAY),
-        cluster: None,
-        access_entries: None,
-        pod_identities: None,
-        identity_providers: None,
-        iam_roles: None,
-        iam_users: None,
-        kubernetes: None,
-        api_resources: None,
-        trails: None,
-        whole: Vec::new(),
-        holes: Vec::new(),
     }
 }
 

@@ -23,7 +23,9 @@ fn seen(agent: &str) -> Presence {
         AwsCallFact { caller, user_agent_family: agent.to_owned(), ..AwsCallFact::default() };
     let at = Micros(5 * DAY);
     let call = Hourly { hour: at.hour(), body, count: 1, first: at, last: at };
-    Presence::default().with(&Sessions::default(), [&call], [], window())
+    let mut presence = Presence::default();
+    presence.note_authentication(&call);
+    presence
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use crate::model::grant::{Allows, GrantKind, Holder, IdentityKind, Ineffective, Member};
 use crate::model::inventory::{Binding, Subject};
+use crate::rbac::carries_group;
 use crate::rbac::defaults::{self, Managed};
-use crate::rbac::template_matches;
 
 use super::super::subjects::{oidc_could_be_user, oidc_could_give_group};
 use super::iam::makes_user;
@@ -77,7 +77,7 @@ impl Builder<'_> {
                 {
                     return (Some(IdentityKind::ServiceAccount), false);
                 }
-                let mapped = of_mappings(&|identity| makes_group(identity, group));
+                let mapped = of_mappings(&|identity| carries_group(identity, group));
                 let by_oidc = oidc_could_give_group(self.providers, group);
                 match (mapped, by_oidc) {
                     (Some(kind), by_oidc) => (Some(kind), by_oidc),
@@ -138,7 +138,7 @@ impl Builder<'_> {
             }),
             Subject::Group(group) => {
                 for identity in &self.found.identities {
-                    if identity.ineffective.is_none() && makes_group(identity, group) {
+                    if identity.ineffective.is_none() && carries_group(identity, group) {
                         members.push(member(grant, identity, group));
                     }
                 }
@@ -191,11 +191,6 @@ impl Builder<'_> {
             }
         }
     }
-}
-
-/// True when the identity can come out with the group `name`.
-fn makes_group(identity: &crate::model::grant::Identity, name: &str) -> bool {
-    identity.groups.iter().any(|group| template_matches(group, name))
 }
 
 fn member(grant: usize, identity: &crate::model::grant::Identity, group: &str) -> Member {

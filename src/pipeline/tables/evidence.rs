@@ -5,16 +5,13 @@ use crate::analyse::coverage::Coverage;
 use crate::join::sessions::Session;
 use crate::model::coverage::LogStream;
 use crate::model::fact::KubeUser;
-use crate::model::grant::{Identity, IdentityKind};
+use crate::model::grant::{Identity, IdentityKind, has_reserved_prefix};
 use crate::model::tally::example_from_bytes;
 use crate::pipeline::PipelineError;
 use crate::pipeline::access::some;
 use crate::table::rows::evidence::{
     AuthModeRow, CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow,
 };
-
-/// Prefixes that access entries may not use in usernames and groups.
-const RESERVED: [&str; 5] = ["system:", "eks:", "aws:", "amazon:", "iam:"];
 
 pub(super) fn write(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), PipelineError> {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
@@ -181,11 +178,13 @@ fn migration(identity: &Identity) -> (bool, String) {
     if identity.username.starts_with("system:node:") {
         return (true, "an entry of type EC2_LINUX, EC2_WINDOWS or FARGATE_LINUX".to_owned());
     }
-    let reserved = |text: &str| RESERVED.iter().any(|prefix| text.starts_with(prefix));
     let (masters, others): (Vec<&String>, Vec<&String>) =
         identity.groups.iter().partition(|group| *group == "system:masters");
-    let stuck: Vec<&str> =
-        others.iter().filter(|group| reserved(group)).map(|group| group.as_str()).collect();
+    let stuck: Vec<&str> = others
+        .iter()
+        .filter(|group| has_reserved_prefix(group))
+        .map(|group| group.as_str())
+        .collect();
     if !stuck.is_empty() {
         let why = format!(
             "an entry may not carry {}: bind its roles to a group of your own first",
@@ -193,7 +192,7 @@ fn migration(identity: &Identity) -> (bool, String) {
         );
         return (false, why);
     }
-    if reserved(&identity.username) {
+    if has_reserved_prefix(&identity.username) {
         return (false, format!("an entry may not take the username {}", identity.username));
     }
     if let Some(template) = others.iter().find(|group| group.contains("{{")) {
