@@ -109,7 +109,7 @@ fn hostile_keys_of_maps_stay_few() {
     let (_, batch) =
         read("map-keys", format!(r#"{{"Records":[{}]}}"#, records.join(",")).as_bytes(), 1 << 30);
     // Only hours of the window can be covered or not.
-    assert!(batch.deliveries.by_hour.len() <= 91 * 24, "{}", batch.deliveries.by_hour.len());
+    assert!(batch.proofs.len() <= 91 * 24, "{}", batch.proofs.len());
 }
 
 /// Copies the samples and mixes the corpus in, with what only a folder can hold.

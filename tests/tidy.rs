@@ -13,6 +13,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rbac", &["model"]),
     ("table", &["model"]),
     ("facts", &["model", "table"]),
+    ("ledger", &["model", "table"]),
+    // The state names what was looked for.
+    ("publish", &["model", "source", "ledger"]),
     // Both read the YAML of aws-auth: from a snapshot, and from audited writes to it.
     ("inventory", &["model", "decode", "rbac"]),
     // Reads what it took as whoever gets the snapshot will, to know whom it mentions.
@@ -30,6 +33,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "decode",
             "extract",
             "facts",
+            "ledger",
+            "publish",
             "inventory",
             "live",
             "rbac",

@@ -24,6 +24,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use overgrant::model::time::{Micros, Window};
+
+/// A window that holds every fact.
+const ALWAYS: Window = Window { since: Micros(0), until: Micros(i64::MAX) };
 
 /// Generated load through the real rooms.
 #[derive(Debug, Parser)]

@@ -10,10 +10,14 @@ use overgrant::decode::gunzip::Limits;
 use overgrant::extract::clusters::ClusterResolver;
 use overgrant::extract::{Batch, Context, Extractor};
 use overgrant::facts::FactsError;
-use overgrant::facts::fold::{FactSink, Folded, fold};
+use overgrant::facts::fold::{FactSink, Folded, fold, records};
+use overgrant::facts::read::FactReader;
 use overgrant::facts::sort::{Run, Sorter, SpillDir};
-use overgrant::facts::store::{self, FactStore};
+use overgrant::facts::store::FactStore;
+use overgrant::model::outcome::Family;
 use overgrant::model::time::{Micros, Window};
+
+use super::ALWAYS;
 
 use super::audit::{Load, Made};
 use super::meter::{FolderPeak, Meter, bytes_below, mega};
@@ -84,22 +88,19 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> Result<bool, Box<dyn 
     let Counted { inner, rows, requests } = store;
     let files = meter.stage("end the fact files", (rows, "rows"), || inner.finish())?;
     let mut back = Counted::new(Nowhere);
-    meter.stage("read the facts back", (rows, "rows"), || store::read(&out, &files, &mut back))?;
+    let reader = FactReader::new(&out, &files, ALWAYS, &spill);
+    meter.stage("read the facts back", (rows, "rows"), || reader.read(|_| None, &mut back))?;
 
-    let of = |counts: &std::collections::BTreeMap<&str, u64>| {
-        counts.get("audit_requests").copied().unwrap_or(0)
-    };
+    let (distinct, copies) = records(&counts, Family::Access);
     println!(
-        "  {} distinct, {} copies, {rows} rows in {} files of {} MB",
-        of(&counts.distinct),
-        of(&counts.copies),
+        "  {distinct} distinct, {copies} copies, {rows} rows in {} files of {} MB",
         files.len(),
         mega(bytes_below(&out))
     );
     println!("  spilled at most        {} MB", mega(watch.end()));
     let good = [
-        is_equal("distinct events", of(&counts.distinct), scanned.made.distinct),
-        is_equal("copies", of(&counts.copies), scanned.made.copies),
+        is_equal("distinct events", distinct, scanned.made.distinct),
+        is_equal("copies", copies, scanned.made.copies),
         is_equal("requests in the rows", requests, load.events),
         is_equal("rows read back", back.rows, rows),
         is_equal("requests read back", back.requests, load.events),

@@ -5,12 +5,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use overgrant::facts::FactsError;
-use overgrant::facts::fold::{FactSink, Folded, fold};
+use overgrant::facts::fold::{FactSink, Folded, fold, records};
+use overgrant::facts::read::FactReader;
 use overgrant::facts::sort::{Run, Sorter, SpillDir};
-use overgrant::facts::store::{self, FactStore};
+use overgrant::facts::store::FactStore;
 use overgrant::join::sessions::{Confidence, Sessions, SessionsBuilder};
 use overgrant::model::fact::{AwsCaller, Fact, FactBody, IssuedBy, SessionFact};
+use overgrant::model::outcome::Family;
 use overgrant::model::time::Micros;
+
+use super::ALWAYS;
 
 use super::dice::Dice;
 use super::meter::{FolderPeak, Meter, bytes_below, mega, resident_memory};
@@ -192,13 +196,15 @@ pub(crate) fn run(arguments: &Arguments, folder: &Path) -> Result<bool, Box<dyn 
     let files = store.finish()?;
     let before = resident_memory().unwrap_or(0);
     let mut index = Index(SessionsBuilder::default());
-    meter.stage("read the facts back", all, || store::read(&out, &files, &mut index))?;
+    meter.stage("read the facts back", all, || {
+        FactReader::new(&out, &files, ALWAYS, &spill).read(|_| None, &mut index)
+    })?;
     let index = meter.stage("index, link chains", all, || index.0.finish());
     let held = resident_memory().unwrap_or(0).saturating_sub(before);
     let found = meter.stage("look callers up", (SAMPLE, "callers"), || look_up(&index, sessions));
     println!(
         "  {} facts, {} MB spilled at most, {} files of {} MB",
-        counts.distinct.values().sum::<u64>(),
+        records(&counts, Family::Session).0,
         mega(watch.end()),
         files.len(),
         mega(bytes_below(&out))

@@ -130,9 +130,12 @@ pub struct Audit {
     /// End of the window; by default when the newest inventory was taken
     #[arg(long, value_name = "DATE")]
     pub until: Option<String>,
-    /// Folder or s3://bucket/prefix for the output; an earlier run there is replaced
+    /// Folder or s3://bucket/prefix for the output; a run that is there is continued
     #[arg(long, value_name = "DIR")]
     pub out: String,
+    /// Forget what earlier runs into --out read, and read everything in the window again
+    #[arg(long)]
+    pub rescan: bool,
     /// Name the cluster of audit logs that do not say it: key prefix and cluster ARN
     #[arg(long, value_name = "KEYPREFIX=ARN")]
     pub cluster_map: Vec<String>,

@@ -8,7 +8,7 @@ use crate::model::arn::Arn;
 use crate::model::time::{Day, Micros};
 use crate::pipeline::remediate::RemediatePlan;
 use crate::pipeline::snapshot::SnapshotPlan;
-use crate::pipeline::{Plan, Since};
+use crate::pipeline::{Plan, Since, Stop};
 use crate::source::{Location, S3Options};
 
 const MIB: u64 = 1 << 20;
@@ -103,6 +103,8 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         memory,
         limits: Limits { max_inflated: audit.max_object.saturating_mul(MIB) },
         s3: S3Options { region: audit.region.clone(), ..S3Options::default() },
+        rescan: audit.rescan,
+        stop: Stop::default(),
         min_age_days: audit.min_age.max(0),
         min_coverage: audit.min_coverage,
         max_hole_hours: audit.max_hole.max(0),

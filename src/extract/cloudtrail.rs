@@ -6,7 +6,7 @@
 
 use chrono::NaiveDateTime;
 
-use super::{Context, changes, id_from_parts, session_window, user_agent_family};
+use super::{Context, changes, id_from_parts, user_agent_family};
 use crate::decode::cloudtrail::{
     AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, FederatedUser, Record, Tag,
 };
@@ -16,6 +16,7 @@ use crate::model::arn::{
 };
 use crate::model::coverage::LogStream;
 use crate::model::fact::{AwsCallFact, AwsCaller, Fact, FactBody, IssuedBy, SessionFact};
+use crate::model::outcome::Kept;
 use crate::model::tally::{Filter, Reason};
 use crate::model::time::Micros;
 
@@ -29,6 +30,10 @@ pub(super) struct Outcome {
     pub(super) delivered: Option<Delivery>,
     /// Why there is no fact, if there is none.
     pub(super) left: Option<Left>,
+    /// When it happened, where that reads.
+    pub(super) at: Option<Micros>,
+    /// What it counts as where there is a fact.
+    pub(super) kept: Kept,
 }
 
 /// A management event of a trail.
@@ -63,7 +68,8 @@ pub(super) fn extract(
             } else {
                 Reason::BadTime
             };
-            return Outcome { delivered: None, left: Some(Left::Rejected(why)) };
+            let left = Some(Left::Rejected(why));
+            return Outcome { delivered: None, left, at: None, kept: Kept::Call };
         };
         let left = facts(record, bytes, at, context, take).err().map(Left::Filtered);
         // Data, insight and network events come from selectors of their own: they prove nothing of
@@ -72,12 +78,15 @@ pub(super) fn extract(
         let issues = is_management && issues_or_redeems(record);
         let delivered =
             is_management.then(|| Delivery { stream: stream_of(record, key), at, issues });
-        Outcome { delivered, left }
+        let service = service_of(record.event_source.as_str());
+        let issued = issued_by(service, record.event_name.as_str()).is_some();
+        let kept = if issued { Kept::Session } else { Kept::Call };
+        Outcome { delivered, left, at: Some(at), kept }
     })
 }
 
 fn issues_or_redeems(record: &Record<'_>) -> bool {
-    let service = record.event_source.as_str().split('.').next().unwrap_or_default();
+    let service = service_of(record.event_source.as_str());
     let name = record.event_name.as_str();
     issued_by(service, name).is_some() || (service == "sts" && name == "GetCallerIdentity")
 }
@@ -108,16 +117,13 @@ fn facts(
     context: &Context,
     take: &mut dyn FnMut(Fact),
 ) -> Result<(), Filter> {
-    let service = record.event_source.as_str().split('.').next().unwrap_or_default();
+    let service = service_of(record.event_source.as_str());
     let issued_by = issued_by(service, record.event_name.as_str());
-    let window = if issued_by.is_some() { session_window(context.window) } else { context.window };
     let caller = record.caller();
-    if !matches!(service, "sts" | "eks" | "eks-auth" | "rolesanywhere")
-        && !is_relevant(&caller, context)
-    {
+    if !is_wanted(record.event_source.as_str(), &caller, context) {
         return Err(Filter::NotRelevant);
     }
-    if !window.contains(at) {
+    if !context.window.contains(at) {
         return Err(Filter::OutsideWindow);
     }
     let id = if record.event_id.as_str().is_empty() {
@@ -159,6 +165,17 @@ fn facts(
         push(FactBody::Change(Box::new(change)));
     }
     Ok(())
+}
+
+fn service_of(event_source: &str) -> &str {
+    event_source.split('.').next().unwrap_or_default()
+}
+
+/// True when a call is of a service that issues or redeems credentials, of EKS, or by a principal
+/// that some grant is about.
+pub(super) fn is_wanted(event_source: &str, caller: &AwsCaller, context: &Context) -> bool {
+    matches!(service_of(event_source), "sts" | "eks" | "eks-auth" | "rolesanywhere")
+        || is_relevant(caller, context)
 }
 
 /// True when the call was made by a principal that a grant is about: by id, else by name.

@@ -12,7 +12,7 @@ pub mod clusters;
 mod login;
 mod object;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
@@ -20,11 +20,12 @@ use rustc_hash::FxHashSet;
 use crate::decode::gunzip::{GunzipError, Inflater, Limits};
 use crate::decode::lenient::Unread;
 use crate::model::arn::PrincipalName;
-use crate::model::coverage::{Deliveries, LogStream};
+use crate::model::coverage::LogStream;
 use crate::model::digest;
-use crate::model::fact::Fact;
+use crate::model::fact::{AwsCallFact, Fact};
+use crate::model::outcome::{Kept, KeptCount, Outcome, Proof};
 use crate::model::tally::{Filter, Reason, Stream, Tally};
-use crate::model::time::{Hour, MICROS_PER_HOUR, Micros, Window};
+use crate::model::time::{Hour, Micros, Window};
 
 use clusters::ClusterResolver;
 use object::Object;
@@ -35,8 +36,8 @@ const FAMILY_CHARS: usize = 40;
 /// What the extractors know before they start; part of what a run is.
 #[derive(Debug)]
 pub struct Context {
-    /// Events outside are left out, but for sessions issued up to 12 hours before: they may be used
-    /// inside.
+    /// Events outside are left out: whole days, so that what a day holds is the same for any window
+    /// that needs it.
     pub window: Window,
     /// Unique ids of the principals of the inventory.
     pub relevant_ids: FxHashSet<String>,
@@ -48,13 +49,72 @@ pub struct Context {
     pub limits: Limits,
 }
 
+impl Context {
+    /// Accounts of which deliveries can cover anything: those of clusters and principals; none where
+    /// there is no inventory, and then all do.
+    #[must_use]
+    pub fn accounts(&self) -> BTreeSet<String> {
+        let principals = self.relevant_names.iter().map(|name| name.account.clone());
+        self.clusters.accounts().map(str::to_owned).chain(principals).collect()
+    }
+
+    /// True when a call is one that grants are judged by: of the services that issue and redeem
+    /// credentials, of EKS, or by a principal that some grant is about.
+    #[must_use]
+    pub fn wants(&self, call: &AwsCallFact) -> bool {
+        cloudtrail::is_wanted(&call.event_source, &call.caller, self)
+    }
+}
+
 /// What one or more objects yielded beside facts.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// Counters.
     pub tally: Tally,
+    /// Kept records by hour.
+    pub kept: BTreeMap<(Kept, Hour), KeptCount>,
     /// Who delivered when.
-    pub deliveries: Deliveries,
+    pub proofs: BTreeMap<(LogStream, Hour), Proof>,
+    /// Cluster ARN and hour of audit events that may be its own and could not be told to be.
+    pub ambiguous: BTreeSet<(String, Hour)>,
+    /// First and last hour of records outside the window.
+    pub outside: Option<(Hour, Hour)>,
+}
+
+impl Batch {
+    /// What reading one object came to.
+    #[must_use]
+    pub fn into_outcome(self) -> Outcome {
+        let Batch { tally, kept, proofs, ambiguous, outside } = self;
+        Outcome {
+            damaged: !tally.damaged.is_empty(),
+            rejects: tally.rejects.into_iter().map(|((_, why), reject)| (why, reject)).collect(),
+            streams: tally.streams,
+            bytes_in: tally.bytes_in,
+            bytes_inflated: tally.bytes_inflated,
+            kept,
+            proofs,
+            ambiguous,
+            outside,
+            units: BTreeSet::new(),
+        }
+    }
+
+    fn keep(&mut self, kept: Kept, at: Micros, salvaged: bool) {
+        self.tally.keep(kept.stream());
+        let count = self.kept.entry((kept, at.hour())).or_default();
+        count.records += 1;
+        if salvaged {
+            self.tally.salvage(kept.stream());
+            count.salvaged += 1;
+        }
+    }
+
+    fn is_outside(&mut self, at: Micros) {
+        let hour = at.hour();
+        let (first, last) = self.outside.unwrap_or((hour, hour));
+        self.outside = Some((first.min(hour), last.max(hour)));
+    }
 }
 
 /// One worker's extractor: scratch buffers and what all workers share.
@@ -68,32 +128,13 @@ pub struct Extractor {
 /// Which deliveries can cover anything: records may claim any account and any hour.
 #[derive(Debug)]
 struct Expected {
-    /// Accounts of clusters and principals; empty where there is no inventory.
     accounts: BTreeSet<String>,
-    /// The window, and a day around it: silence is judged by what came before and after.
-    around: Window,
+    window: Window,
 }
 
 impl Expected {
-    fn of(context: &Context) -> Self {
-        let principals = context.relevant_names.iter().map(|name| name.account.clone());
-        let accounts = context.clusters.accounts().map(str::to_owned).chain(principals).collect();
-        let Window { since, until } = context.window;
-        let around = Window {
-            since: Micros(since.0.saturating_sub(24 * MICROS_PER_HOUR)),
-            until: Micros(until.0.saturating_add(24 * MICROS_PER_HOUR)),
-        };
-        Expected { accounts, around }
-    }
-
     fn holds(&self, stream: &LogStream, hour: Hour) -> bool {
-        let account = match stream {
-            LogStream::Audit { .. } => None,
-            LogStream::CloudTrail { account, .. } => Some(account),
-        };
-        self.around.contains(hour.start())
-            && account
-                .is_none_or(|account| self.accounts.is_empty() || self.accounts.contains(account))
+        self.window.contains(hour.start()) && stream.is_of(&self.accounts)
     }
 }
 
@@ -101,7 +142,7 @@ impl Extractor {
     /// An extractor for one worker.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        let expected = Expected::of(&context);
+        let expected = Expected { accounts: context.accounts(), window: context.window };
         Extractor { context, expected, inflater: Inflater::default() }
     }
 
@@ -162,13 +203,6 @@ pub(crate) fn low_half(id: u128) -> u64 {
 pub(crate) fn user_agent_family(agent: &str) -> String {
     let product = agent.split(['/', ' ']).next().unwrap_or_default();
     product.chars().filter(|c| !c.is_control()).take(FAMILY_CHARS).collect()
-}
-
-/// The event time of a session that may still be used in the window.
-pub(crate) fn session_window(window: Window) -> Window {
-    const MAX_SESSION_HOURS: i64 = 12;
-    let before = MAX_SESSION_HOURS * crate::model::time::MICROS_PER_HOUR;
-    Window { since: Micros(window.since.0.saturating_sub(before)), until: window.until }
 }
 
 #[cfg(test)]

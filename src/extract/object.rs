@@ -11,6 +11,7 @@ use crate::decode::sniff::{Kind, kind};
 use crate::decode::split::{self, Piece};
 use crate::model::coverage::LogStream;
 use crate::model::fact::Fact;
+use crate::model::outcome::{Kept, Proof};
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
@@ -40,7 +41,7 @@ pub(super) struct Object<'a> {
     key: &'a str,
     batch: &'a mut Batch,
     take: &'a mut dyn FnMut(Fact),
-    hours: BTreeMap<(LogStream, Hour), (u64, u64)>,
+    hours: BTreeMap<(LogStream, Hour), Proof>,
     has_records: bool,
     filter: Option<Filter>,
     /// Lines of text that are no record; they count as such only where others are.
@@ -289,10 +290,13 @@ impl<'a> Object<'a> {
         };
         match login::extract(line, bytes, cluster, origin.log_stream) {
             Ok(Some(fact)) if self.context.window.contains(fact.at) => {
+                self.batch.keep(Kept::Authenticator, fact.at, false);
                 (self.take)(fact);
-                self.batch.tally.keep(Stream::Authenticator);
             }
-            Ok(Some(_)) => self.filter_record(Stream::Authenticator, Filter::OutsideWindow),
+            Ok(Some(fact)) => {
+                self.batch.is_outside(fact.at);
+                self.filter_record(Stream::Authenticator, Filter::OutsideWindow);
+            }
             Ok(None) => self.filter_record(Stream::Authenticator, Filter::NotRelevant),
             Err(why) => self.reject(Stream::Authenticator, why, bytes),
         }
@@ -308,10 +312,13 @@ impl<'a> Object<'a> {
                 return;
             }
             Err(candidates) => {
-                if let Some(at) = audit::time(event).or(origin.logged_at) {
-                    let hour = at.hour();
-                    let lost = candidates.into_iter().map(|arn| (arn.to_owned(), hour));
-                    self.batch.deliveries.ambiguous.extend(lost);
+                match audit::time(event).or(origin.logged_at) {
+                    Some(at) if self.context.window.contains(at) => {
+                        let lost = candidates.into_iter().map(|arn| (arn.to_owned(), at.hour()));
+                        self.batch.ambiguous.extend(lost);
+                    }
+                    Some(at) => self.batch.is_outside(at),
+                    None => {}
                 }
                 self.reject(Stream::Audit, Reason::ClusterAmbiguous, event);
                 return;
@@ -336,12 +343,9 @@ impl<'a> Object<'a> {
         let stream = LogStream::Audit { cluster, stream };
         match outcome {
             Ok(Some(read)) => {
-                self.delivered(stream, read.at.hour());
+                self.delivered(stream, read.at, false);
                 if n > 0 {
-                    self.batch.tally.keep(Stream::Audit);
-                    if read.salvaged {
-                        self.batch.tally.salvage(Stream::Audit);
-                    }
+                    self.batch.keep(Kept::Audit, read.at, read.salvaged);
                 } else {
                     self.batch.tally.filter(Stream::Audit, Filter::OutsideWindow);
                 }
@@ -351,7 +355,7 @@ impl<'a> Object<'a> {
                 if let Some(at) = origin.logged_at
                     && self.expected.holds(&stream, at.hour())
                 {
-                    self.hours.entry((stream, at.hour())).or_default().1 += 1;
+                    self.hours.entry((stream, at.hour())).or_default().rejected += 1;
                 }
                 let reason =
                     if unread == Unread::Cut { Reason::Truncated } else { reason_of(unread) };
@@ -365,17 +369,17 @@ impl<'a> Object<'a> {
         match cloudtrail::extract(record, self.context, self.key, self.take) {
             Ok(outcome) => {
                 if let Some(delivery) = outcome.delivered {
-                    if let LogStream::CloudTrail { account, .. } = &delivery.stream
-                        && delivery.issues
-                        && self.expected.holds(&delivery.stream, delivery.at.hour())
-                        && !self.batch.deliveries.issuing.contains(account)
-                    {
-                        self.batch.deliveries.issuing.insert(account.clone());
-                    }
-                    self.delivered(delivery.stream, delivery.at.hour());
+                    self.delivered(delivery.stream, delivery.at, delivery.issues);
                 }
                 match outcome.left {
-                    None => self.batch.tally.keep(Stream::CloudTrail),
+                    None => {
+                        let at = outcome.at.unwrap_or_default();
+                        self.batch.keep(outcome.kept, at, false);
+                    }
+                    Some(cloudtrail::Left::Filtered(Filter::OutsideWindow)) => {
+                        self.batch.is_outside(outcome.at.unwrap_or_default());
+                        self.batch.tally.filter(Stream::CloudTrail, Filter::OutsideWindow);
+                    }
                     Some(cloudtrail::Left::Filtered(why)) => {
                         self.batch.tally.filter(Stream::CloudTrail, why);
                     }
@@ -388,9 +392,14 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn delivered(&mut self, stream: LogStream, hour: Hour) {
+    fn delivered(&mut self, stream: LogStream, at: Micros, issues: bool) {
+        let hour = at.hour();
         if self.expected.holds(&stream, hour) {
-            self.hours.entry((stream, hour)).or_default().0 += 1;
+            let proof = self.hours.entry((stream, hour)).or_default();
+            proof.events += 1;
+            proof.issues |= issues;
+        } else if !self.context.window.contains(at) {
+            self.batch.is_outside(at);
         }
     }
 
@@ -428,11 +437,11 @@ impl<'a> Object<'a> {
                 tally.reject(Stream::Objects, self.key, Reason::UnknownFormat, inflated);
             }
         }
-        for (key, (events, rejected)) in self.hours {
-            let delivered = self.batch.deliveries.by_hour.entry(key).or_default();
-            delivered.objects += 1;
-            delivered.events += events;
-            delivered.rejected += rejected;
+        for (key, read) in self.hours {
+            let proof = self.batch.proofs.entry(key).or_default();
+            proof.events += read.events;
+            proof.rejected += read.rejected;
+            proof.issues |= read.issues;
         }
     }
 }

@@ -12,7 +12,8 @@ const CLUSTER: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
 struct Got {
     facts: Vec<Fact>,
     tally: Tally,
-    deliveries: Deliveries,
+    proofs: BTreeMap<(LogStream, Hour), Proof>,
+    ambiguous: BTreeSet<(String, Hour)>,
 }
 
 fn extract(objects: &[(&str, &[u8])]) -> Got {
@@ -37,7 +38,7 @@ fn extract(objects: &[(&str, &[u8])]) -> Got {
         extractor.object(key, bytes, &mut batch, &mut |fact| facts.push(fact));
     }
     assert!(batch.tally.partitions(), "{:?}", batch.tally);
-    Got { facts, tally: batch.tally, deliveries: batch.deliveries }
+    Got { facts, tally: batch.tally, proofs: batch.proofs, ambiguous: batch.ambiguous }
 }
 
 /// `stream: seen kept | filters | rejects` of the streams that saw anything.
@@ -126,7 +127,7 @@ fn relevant_records_are_kept_and_all_prove_delivery() {
             "cloudtrail: 7 4 | not_relevant 1 | not_an_object 1,missing_field 1",
         ]
     );
-    let delivered: Vec<_> = batch.deliveries.by_hour.iter().collect();
+    let delivered: Vec<_> = batch.proofs.iter().collect();
     let expected =
         LogStream::CloudTrail { account: "111122223333".into(), region: "eu-central-1".into() };
     assert_eq!((delivered.len(), &delivered[0].0.0, delivered[0].1.events), (1, &expected, 5));

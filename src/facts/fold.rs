@@ -22,19 +22,20 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FactsError;
 use super::hourly::{HOUR_BUFFER, HourTable, Sum};
-use super::sort::{Family, Run, SortKey, SpillDir, merge};
+use super::sort::{Run, SortKey, SpillDir, merge_groups};
 use crate::model::digest;
 use crate::model::fact::{
     AccessFact, AwsCallFact, ChangeFact, FactBody, KubeUser, LoginFact, SessionFact, Via,
 };
+use crate::model::outcome::{Family, Unit, UnitCounts};
 use crate::model::time::{Hour, Micros};
 
 /// Names kept per remaining fact and day.
 pub const MAX_NAMES: usize = 64;
 /// Names kept per day and cluster over all facts, so that no log can fill the memory with them.
 const MAX_NAMES_PER_DAY: usize = 1_000_000;
-/// Callers of one `Audit-ID` over several requests that are told apart.
-const MAX_REUSERS: usize = 10_000;
+/// Callers of one `Audit-ID` over several requests that are told apart, per day and cluster.
+const MAX_REUSERS: usize = 1_000;
 /// A username longer than this is not among them.
 const MAX_REUSER_LEN: usize = 1024;
 
@@ -88,33 +89,38 @@ pub trait FactSink {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError>;
 }
 
-/// Who used one `Audit-ID` for several requests, and how many went beyond the first.
-pub type Reused = BTreeMap<(String, String), Sum>;
+/// What the fold counted: `records = distinct + copies` per family, day and place.
+pub type FoldCounts = BTreeMap<(Family, Unit), UnitCounts>;
 
-/// What the fold counted; `records = distinct + copies` per family.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct FoldCounts {
-    /// Distinct records, by family name.
-    pub distinct: BTreeMap<&'static str, u64>,
-    /// Copies and earlier stages that were folded away.
-    pub copies: BTreeMap<&'static str, u64>,
-    /// By cluster and caller: requests that carry the `Audit-ID` of another request of the hour.
-    pub reused: Reused,
+/// Distinct records and copies of a family, over all days and places.
+#[must_use]
+pub fn records(counts: &FoldCounts, family: Family) -> (u64, u64) {
+    let of_family = counts.iter().filter(|((of, _), _)| *of == family);
+    let hours = of_family.flat_map(|(_, unit)| unit.hours.values());
+    hours.fold((0, 0), |(distinct, copies), (d, c)| (distinct + d, copies + c))
 }
 
-impl Family {
-    /// The name in counters.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Family::Session => "sessions",
-            Family::Authentication => "authentications",
-            Family::AwsCall => "aws_calls",
-            Family::Login => "logins",
-            Family::Change => "changes",
-            Family::Access => "audit_requests",
-        }
-    }
+/// Sorted runs on their way into the fold.
+#[derive(Debug, Default)]
+pub struct Runs {
+    /// Facts that are new.
+    pub fresh: Vec<Run>,
+    /// Facts that were read before, of the days that are made anew.
+    pub again: Vec<Run>,
+}
+
+/// Merges `runs` and pushes what remains into `sink`; facts count only where `wanted` says so of their
+/// day and place, and of whether they were read before.
+///
+/// # Errors
+/// When a spill file cannot be read or written, or the sink fails.
+pub fn fold_days(
+    runs: Runs,
+    wanted: &dyn Fn(Unit, bool) -> bool,
+    spill: &SpillDir,
+    sink: &mut impl FactSink,
+) -> Result<FoldCounts, FactsError> {
+    fold_within(runs, wanted, spill, HOUR_BUFFER, sink)
 }
 
 /// Merges `runs` and pushes what remains into `sink`.
@@ -126,17 +132,20 @@ pub fn fold(
     spill: &SpillDir,
     sink: &mut impl FactSink,
 ) -> Result<FoldCounts, FactsError> {
-    fold_within(runs, spill, HOUR_BUFFER, sink)
+    let runs = Runs { fresh: runs, again: Vec::new() };
+    fold_within(runs, &|_, _| true, spill, HOUR_BUFFER, sink)
 }
 
 fn fold_within(
-    runs: Vec<Run>,
+    runs: Runs,
+    wanted: &dyn Fn(Unit, bool) -> bool,
     spill: &SpillDir,
     hour_buffer: usize,
     sink: &mut impl FactSink,
 ) -> Result<FoldCounts, FactsError> {
     let mut fold = Fold {
-        counts: FoldCounts::default(),
+        counts: FoldCounts::new(),
+        of_hour: (0, 0),
         identity: Vec::new(),
         cluster_taken: String::new(),
         more_clusters: Vec::new(),
@@ -148,11 +157,15 @@ fn fold_within(
         group: 0,
         scratch: Vec::new(),
     };
-    merge(runs, spill, |key, body| {
+    merge_groups((runs.fresh, runs.again), spill, |key, body, again| {
+        if !wanted(key.unit(), again) {
+            return Ok(());
+        }
         let bucket = key.bucket();
         if fold.bucket.as_ref().is_none_or(|(known, _)| *known != bucket) {
             fold.settle_cut(sink)?;
             fold.flush(sink)?;
+            fold.count_hour();
             fold.bucket = Some((bucket, *key));
             fold.group = 0;
         }
@@ -167,7 +180,7 @@ fn fold_within(
         if !fold.cut.is_empty() {
             if fold.cut_what == key.what() {
                 let n: u64 = fold.cut.iter().map(|cut| cut.records).sum();
-                *fold.counts.copies.entry(Family::Access.as_str()).or_default() += n;
+                fold.of_hour.1 += n;
                 fold.cut.clear();
             } else {
                 fold.settle_cut(sink)?;
@@ -177,11 +190,14 @@ fn fold_within(
     })?;
     fold.settle_cut(sink)?;
     fold.flush(sink)?;
+    fold.count_hour();
     Ok(fold.counts)
 }
 
 struct Fold<'a> {
     counts: FoldCounts,
+    /// Distinct records and copies of the bucket.
+    of_hour: (u64, u64),
     identity: Vec<u8>,
     /// The clusters that the last identity was counted for: nearly always one.
     cluster_taken: String,
@@ -224,10 +240,7 @@ impl Fold<'_> {
     fn settle_cut(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
         for cut in std::mem::take(&mut self.cut) {
             self.record(&cut.key, &cut.body, sink)?;
-            if cut.records > 1 {
-                let copies = self.counts.copies.entry(Family::Access.as_str()).or_default();
-                *copies += cut.records - 1;
-            }
+            self.of_hour.1 += cut.records.saturating_sub(1);
         }
         Ok(())
     }
@@ -243,7 +256,7 @@ impl Fold<'_> {
         let is_record = key.ordinal() == 0;
         if self.identity == key.identity() {
             if is_record {
-                *self.counts.copies.entry(family.as_str()).or_default() += 1;
+                self.of_hour.1 += 1;
             }
             if family != Family::Access {
                 return Ok(());
@@ -254,10 +267,10 @@ impl Fold<'_> {
             self.cluster_taken.clear();
             self.more_clusters.clear();
             if is_record {
-                *self.counts.distinct.entry(family.as_str()).or_default() += 1;
+                self.of_hour.0 += 1;
                 if family == Family::Access && key.group() != 0 {
                     if self.group == key.group() {
-                        self.note_reuse(body)?;
+                        self.note_reuse(key, body)?;
                     }
                     self.group = key.group();
                 }
@@ -266,20 +279,28 @@ impl Fold<'_> {
         self.take(key, body, sink)
     }
 
-    fn note_reuse(&mut self, body: &[u8]) -> Result<(), FactsError> {
+    fn note_reuse(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
         let (at, rest) = postcard::take_from_bytes::<Micros>(body)?;
         let (_, rest) = postcard::take_from_bytes::<&str>(rest)?;
         let FactBody::Access(fact) = postcard::from_bytes(rest)? else { return Ok(()) };
-        let who = (fact.cluster, fact.caller.username);
-        let known = self.counts.reused.len();
-        if let Some(sum) = self.counts.reused.get_mut(&who) {
+        let who = (key.hour_of_day(), fact.cluster, fact.caller.username);
+        let reused = &mut self.counts.entry((key.family(), key.unit())).or_default().reused;
+        let known = reused.len();
+        if let Some(sum) = reused.get_mut(&who) {
             sum.count += 1;
             sum.first = sum.first.min(at);
             sum.last = sum.last.max(at);
-        } else if known < MAX_REUSERS && who.1.len() <= MAX_REUSER_LEN {
-            self.counts.reused.insert(who, Sum { count: 1, first: at, last: at });
+        } else if known < MAX_REUSERS && who.2.len() <= MAX_REUSER_LEN {
+            reused.insert(who, Sum { count: 1, first: at, last: at });
         }
         Ok(())
+    }
+
+    fn count_hour(&mut self) {
+        let Some((_, key)) = self.bucket else { return };
+        let of_hour = std::mem::take(&mut self.of_hour);
+        let counts = self.counts.entry((key.family(), key.unit())).or_default();
+        counts.hours.insert(key.hour_of_day(), of_hour);
     }
 
     fn take(

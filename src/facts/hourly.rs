@@ -8,38 +8,22 @@ use rustc_hash::FxHashMap;
 
 use super::FactsError;
 use super::sort::{Run, RunWriter, SortKey, SpillDir, merge};
+pub use crate::model::outcome::Sum;
 use crate::model::time::Micros;
 
 /// Bytes of distinct facts of one hour that are held before they are spilled.
 pub const HOUR_BUFFER: usize = 64 << 20;
 /// What one entry of the map costs beside its bytes: the slots of a half full map and the allocation.
 const ENTRY_COST: usize = 112;
-const SUM_LEN: usize = 24;
+pub(super) const SUM_LEN: usize = 24;
 const LEN_LEN: usize = 4;
-
-/// How often, first, last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sum {
-    /// Distinct records.
-    pub count: i64,
-    /// The earliest.
-    pub first: Micros,
-    /// The latest.
-    pub last: Micros,
-}
 
 impl Sum {
     fn one(at: Micros) -> Self {
         Sum { count: 1, first: at, last: at }
     }
 
-    fn add(&mut self, other: Sum) {
-        self.count += other.count;
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-    }
-
-    fn to_bytes(self) -> [u8; SUM_LEN] {
+    pub(super) fn to_bytes(self) -> [u8; SUM_LEN] {
         let mut bytes = [0; SUM_LEN];
         for (slot, value) in bytes.chunks_exact_mut(8).zip([self.count, self.first.0, self.last.0])
         {
@@ -48,7 +32,7 @@ impl Sum {
         bytes
     }
 
-    fn from_bytes(bytes: &[u8]) -> Self {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
         let mut values = bytes.chunks_exact(8).map(|chunk| {
             let mut eight = [0; 8];
             eight.copy_from_slice(chunk);

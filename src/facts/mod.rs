@@ -3,7 +3,7 @@
 //! Workers push [`Fact`](crate::model::fact::Fact)s into a [`sort::Sorter`], which keeps them as
 //! sorted runs, in memory while they fit and in a spill folder when they do not. [`fold`] merges
 //! the runs, removes copies and adds up equal facts of one hour ([`hourly`]); [`store`] holds the result as
-//! Parquet, one immutable file per family, place and day. Nothing here joins two objects, and no
+//! Parquet, one immutable file per family, place and day, and [`read`] gives it back. Nothing here joins two objects, and no
 //! rule here knows a grant.
 //!
 //! The merge order is total (family, hour, id, ordinal, rank, bytes), so what comes out does not
@@ -12,6 +12,7 @@
 pub mod fold;
 pub mod hourly;
 pub mod ordered;
+pub mod read;
 mod rows;
 pub mod sort;
 pub mod store;

@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 use super::FactsError;
 use crate::model::digest;
 use crate::model::fact::{Fact, FactBody, KubeUser, Via};
-use crate::model::time::Hour;
+use crate::model::outcome::{Family, Unit};
+use crate::model::time::{Day, Hour};
 
 /// Runs that are open at once in a merge; each costs about a megabyte: a zstd window, two buffers.
 pub const MAX_OPEN_RUNS: usize = 64;
@@ -28,23 +29,6 @@ const KEY_LEN: usize = 36;
 /// Spill files are temporary; the cheapest level already halves them several times over.
 const SPILL_LEVEL: i32 = 1;
 const RUN_BUFFER: usize = 64 * 1024;
-
-/// Families in the order in which the merge yields them: sessions are known before their use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Family {
-    /// STS sessions.
-    Session,
-    /// Token redemptions.
-    Authentication,
-    /// Other AWS calls.
-    AwsCall,
-    /// Logins with IAM tokens.
-    Login,
-    /// Grants made, changed or taken away.
-    Change,
-    /// API-server requests.
-    Access,
-}
 
 impl Family {
     fn of(body: &FactBody) -> Self {
@@ -108,6 +92,20 @@ impl SortKey {
         let [_, a, b, c, d, _, _, _, _, hour, ..] = self.0;
         let day = (u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed();
         Hour(day * 24 + i32::from(hour))
+    }
+
+    /// Day and place: what is folded by itself.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        let [_, a, b, c, d, e, f, g, h, ..] = self.0;
+        let day = (u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed();
+        Unit { place: u32::from_be_bytes([e, f, g, h]), day: Day(day) }
+    }
+
+    /// Hour of the day.
+    #[must_use]
+    pub fn hour_of_day(&self) -> u8 {
+        self.0[9]
     }
 
     /// Family, day, place and hour: what is added up together.
@@ -265,6 +263,12 @@ impl<'a> Sorter<'a> {
         Ok(())
     }
 
+    /// Where a fact belongs.
+    #[must_use]
+    pub fn unit_of(&mut self, fact: &Fact) -> Unit {
+        Unit { place: self.place_of(&fact.body), day: fact.at.day() }
+    }
+
     fn place_of(&mut self, body: &FactBody) -> u32 {
         let place = place(body);
         if self.place.0 != place {
@@ -325,8 +329,9 @@ fn place(body: &FactBody) -> &str {
     }
 }
 
-/// Two places of one number only lie between each other in the order; nothing mixes them up.
-fn number_of_place(place: &str) -> u32 {
+/// The number of a place in a sort key. Two places of one number only lie between each other in the order; nothing mixes them up.
+#[must_use]
+pub fn number_of_place(place: &str) -> u32 {
     let [a, b, c, d, ..] = digest::of_bytes(place.as_bytes());
     u32::from_be_bytes([a, b, c, d])
 }
@@ -477,26 +482,49 @@ impl Eq for Head {}
 /// # Errors
 /// When a run cannot be read or merged, or when `each` fails.
 pub fn merge(
-    mut runs: Vec<Run>,
+    runs: Vec<Run>,
     spill: &SpillDir,
     mut each: impl FnMut(&SortKey, &[u8]) -> Result<(), FactsError>,
 ) -> Result<(), FactsError> {
-    while runs.len() > MAX_OPEN_RUNS {
-        let oldest = runs.drain(..MAX_OPEN_RUNS).collect();
+    let runs = at_most(MAX_OPEN_RUNS, runs, spill)?;
+    merge_open(runs, &mut |key, body, _| each(key, body))
+}
+
+/// As [`merge`], of two groups at once; `each` hears whether a fact is of the second.
+///
+/// # Errors
+/// When a run cannot be read or merged, or when `each` fails.
+pub fn merge_groups(
+    (first, second): (Vec<Run>, Vec<Run>),
+    spill: &SpillDir,
+    mut each: impl FnMut(&SortKey, &[u8], bool) -> Result<(), FactsError>,
+) -> Result<(), FactsError> {
+    if second.is_empty() {
+        return merge(first, spill, |key, body| each(key, body, false));
+    }
+    let mut runs = at_most(MAX_OPEN_RUNS / 2, first, spill)?;
+    let firsts = runs.len();
+    runs.extend(at_most(MAX_OPEN_RUNS / 2, second, spill)?);
+    merge_open(runs, &mut |key, body, run| each(key, body, run >= firsts))
+}
+
+fn at_most(open: usize, mut runs: Vec<Run>, spill: &SpillDir) -> Result<Vec<Run>, FactsError> {
+    while runs.len() > open {
+        let oldest = runs.drain(..open).collect();
         runs.push(merge_to_disk(oldest, spill)?);
     }
-    merge_open(runs, &mut each)
+    Ok(runs)
 }
 
 fn merge_to_disk(runs: Vec<Run>, spill: &SpillDir) -> Result<Run, FactsError> {
     let mut writer = RunWriter::create(spill.next_file())?;
-    merge_open(runs, &mut |key, body| writer.write(key, body))?;
+    merge_open(runs, &mut |key, body, _| writer.write(key, body))?;
     writer.finish()
 }
 
 fn merge_open(
     runs: Vec<Run>,
-    each: &mut impl FnMut(&SortKey, &[u8]) -> Result<(), FactsError>,
+    each: &mut impl FnMut(&SortKey, &[u8], usize) -> Result<(), FactsError>,
 ) -> Result<(), FactsError> {
     let mut readers = Vec::with_capacity(runs.len());
     let mut heap = BinaryHeap::with_capacity(runs.len());
@@ -510,7 +538,7 @@ fn merge_open(
     }
     // The smallest is replaced in its place: one descent of the heap instead of two.
     while let Some(mut head) = heap.peek_mut() {
-        each(&head.key, &head.body)?;
+        each(&head.key, &head.body, head.run)?;
         let run = head.run;
         let Some(reader) = readers.get_mut(run) else { break };
         if !reader.next(&mut head)? {

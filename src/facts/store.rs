@@ -1,34 +1,35 @@
 //! The persisted facts: one Parquet file per family, place and day, written once.
 //!
-//! Input: the folded stream. Output: files under `facts/`, and the same facts back. The stream comes
-//! family by family, day by day and place by place, so only one file is open, however many places
-//! there are. Should two places interleave (equal numbers in the sort key), the later rows of one go
-//! into a further part.
+//! Input: the folded stream. Output: files under `facts/`, which [`read`](super::read) reads back. The
+//! stream comes family by family, day by day and place by place, so only one file is open, however
+//! many places there are. Should two places interleave (equal numbers in the sort key), the later rows
+//! of one go into a further part. What came late for a day that cannot be folded anew is a file beside
+//! the first.
 #![expect(clippy::disallowed_methods, reason = "facts owns the files under facts/")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use super::FactsError;
-use super::fold::{Dated, FactSink, Folded, Hourly};
-use super::rows::{
-    access, access_row, call, call_row, change, change_row, issued, login, login_row, session_row,
-};
+use super::fold::{FactSink, Folded};
+use super::rows::{access_row, call_row, change_row, login_row, session_row};
 use crate::model::digest;
-use crate::model::fact::{AwsCallFact, ChangeFact};
+use crate::model::outcome::{Family, Unit};
 use crate::model::time::Day;
 use crate::table::Row;
 use crate::table::facts::{
     AccessFactRow, CallFactRow, ChangeFactRow, LoginFactRow, SessionFactRow,
 };
-use crate::table::parquet::{CodecError, RowWriter, read_rows};
+use crate::table::parquet::RowWriter;
 
 /// Writes facts into a folder.
 pub struct FactStore {
     root: PathBuf,
     written: BTreeSet<PathBuf>,
+    /// Days that keep the files they have, and the number of the file beside them.
+    late: BTreeMap<Unit, u32>,
     /// The family of the last fact.
     family: &'static str,
     sessions: Files<SessionFactRow>,
@@ -64,6 +65,7 @@ impl FactStore {
         FactStore {
             root,
             written: BTreeSet::new(),
+            late: BTreeMap::new(),
             family: "",
             sessions: Files::default(),
             authentications: Files::default(),
@@ -72,6 +74,12 @@ impl FactStore {
             changes: Files::default(),
             access: Files::default(),
         }
+    }
+
+    /// Writes what comes for these days beside the files that they have.
+    #[must_use]
+    pub fn with_late(self, late: BTreeMap<Unit, u32>) -> Self {
+        FactStore { late, ..self }
     }
 
     /// Ends all files; returns their paths below the root, sorted.
@@ -100,7 +108,7 @@ impl<R: Row> Files<R> {
         family: &str,
         place: &str,
         (day, row): (Day, R),
-        written: &mut BTreeSet<PathBuf>,
+        (written, late): (&mut BTreeSet<PathBuf>, &BTreeMap<Unit, u32>),
     ) -> Result<(), FactsError> {
         if !self.open.as_ref().is_some_and(|open| open.day == day && open.place == place) {
             self.close(written)?;
@@ -108,10 +116,12 @@ impl<R: Row> Files<R> {
                 .join(family)
                 .join(place)
                 .join(format!("p_date={}", day.to_iso()));
-            let part = |n: u32| match n {
-                0 => folder.join("part-0.parquet"),
+            let late = late.get(&Unit { place: number_in(place), day });
+            let part = |n: u32| match (n, late) {
+                (n, Some(late)) => folder.join(format!("{LATE}{late:06}-{n:06}.parquet")),
+                (0, None) => folder.join("part-0.parquet"),
                 // Sorts behind the first as text, in order of number.
-                n => folder.join(format!("part-{n:06}.parquet")),
+                (n, None) => folder.join(format!("part-{n:06}.parquet")),
             };
             let mut n = 0;
             let mut path = part(n);
@@ -149,18 +159,19 @@ impl<R: Row> Files<R> {
 impl FactSink for FactStore {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
         let family = match &fact {
-            Folded::Session(_) => "sessions",
-            Folded::Authentication(_) => "authentications",
-            Folded::AwsCall(_) => "calls",
-            Folded::Login(_) => "logins",
-            Folded::Change(_) => "changes",
-            Folded::Access(..) => "access",
+            Folded::Session(_) => Family::Session,
+            Folded::Authentication(_) => Family::Authentication,
+            Folded::AwsCall(_) => Family::AwsCall,
+            Folded::Login(_) => Family::Login,
+            Folded::Change(_) => Family::Change,
+            Folded::Access(..) => Family::Access,
         };
+        let family = family.folder();
         if self.family != family {
             self.close()?;
             self.family = family;
         }
-        let (root, written) = (&self.root, &mut self.written);
+        let (root, written) = (&self.root, (&mut self.written, &self.late));
         let of_account = |account: &str| partition("p_account", account);
         let of_cluster = |cluster: &str| partition("p_cluster", cluster);
         match fact {
@@ -198,103 +209,29 @@ impl FactSink for FactStore {
     }
 }
 
-/// Families in the order in which they are read back: what explains use comes before use.
-const FAMILIES: [&str; 6] = ["sessions", "authentications", "calls", "logins", "changes", "access"];
+/// How the name of a file of late facts begins.
+pub(super) const LATE: &str = "late-";
 
-/// Reads facts back from files below `root`: family by family and day by day, but access in the
-/// order of `paths`.
-///
-/// # Errors
-/// When a file cannot be read or is no fact file.
-pub fn read(root: &Path, paths: &[PathBuf], sink: &mut impl FactSink) -> Result<(), FactsError> {
-    for family in FAMILIES {
-        read_family(root, paths, family, sink)?;
-    }
-    Ok(())
+/// The family and unit that a path below the root belongs to; `None` for what is no fact file.
+#[must_use]
+pub fn unit_of_path(path: &Path) -> Option<(Family, Unit)> {
+    let mut parts = path.components().map(|part| part.as_os_str().to_str().unwrap_or_default());
+    let (top, family, place, day) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let family = Family::ALL.into_iter().find(|known| known.folder() == family)?;
+    let day = Day::parse(day.strip_prefix("p_date=")?)?;
+    (top == "facts").then_some((family, Unit { place: number_in(place), day }))
 }
 
-/// Reads what made, changed or took away grants, and nothing else.
-///
-/// # Errors
-/// When a file cannot be read or is no fact file.
-pub fn read_changes(root: &Path, paths: &[PathBuf]) -> Result<Vec<Dated<ChangeFact>>, FactsError> {
-    let mut changes = Vec::new();
-    for path in in_days(paths, "changes") {
-        read_rows(open(root, path)?, |row: ChangeFactRow| {
-            changes.extend(change(row));
-            Ok::<(), FactsError>(())
-        })?;
-    }
-    changes.sort();
-    Ok(changes)
+/// True for a file beside the first of its day.
+#[must_use]
+pub fn is_late(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(LATE))
 }
 
-/// Reads AWS calls, or token redemptions, and nothing else, day by day.
-///
-/// # Errors
-/// When a file cannot be read or is no fact file, or `each` fails.
-pub fn read_calls<E: From<FactsError> + From<CodecError>>(
-    root: &Path,
-    paths: &[PathBuf],
-    redemptions: bool,
-    mut each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), E>,
-) -> Result<(), E> {
-    let family = if redemptions { "authentications" } else { "calls" };
-    for path in in_days(paths, family) {
-        read_rows(open(root, path)?, |row: CallFactRow| each(call(row)))?;
-    }
-    Ok(())
-}
-
-fn read_family(
-    root: &Path,
-    paths: &[PathBuf],
-    family: &'static str,
-    sink: &mut impl FactSink,
-) -> Result<(), FactsError> {
-    if family == "access" {
-        // Whoever joins them knows which cluster comes first.
-        for path in paths.iter().filter(|path| path.starts_with("facts/access")) {
-            read_rows(open(root, path)?, |row: AccessFactRow| {
-                let name_capped = row.name_capped;
-                sink.take(Folded::Access(access(row), name_capped))
-            })?;
-        }
-        return Ok(());
-    }
-    for path in in_days(paths, family) {
-        let file = open(root, path)?;
-        match family {
-            "sessions" => {
-                read_rows(file, |row: SessionFactRow| sink.take(Folded::Session(issued(row))))?;
-            }
-            "authentications" => {
-                read_rows(file, |row: CallFactRow| sink.take(Folded::Authentication(call(row))))?;
-            }
-            "calls" => read_rows(file, |row: CallFactRow| sink.take(Folded::AwsCall(call(row))))?,
-            "logins" => read_rows(file, |row: LoginFactRow| sink.take(Folded::Login(login(row))))?,
-            _ => read_rows(file, |row: ChangeFactRow| {
-                change(row).map_or(Ok(()), |change| sink.take(Folded::Change(change)))
-            })?,
-        }
-    }
-    Ok(())
-}
-
-/// The files of a family, days before places: what reads them wants time to run forward.
-fn in_days<'a>(paths: &'a [PathBuf], family: &str) -> Vec<&'a PathBuf> {
-    let mut files: Vec<&PathBuf> =
-        paths.iter().filter(|path| path.starts_with(Path::new("facts").join(family))).collect();
-    files.sort_by_key(|path| {
-        let parts: Vec<_> = path.components().rev().take(3).collect();
-        (parts.get(1).copied(), parts.get(2).copied())
-    });
-    files
-}
-
-fn open(root: &Path, path: &Path) -> Result<File, FactsError> {
-    let path = root.join(path);
-    File::open(&path).map_err(|source| FactsError::ReadFacts { path, source })
+/// The number of the place that [`partition`] wrote.
+fn number_in(partition: &str) -> u32 {
+    let digits = partition.rsplit('-').next().unwrap_or_default();
+    u32::from_str_radix(digits, 16).unwrap_or_default()
 }
 
 /// `p_cluster=prod-1a2b3c4d`: readable, safe in any path, and never the ARN itself.

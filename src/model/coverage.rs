@@ -25,6 +25,20 @@ pub enum LogStream {
     },
 }
 
+impl LogStream {
+    /// True when its deliveries can cover anything for grants of `accounts`; no account means any. The
+    /// cluster of an audit log was resolved by the inventory, so it always is.
+    #[must_use]
+    pub fn is_of(&self, accounts: &BTreeSet<String>) -> bool {
+        match self {
+            LogStream::Audit { .. } => true,
+            LogStream::CloudTrail { account, .. } => {
+                accounts.is_empty() || accounts.contains(account)
+            }
+        }
+    }
+}
+
 /// What one stream delivered in one hour of event time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delivered {
@@ -36,7 +50,7 @@ pub struct Delivered {
     pub rejected: u64,
 }
 
-/// Deliveries of all streams; merging commutes.
+/// Deliveries of all streams.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Deliveries {
     /// By stream and hour.
@@ -46,18 +60,4 @@ pub struct Deliveries {
     /// Accounts whose trail shows sessions being issued or redeemed: one of writes alone does not, and
     /// its silence proves nothing.
     pub issuing: BTreeSet<String>,
-}
-
-impl Deliveries {
-    /// Adds what a worker saw.
-    pub fn merge(&mut self, other: Deliveries) {
-        for (key, theirs) in other.by_hour {
-            let ours = self.by_hour.entry(key).or_default();
-            ours.objects += theirs.objects;
-            ours.events += theirs.events;
-            ours.rejected += theirs.rejected;
-        }
-        self.ambiguous.extend(other.ambiguous);
-        self.issuing.extend(other.issuing);
-    }
 }

@@ -10,10 +10,12 @@ use rustc_hash::FxHashSet;
 use super::world::World;
 use super::{PipelineError, finish};
 use crate::analyse::evidence::ClassesSeen;
+use crate::extract::Context;
 use crate::facts::FactsError;
-use crate::facts::fold::{self, Dated, FactSink, FoldCounts, Folded, Hourly};
-use crate::facts::sort::{Run, SpillDir};
-use crate::facts::store::{self, FactStore, partition};
+use crate::facts::fold::{Dated, FactSink, Folded, Hourly};
+use crate::facts::read::FactReader;
+use crate::facts::sort::SpillDir;
+use crate::facts::store::partition;
 use crate::join::cluster::{Cluster, is_iam};
 use crate::join::presence::{Presence, is_redemption};
 use crate::join::profile::Profiles;
@@ -28,37 +30,39 @@ use crate::report::output::OutputDir;
 use crate::table::parquet::RowWriter;
 use crate::table::rows::access::ApiAccessRow;
 
-/// The folded facts on disk.
-pub(super) struct FactFiles {
-    paths: Vec<PathBuf>,
-    root: PathBuf,
-    pub(super) counts: FoldCounts,
+/// The facts of a window, on disk.
+pub(super) struct FactFiles<'a> {
+    reader: FactReader<'a>,
+    context: &'a Context,
 }
 
-impl FactFiles {
+impl<'a> FactFiles<'a> {
+    pub(super) fn new(
+        root: &'a Path,
+        paths: &'a [PathBuf],
+        window: Window,
+        spill: &'a SpillDir,
+        context: &'a Context,
+    ) -> Self {
+        FactFiles { reader: FactReader::new(root, paths, window, spill), context }
+    }
+
     /// AWS calls, or token redemptions, day by day.
     pub(super) fn each_call(
         &self,
         redemptions: bool,
-        each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), PipelineError>,
+        mut each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), PipelineError>,
     ) -> Result<(), PipelineError> {
-        store::read_calls(&self.root, &self.paths, redemptions, each)
+        self.reader.calls(redemptions, |call: Hourly<AwsCallFact>| {
+            // An earlier inventory may have had principals that this one has not.
+            if self.context.wants(&call.body) { each(call) } else { Ok(()) }
+        })
     }
 
     /// What made, changed or took away grants, in order of time.
     pub(super) fn changes(&self) -> Result<Vec<Dated<ChangeFact>>, PipelineError> {
-        Ok(store::read_changes(&self.root, &self.paths)?)
+        Ok(self.reader.changes()?)
     }
-}
-
-pub(super) fn fold(
-    runs: Vec<Run>,
-    spill: &SpillDir,
-    root: &Path,
-) -> Result<FactFiles, PipelineError> {
-    let mut store = FactStore::new(root.to_path_buf());
-    let counts = fold::fold(runs, spill, &mut store)?;
-    Ok(FactFiles { paths: store.finish()?, root: root.to_path_buf(), counts })
 }
 
 /// Everything the verdicts and tables need of the logs.
@@ -109,7 +113,7 @@ pub(super) struct Seen {
 
 pub(super) fn join<'a>(
     world: &'a World,
-    folded: &FactFiles,
+    facts: &FactFiles<'_>,
     window: Window,
     out: &OutputDir,
 ) -> Result<Joined<'a>, PipelineError> {
@@ -130,6 +134,7 @@ pub(super) fn join<'a>(
     let seen = clusters.iter().map(|_| Seen::default()).collect();
     let mut sink = Sink {
         world,
+        context: facts.context,
         window,
         issued: SessionsBuilder::default(),
         known: Known::Nothing,
@@ -148,18 +153,13 @@ pub(super) fn join<'a>(
         },
     };
     // Clusters in order of ARN, and time forward within each, is the order of the table.
-    let mut paths = folded.paths.clone();
     let order: BTreeMap<String, usize> = world
         .clusters
         .iter()
         .enumerate()
         .map(|(idx, (cluster, _))| (partition("p_cluster", &cluster.arn), idx))
         .collect();
-    paths.sort_by_key(|path| {
-        let place = path.components().nth(2).map(|c| c.as_os_str().to_string_lossy().into_owned());
-        (place.and_then(|place| order.get(&place).copied()), path.clone())
-    });
-    store::read(&folded.root, &paths, &mut sink)?;
+    facts.reader.read(|place| order.get(place).copied(), &mut sink)?;
     sink.know_calls();
     let Sink { writer, mut joined, .. } = sink;
     finish(writer)?;
@@ -170,8 +170,9 @@ pub(super) fn join<'a>(
     Ok(joined)
 }
 
-struct Sink<'a> {
+struct Sink<'a, 'b> {
     world: &'a World,
+    context: &'b Context,
     window: Window,
     issued: SessionsBuilder,
     known: Known,
@@ -188,7 +189,11 @@ enum Known {
     Calls,
 }
 
-impl Sink<'_> {
+impl Sink<'_, '_> {
+    fn has_cluster(&self, arn: &str) -> bool {
+        self.joined.clusters.iter().any(|cluster| cluster.arn == arn)
+    }
+
     fn know_sessions(&mut self) {
         if self.known < Known::Sessions {
             self.known = Known::Sessions;
@@ -288,7 +293,7 @@ impl Sink<'_> {
     }
 }
 
-impl FactSink for Sink<'_> {
+impl FactSink for Sink<'_, '_> {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
         match fact {
             Folded::Session(issued) => {
@@ -303,6 +308,9 @@ impl FactSink for Sink<'_> {
                     self.joined.redeemed_keys.insert(key);
                 }
             }
+            // An earlier inventory may have had principals and clusters that this one has not.
+            Folded::AwsCall(call) if !self.context.wants(&call.body) => {}
+            Folded::Login(login) if !self.has_cluster(&login.body.cluster) => {}
             Folded::AwsCall(call) => {
                 self.note_call(&call);
                 self.joined.presence.note_call(&call);

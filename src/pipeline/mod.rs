@@ -5,6 +5,8 @@
 //! is budgeted in bytes. No business rule and no text for people is decided here.
 
 mod access;
+mod catch_up;
+mod memory;
 pub mod remediate;
 mod scan;
 pub mod snapshot;
@@ -12,22 +14,27 @@ mod tables;
 mod world;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::analyse::AnalysePlan;
 use crate::decode::gunzip::Limits;
 use crate::facts::FactsError;
 use crate::facts::sort::SpillDir;
+use crate::model::digest;
 use crate::model::tally::Stream;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
+use crate::publish::place::Place;
+use crate::publish::{Finished, MANIFEST, PublishError};
 use crate::rbac::exact::VerbGroups;
 use crate::rbac::policies::{PolicyTable, PolicyTableError};
 use crate::rbac::sensitive::Severity;
 use crate::report::catalogue::QUERIES;
 use crate::report::engine::{Engine, EnginePlan};
 use crate::report::manifest::{Input, Manifest, Share};
-use crate::report::output::{FOLDERS, MANIFEST, OutputDir};
+use crate::report::output::OutputDir;
 use crate::report::summary::SummaryInput;
 use crate::report::{self, ReportError};
 use crate::source::{self, Location, S3Options, SourceError};
@@ -35,6 +42,8 @@ use crate::table::SCHEMA_VERSION;
 use crate::table::parquet::{CodecError, plain_schema, write_batches};
 use crate::table::rows::ALL;
 
+use catch_up::Site;
+use memory::Folders;
 use world::World;
 
 /// Where the window starts.
@@ -73,6 +82,10 @@ pub struct Plan {
     pub limits: Limits,
     /// How to reach S3.
     pub s3: S3Options,
+    /// Forget what earlier runs read.
+    pub rescan: bool,
+    /// Set by whoever wants the run to end early.
+    pub stop: Stop,
     /// Thresholds of the verdicts; the window in it is replaced.
     pub min_age_days: i64,
     /// Share of hours.
@@ -83,6 +96,27 @@ pub struct Plan {
     pub max_reject_share: f64,
     /// Verbs that proposals give together.
     pub verb_groups: VerbGroups,
+}
+
+/// A wish that a run should end: what is under way is finished and kept.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks for the end.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// True once somebody asked.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// What a run came to.
@@ -158,6 +192,33 @@ pub enum PipelineError {
     /// The bundle cannot be made.
     #[error(transparent)]
     Remedy(#[from] crate::remedy::RemedyError),
+    /// The output cannot be opened or switched.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The ledger was changed by someone else.
+    #[error("the ledger of the output does not read; --rescan starts without it")]
+    Ledger(#[from] crate::ledger::LedgerError),
+    /// Facts of another version rest on objects that are gone.
+    #[error(
+        "the facts in the output were made by another version of overgrant, and {objects} of their log \
+         objects are gone: go on with that version, give --out another place, or --rescan to start \
+         with what is still there"
+    )]
+    Expired {
+        /// How many.
+        objects: usize,
+    },
+    /// Somebody asked for the end.
+    #[error(
+        "interrupted: {kept} of {of} objects are read and kept, the next run goes on from there; the \
+         report is the earlier one"
+    )]
+    Interrupted {
+        /// Objects that need not be read again.
+        kept: usize,
+        /// Objects that were to be read.
+        of: usize,
+    },
     /// A worker ended early.
     #[error("a worker thread ended early")]
     Worker,
@@ -186,22 +247,22 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     let (window, until_from) = window(plan, &world)?;
     clock.lap("inventory");
 
-    let staging = Staging::open(&plan.out)?;
-    events.stage("list");
-    let work = scan::list(plan, window, &runtime)?;
-    events.total(work.objects(), work.bytes());
-    clock.lap("list");
-
-    events.stage("scan");
-    let spill = SpillDir::new(staging.spill().to_path_buf());
-    let scanned = scan::run(plan, window, &world, &work, &spill, &runtime, events)?;
-    clock.lap("scan");
-
-    events.stage("fold");
-    let folded = access::fold(scanned.runs, &spill, staging.out.staging())?;
-    let changes = folded.changes()?;
+    let place = runtime.block_on(Place::open(&plan.out, &plan.s3))?;
+    let staging = place.staging();
+    let (run, state) = (staging.join("run"), staging.join("state"));
+    let out = OutputDir::create(&run)?;
+    let spill_path = staging.join("spill");
+    for folder in [&state, &spill_path, &run.join("facts")] {
+        std::fs::create_dir_all(folder).map_err(PipelineError::Start)?;
+    }
+    let spill = SpillDir::new(spill_path.clone());
+    let folders = Folders { run: &run, state: &state };
+    let site = Site { plan, runtime: &runtime, place: &place, folders, spill: &spill };
+    let mut facts = catch_up::catch_up(&site, window, &world, events)?;
+    let files = access::FactFiles::new(&run, &facts.paths, window, &spill, &facts.context);
+    let changes = files.changes()?;
     world.learn(&changes, &policies);
-    clock.lap("fold");
+    clock.lap("read");
 
     events.stage("judge");
     let analyse = AnalysePlan {
@@ -211,28 +272,30 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         verb_groups: plan.verb_groups,
         ..AnalysePlan::new(window)
     };
-    let joined = access::join(&world, &folded, window, &staging.out)?;
+    let joined = access::join(&world, &files, window, &out)?;
     let judged = tables::write(&tables::Inputs {
         world: &world,
         policies: &policies,
         joined: &joined,
-        facts: &folded,
+        facts: &files,
         spill: &spill,
         changes: &changes,
-        reused: &folded.counts.reused,
-        deliveries: &scanned.deliveries,
-        tally: &scanned.tally,
+        reused: &facts.sums.reused,
+        deliveries: &facts.totals.deliveries,
+        tally: &facts.totals.tally,
+        inexact: &facts.inexact,
         analyse,
         threads: plan.threads,
-        out: &staging.out,
+        out: &out,
     })?;
     // The engine of the reports gets the room.
     drop(joined);
     clock.lap("judge");
 
     events.stage("report");
-    runtime.block_on(write_reports(plan, &staging))?;
-    let (share, too_many) = reject_share(plan, &scanned.tally);
+    runtime.block_on(write_reports(plan, &out, &spill_path))?;
+    let tally = &facts.totals.tally;
+    let (share, too_many) = reject_share(plan, tally);
     let manifest = Manifest {
         tool: "overgrant",
         version: env!("CARGO_PKG_VERSION"),
@@ -242,16 +305,16 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         until: window.until.to_rfc3339(),
         until_from,
         clusters: world.captured(),
-        input_digest: work.digest(),
+        input_digest: facts.totals.digest.clone(),
         input: Input {
-            objects: work.objects(),
-            pruned: work.pruned.clone(),
-            bytes: scanned.tally.bytes_in,
-            inflated: scanned.tally.bytes_inflated,
+            objects: facts.totals.objects,
+            pruned: facts.pruned.clone(),
+            bytes: tally.bytes_in,
+            inflated: tally.bytes_inflated,
         },
-        counters: scanned.tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
-        distinct: folded.counts.distinct.clone(),
-        copies: folded.counts.copies.clone(),
+        counters: tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
+        distinct: facts.sums.distinct.clone(),
+        copies: facts.sums.copies.clone(),
         coverage: judged
             .coverage
             .iter()
@@ -260,15 +323,28 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
             })
             .collect(),
         holes: world.holes(),
-        files: staging.out.files()?,
+        files: out.files(&facts.known)?,
     };
-    staging.out.write(MANIFEST, &manifest.to_json().map_err(ReportError::from)?)?;
+    let manifest = manifest.to_json().map_err(ReportError::from)?;
+    out.write(MANIFEST, &manifest)?;
     clock.lap("report");
-    staging.out.write("run.json", &clock.to_json(plan.threads))?;
-    runtime.block_on(staging.publish(plan))?;
+    if plan.stop.is_set() {
+        return Err(PipelineError::Interrupted { kept: 0, of: 0 });
+    }
+    let generation = digest::hex(&digest::of_bytes(&manifest), 16);
+    let history = [(history_path(window), judged.history)];
+    let finished = Finished {
+        run: &run,
+        state: &state,
+        generation: &generation,
+        run_json: &clock.to_json(plan.threads, facts.read),
+        history: &history,
+    };
+    runtime.block_on(place.publish(finished, &mut facts.state))?;
 
     let mut warnings = world.warnings(window);
     warnings.extend(judged.warnings);
+    warnings.extend(facts.warnings);
     if too_many {
         warnings.push(format!("{share}: see tables/rejects"));
     }
@@ -280,8 +356,8 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         managed: judged.managed,
         findings: judged.findings,
         coverage: judged.coverage,
-        counters: scanned.tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
-        copies: folded.counts.copies.values().sum(),
+        counters: tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
+        copies: facts.sums.copies.values().sum(),
         warnings,
         out: plan.out.to_string(),
     };
@@ -320,10 +396,13 @@ fn window(plan: &Plan, world: &World) -> Result<(Window, &'static str), Pipeline
     Ok((Window { since, until }, from))
 }
 
-async fn write_reports(plan: &Plan, staging: &Staging) -> Result<(), PipelineError> {
-    let engine_plan = EnginePlan { memory: plan.memory / 2, spill: staging.spill().to_path_buf() };
-    let root = staging.out.staging();
-    let engine = Engine::open(root, &ALL, &engine_plan).await?;
+async fn write_reports(
+    plan: &Plan,
+    out: &OutputDir,
+    spill: &std::path::Path,
+) -> Result<(), PipelineError> {
+    let engine_plan = EnginePlan { memory: plan.memory / 2, spill: spill.to_path_buf() };
+    let engine = Engine::open(out.staging(), &ALL, &engine_plan).await?;
     for query in QUERIES {
         let (schema, batches) = engine.run(query).await?;
         let schema = plain_schema(&schema);
@@ -331,9 +410,9 @@ async fn write_reports(plan: &Plan, staging: &Staging) -> Result<(), PipelineErr
             batches.into_iter().map(|batch| batch.with_schema(schema.clone())).collect();
         let batches = batches.map_err(CodecError::from)?;
         let bytes = write_batches(Vec::new(), schema, &batches)?;
-        staging.out.write(&format!("reports/{}.parquet", query.name), &bytes)?;
+        out.write(&format!("reports/{}.parquet", query.name), &bytes)?;
     }
-    staging.out.write("tables/schema.sql", crate::table::reference::schema_sql().as_bytes())?;
+    out.write("tables/schema.sql", crate::table::reference::schema_sql().as_bytes())?;
     Ok(())
 }
 
@@ -357,43 +436,10 @@ fn reject_share(plan: &Plan, tally: &crate::model::tally::Tally) -> (String, boo
     (worst.1, worst.0 > plan.max_reject_share)
 }
 
-/// Where the run writes until it is whole: beside a local output, or in a temporary folder.
-struct Staging {
-    out: OutputDir,
-    place: PathBuf,
-    scratch: tempfile::TempDir,
-}
-
-impl Staging {
-    fn open(out: &Location) -> Result<Self, PipelineError> {
-        let (place, scratch) = match out {
-            Location::Local(path) => {
-                let out = OutputDir::create(path)?;
-                let scratch = tempfile::Builder::new()
-                    .prefix(".spill-")
-                    .tempdir_in(path)
-                    .map_err(PipelineError::Start)?;
-                return Ok(Staging { out, place: path.clone(), scratch });
-            }
-            Location::S3 { .. } => {
-                let scratch = tempfile::tempdir().map_err(PipelineError::Start)?;
-                (scratch.path().join("out"), scratch)
-            }
-        };
-        Ok(Staging { out: OutputDir::create(&place)?, place, scratch })
-    }
-
-    fn spill(&self) -> &Path {
-        self.scratch.path()
-    }
-
-    async fn publish(self, plan: &Plan) -> Result<(), PipelineError> {
-        self.out.publish()?;
-        let managed = FOLDERS.map(|folder| format!("{folder}/"));
-        let managed: Vec<&str> = managed.iter().map(String::as_str).collect();
-        source::publish(&self.place, &plan.out, &plan.s3, MANIFEST, &managed).await?;
-        Ok(())
-    }
+/// Where the verdicts of a window that ends then are kept; a later run of the same end replaces them.
+fn history_path(window: Window) -> String {
+    let until = window.until.to_rfc3339().replace(':', "").replace("0000Z", "Z");
+    format!("verdicts/p_until={until}/part-0.parquet")
 }
 
 /// Durations of the stages: everything that may differ between equal runs.
@@ -411,10 +457,12 @@ impl Clock {
         self.laps.insert(stage, now - since);
     }
 
-    fn to_json(&self, threads: usize) -> Vec<u8> {
+    fn to_json(&self, threads: usize, (read, again, kept): (u64, u64, u64)) -> Vec<u8> {
         let laps: BTreeMap<&str, u128> =
             self.laps.iter().map(|(stage, lap)| (*stage, lap.as_millis())).collect();
-        let value = serde_json::json!({ "threads": threads, "milliseconds": laps });
+        let objects = serde_json::json!({ "read": read, "read_again": again, "kept": kept });
+        let value =
+            serde_json::json!({ "threads": threads, "milliseconds": laps, "objects": objects });
         let mut bytes = value.to_string().into_bytes();
         bytes.push(b'\n');
         bytes

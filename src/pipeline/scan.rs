@@ -1,6 +1,7 @@
-//! Lists, fetches and extracts: objects in, sorted runs of facts and counters out.
+//! Lists, fetches and extracts: objects in, sorted runs of facts and what each object came to out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
@@ -11,12 +12,13 @@ use crate::extract::clusters::ClusterResolver;
 use crate::extract::{Batch, Context, Extractor};
 use crate::facts::FactsError;
 use crate::facts::sort::{Run, Sorter, SpillDir};
-use crate::model::coverage::Deliveries;
-use crate::model::digest;
-use crate::model::tally::{Reason, Stream, Tally};
-use crate::model::time::Window;
+use crate::ledger::entry::Listed;
+use crate::model::outcome::{Outcome, Unit};
+use crate::model::tally::{Reason, Stream};
+use crate::model::time::{Day, Micros, Window};
 use crate::source::budget::ByteBudget;
-use crate::source::{Fetched, Prune, Store, fetch, fetch_all};
+use crate::source::key::read_key;
+use crate::source::{Fetched, Object, Prune, Store, fetch_all};
 
 /// Compressed bytes in flight per thread; more only hides longer latencies.
 const IN_FLIGHT_PER_THREAD: u64 = 32 << 20;
@@ -27,31 +29,18 @@ const REQUESTS_PER_THREAD: usize = 32;
 const SORT_BUFFER: usize = 32 << 20;
 const LEAST_SORT_BUFFER: usize = 4 << 20;
 
-/// What will be read.
+/// What is there to be read.
 pub(super) struct Work {
-    objects: fetch::Work,
+    objects: Vec<(Arc<Store>, Object)>,
+    /// The same as the ledger knows them.
+    pub(super) listed: Vec<Listed>,
     pub(super) pruned: BTreeMap<&'static str, u64>,
-    unreadable: Vec<(String, String)>,
+    pub(super) unreadable: Vec<(String, String)>,
 }
 
-impl Work {
-    pub(super) fn objects(&self) -> u64 {
-        u64::try_from(self.objects.len()).unwrap_or(u64::MAX)
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.objects.iter().map(|(_, object)| object.size).sum()
-    }
-
-    /// SHA-256 over the sorted keys and sizes.
-    pub(super) fn digest(&self) -> String {
-        let mut all: Vec<(&str, u64)> =
-            self.objects.iter().map(|(_, object)| (object.key.as_str(), object.size)).collect();
-        all.sort_unstable();
-        let sizes: Vec<[u8; 8]> = all.iter().map(|(_, size)| size.to_be_bytes()).collect();
-        let parts = all.iter().zip(&sizes).flat_map(|((key, _), size)| [key.as_bytes(), size]);
-        digest::hex(&digest::of_parts(parts), 64)
-    }
+/// The days that a window needs: its own and one more on each side, as keys tell them.
+pub(super) fn days_of(window: Window) -> (Day, Day) {
+    Prune::window(window.since, window.until).days.unwrap_or_default()
 }
 
 pub(super) fn list(
@@ -60,48 +49,88 @@ pub(super) fn list(
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Work, PipelineError> {
     let prune = Prune::window(window.since, window.until);
-    let mut objects = Vec::new();
-    let (mut pruned, mut unreadable) = (BTreeMap::new(), Vec::new());
+    let mut work = Work {
+        objects: Vec::new(),
+        listed: Vec::new(),
+        pruned: BTreeMap::new(),
+        unreadable: Vec::new(),
+    };
+    let mut names: BTreeMap<(String, String), u32> = BTreeMap::new();
+    let mut files: BTreeSet<PathBuf> = BTreeSet::new();
     for location in &plan.logs {
         let store = Arc::new(runtime.block_on(Store::open(location, &plan.s3))?);
         let listing = runtime.block_on(store.list(&prune))?;
         for (why, n) in listing.pruned {
-            *pruned.entry(why).or_default() += n;
+            *work.pruned.entry(why).or_default() += n;
         }
-        unreadable.extend(listing.unreadable);
-        objects.extend(listing.objects.into_iter().map(|object| (Arc::clone(&store), object)));
+        work.unreadable.extend(listing.unreadable);
+        for object in listing.objects {
+            let mut name = (store.name().to_owned(), object.key.clone());
+            // Locations may overlap: an object counts once.
+            let known = names.entry(name.clone()).or_default();
+            let again = match object.path() {
+                Some(path) => !files.insert(std::path::absolute(path).unwrap_or_default()),
+                None => *known > 0,
+            };
+            if again {
+                continue;
+            }
+            *known += 1;
+            // Two folders may hold files of one relative path.
+            if *known > 1 {
+                name.1 = format!("{} ({known})", name.1);
+            }
+            work.listed.push(Listed { name, etag: object.etag.clone(), size: object.size });
+            work.objects.push((Arc::clone(&store), object));
+        }
     }
-    if objects.is_empty() {
-        let places: Vec<String> = plan.logs.iter().map(ToString::to_string).collect();
-        return Err(PipelineError::NoLogs { places: places.join(", ") });
-    }
-    Ok(Work { objects: Arc::new(objects), pruned, unreadable })
+    Ok(work)
 }
 
-/// What the scan yields.
-pub(super) struct Scanned {
-    pub(super) runs: Vec<Run>,
-    pub(super) tally: Tally,
-    pub(super) deliveries: Deliveries,
-}
-
-pub(super) fn run(
-    plan: &Plan,
-    window: Window,
-    world: &World,
-    work: &Work,
-    spill: &SpillDir,
-    runtime: &tokio::runtime::Runtime,
-    events: &mut dyn Events,
-) -> Result<Scanned, PipelineError> {
+/// What the extractors must know: whole days, so that what a day holds is the same for any window.
+pub(super) fn context(plan: &Plan, days: (Day, Day), world: &World) -> Context {
     let arns: Vec<String> = world.clusters.iter().map(|(cluster, _)| cluster.arn.clone()).collect();
-    let context = Arc::new(Context {
-        window,
+    let until = Micros(Day(days.1.0.saturating_add(1)).start().0);
+    Context {
+        window: Window { since: days.0.start(), until },
         relevant_ids: world.principals.relevant_ids().into_iter().collect(),
         relevant_names: world.principals.relevant_names().iter().cloned().collect(),
         clusters: ClusterResolver::new(&arns, &plan.cluster_map),
         limits: plan.limits,
-    });
+    }
+}
+
+/// What a scan yields.
+#[derive(Default)]
+pub(super) struct Scanned {
+    pub(super) runs: Vec<Run>,
+    /// What each object came to, by its place in the work.
+    pub(super) outcomes: BTreeMap<usize, Outcome>,
+}
+
+/// Reads the objects at `which`; `only` leaves out facts of other days.
+pub(super) fn run(
+    plan: &Plan,
+    context: &Arc<Context>,
+    work: &Work,
+    which: impl IntoIterator<Item = usize>,
+    only: Option<&BTreeSet<Unit>>,
+    (spill, runtime): (&SpillDir, &tokio::runtime::Runtime),
+    events: &mut dyn Events,
+) -> Result<Scanned, PipelineError> {
+    // Day by day, so that a run that is interrupted leaves few days half done.
+    let mut order: Vec<(Option<Day>, usize)> = which
+        .into_iter()
+        .filter_map(|at| Some((read_key(&work.listed.get(at)?.name.1).day, at)))
+        .collect();
+    order.sort_unstable();
+    let objects: Vec<_> =
+        order.iter().filter_map(|(_, at)| work.objects.get(*at).cloned()).collect();
+    if objects.is_empty() {
+        return Ok(Scanned::default());
+    }
+    let count = u64::try_from(objects.len()).unwrap_or(u64::MAX);
+    events.total(count, objects.iter().map(|(_, object)| object.size).sum());
     let threads = plan.threads.max(1);
     let buffer = (plan.memory / 8 / threads).clamp(LEAST_SORT_BUFFER, SORT_BUFFER);
     let budget = ByteBudget::new(IN_FLIGHT_PER_THREAD * u64::try_from(threads).unwrap_or(1));
@@ -109,9 +138,10 @@ pub(super) fn run(
     let receiver = Mutex::new(receiver);
     let (done_sender, done) = std::sync::mpsc::channel::<u64>();
     runtime.spawn(fetch_all(
-        Arc::clone(&work.objects),
+        Arc::new(objects),
         budget,
         threads * REQUESTS_PER_THREAD,
+        plan.stop.flag(),
         sender,
     ));
 
@@ -119,8 +149,9 @@ pub(super) fn run(
         let handles: Vec<_> = (0..threads)
             .map(|_| {
                 let done = done_sender.clone();
-                let (context, receiver, spill) = (Arc::clone(&context), &receiver, spill);
-                scope.spawn(move || worker(context, receiver, Sorter::new(spill, buffer), &done))
+                let (context, receiver) = (Arc::clone(context), &receiver);
+                let sorter = Sorter::new(spill, buffer);
+                scope.spawn(move || worker(context, receiver, sorter, only, &done))
             })
             .collect();
         drop(done_sender);
@@ -133,15 +164,11 @@ pub(super) fn run(
             .collect::<Result<Vec<Scanned>, PipelineError>>()
     })?;
 
-    let mut all =
-        Scanned { runs: Vec::new(), tally: Tally::default(), deliveries: Deliveries::default() };
+    let mut all = Scanned::default();
     for part in workers {
         all.runs.extend(part.runs);
-        all.tally.merge(part.tally);
-        all.deliveries.merge(part.deliveries);
-    }
-    for (key, why) in &work.unreadable {
-        all.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
+        let outcomes = part.outcomes.into_iter();
+        all.outcomes.extend(outcomes.filter_map(|(n, outcome)| Some((order.get(n)?.1, outcome))));
     }
     Ok(all)
 }
@@ -150,10 +177,11 @@ fn worker(
     context: Arc<Context>,
     receiver: &Mutex<mpsc::Receiver<Fetched>>,
     mut sorter: Sorter<'_>,
+    only: Option<&BTreeSet<Unit>>,
     done: &std::sync::mpsc::Sender<u64>,
 ) -> Result<Scanned, FactsError> {
     let mut extractor = Extractor::new(context);
-    let mut batch = Batch::default();
+    let mut outcomes = BTreeMap::new();
     let mut failed = None;
     loop {
         // The lock is held while waiting for an object, never while working on one.
@@ -162,27 +190,35 @@ fn worker(
             Err(_) => None,
         };
         let Some(fetched) = next else { break };
+        let mut batch = Batch::default();
+        let mut units = BTreeSet::new();
+        let mut last = None;
         match &fetched.bytes {
             Ok(bytes) => extractor.object(&fetched.object.key, bytes, &mut batch, &mut |fact| {
-                if failed.is_none() {
+                let unit = sorter.unit_of(&fact);
+                // Facts of an object are nearly all of one day and place.
+                if last != Some(unit) {
+                    units.insert(unit);
+                    last = Some(unit);
+                }
+                if failed.is_none() && only.is_none_or(|only| only.contains(&unit)) {
                     failed = sorter.push(fact).err();
                 }
             }),
             Err(error) => {
                 let example = error.to_string();
-                batch.tally.reject(
-                    Stream::Objects,
-                    &fetched.object.key,
-                    Reason::Unreadable,
-                    example.as_bytes(),
-                );
+                let key = &fetched.object.key;
+                batch.tally.reject(Stream::Objects, key, Reason::Unreadable, example.as_bytes());
             }
         }
         if let Some(error) = failed {
             return Err(error);
         }
+        let mut outcome = batch.into_outcome();
+        outcome.units = units;
+        outcomes.insert(fetched.at, outcome);
         // Progress only: whether anybody listens changes nothing.
         done.send(fetched.object.size).ok();
     }
-    Ok(Scanned { runs: sorter.finish(), tally: batch.tally, deliveries: batch.deliveries })
+    Ok(Scanned { runs: sorter.finish(), outcomes })
 }

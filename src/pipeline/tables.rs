@@ -18,7 +18,7 @@ use crate::analyse::recommend::advise;
 use crate::analyse::scope::{rules_of, width};
 use crate::analyse::verdict::{Case, Kind, Verdict, judge};
 use crate::analyse::{AnalysePlan, parallel, paths};
-use crate::facts::fold::{Dated, Reused};
+use crate::facts::fold::Dated;
 use crate::facts::sort::SpillDir;
 use crate::join::cluster::Cluster;
 use crate::join::sessions::Sessions;
@@ -27,6 +27,7 @@ use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::fact::ChangeFact;
 use crate::model::grant::{Grant, Ineffective};
 use crate::model::inventory::ClusterInventory;
+use crate::model::outcome::{Reused, Unit};
 use crate::model::tally::Tally;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::cells::{Universe, needed_cells};
@@ -36,7 +37,8 @@ use crate::rbac::smallest::Offers;
 use crate::report::output::OutputDir;
 use crate::report::summary::Finding;
 use crate::source::key::read_key;
-use crate::table::rows::verdicts::{RunRow, VerdictRow};
+use crate::table::parquet::RowWriter;
+use crate::table::rows::verdicts::{RunRow, VerdictHistoryRow, VerdictRow};
 use crate::table::{Row, SCHEMA_VERSION};
 
 pub(super) struct Inputs<'a> {
@@ -44,12 +46,14 @@ pub(super) struct Inputs<'a> {
     pub(super) policies: &'a PolicyTable,
     pub(super) joined: &'a Joined<'a>,
     /// For tables of what is too much to be held.
-    pub(super) facts: &'a FactFiles,
+    pub(super) facts: &'a FactFiles<'a>,
     pub(super) spill: &'a SpillDir,
     pub(super) changes: &'a [Dated<ChangeFact>],
     pub(super) reused: &'a Reused,
     pub(super) deliveries: &'a Deliveries,
     pub(super) tally: &'a Tally,
+    /// Days whose copies could not all be told apart.
+    pub(super) inexact: &'a BTreeSet<Unit>,
     pub(super) analyse: AnalysePlan,
     pub(super) threads: usize,
     pub(super) out: &'a OutputDir,
@@ -65,6 +69,8 @@ pub(super) struct Judged {
     /// Customers' grants that could not be judged for want of logs or inventory.
     pub(super) lowered: u64,
     pub(super) worst: Option<Severity>,
+    /// The verdicts as a file of the history.
+    pub(super) history: Vec<u8>,
 }
 
 /// One cluster, judged.
@@ -96,9 +102,9 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     sessions::write(inputs)?;
     evidence::write(inputs, &coverage)?;
     tokens::write(inputs)?;
-    write_verdicts(inputs, &judged)?;
+    let history = write_verdicts(inputs, &judged)?;
     proposals::write(inputs, &judged)?;
-    Ok(summarise(inputs, &coverage, &judged))
+    Ok(Judged { history, ..summarise(inputs, &coverage, &judged) })
 }
 
 fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
@@ -256,7 +262,11 @@ fn people(sessions: &Sessions, window: Window) -> People<'_> {
     people
 }
 
-fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster<'_>]) -> Result<(), PipelineError> {
+/// Writes the verdicts; returns what of them is kept for good.
+fn write_verdicts(
+    inputs: &Inputs<'_>,
+    judged: &[JudgedCluster<'_>],
+) -> Result<Vec<u8>, PipelineError> {
     let mut rows = Vec::new();
     for (idx, (cluster, judged)) in inputs.joined.clusters.iter().zip(judged).enumerate() {
         let Some((_, found)) = inputs.world.clusters.get(idx) else { continue };
@@ -305,7 +315,19 @@ fn write_verdicts(inputs: &Inputs<'_>, judged: &[JudgedCluster<'_>]) -> Result<(
         }
     }
     rows.sort_by(|a, b| a.grant_id.cmp(&b.grant_id));
-    Ok(inputs.out.write_table(rows)?)
+    let mut history = RowWriter::new(Vec::new())?;
+    for row in &rows {
+        history.push(VerdictHistoryRow {
+            grant_id: row.grant_id.clone(),
+            cluster: row.cluster.clone(),
+            verdict: row.verdict.clone(),
+            severity: row.severity.clone(),
+            recommendation: row.recommendation.clone(),
+            until: inputs.analyse.window.until,
+        })?;
+    }
+    inputs.out.write_table(rows)?;
+    Ok(history.finish()?.0)
 }
 
 fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster<'_>]) -> Judged {
@@ -373,6 +395,7 @@ fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster<'
         coverage: streams,
         warnings,
         lowered,
+        history: Vec::new(),
     }
 }
 

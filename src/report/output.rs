@@ -1,10 +1,9 @@
-//! The output folder: staged beside its place, put there as a whole.
+//! A run's output in the making: tables, reports and their digests, below a staging folder.
 //!
-//! Everything is written under `.staging` inside the folder, which `tables/**` and the like do not
-//! match. Putting it in place moves one top-level folder at a time, the old one aside first, and the
-//! manifest last. A folder that holds anything else than an earlier run is refused.
+//! Where it goes from there is for the room that publishes to say.
 #![expect(clippy::disallowed_methods, reason = "report writes and replaces files")]
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -14,16 +13,9 @@ use crate::model::digest;
 use crate::table::Row;
 use crate::table::parquet::{CodecError, RowWriter};
 
-/// The file that is put in place last and names all others.
-pub const MANIFEST: &str = "manifest.json";
-/// Top-level folders of a run.
-pub const FOLDERS: [&str; 4] = ["facts", "history", "reports", "tables"];
-const RUN: &str = "run.json";
-
 /// A run's output in the making.
 #[derive(Debug)]
 pub struct OutputDir {
-    place: PathBuf,
     staging: PathBuf,
 }
 
@@ -39,34 +31,13 @@ pub struct WrittenFile {
 }
 
 impl OutputDir {
-    /// Opens the folder early, so that a place that cannot be written fails before the work.
+    /// Writes below `staging`, which is made.
     ///
     /// # Errors
-    /// When it cannot be made or holds something else.
-    pub fn create(place: &Path) -> Result<Self, ReportError> {
-        fs::create_dir_all(place).map_err(io("create", place))?;
-        let mut foreign = false;
-        for entry in fs::read_dir(place).map_err(io("read", place))? {
-            let name = entry.map_err(io("read", place))?.file_name();
-            let name = name.to_string_lossy();
-            foreign |= !(FOLDERS.contains(&&*name)
-                || name.starts_with('.')
-                || name == RUN
-                || name == MANIFEST);
-        }
-        if foreign && !place.join(MANIFEST).is_file() {
-            return Err(ReportError::ForeignFolder { path: place.to_path_buf() });
-        }
-        let staging = place.join(".staging");
-        if staging.exists() {
-            fs::remove_dir_all(&staging).map_err(io("remove", &staging))?;
-        }
-        fs::create_dir_all(&staging).map_err(io("create", &staging))?;
-        for folder in FOLDERS {
-            let folder = staging.join(folder);
-            fs::create_dir_all(&folder).map_err(io("create", &folder))?;
-        }
-        Ok(OutputDir { place: place.to_path_buf(), staging })
+    /// When it cannot be made.
+    pub fn create(staging: &Path) -> Result<Self, ReportError> {
+        fs::create_dir_all(staging).map_err(io("create", staging))?;
+        Ok(OutputDir { staging: staging.to_path_buf() })
     }
 
     /// Where files are written until they are put in place.
@@ -114,11 +85,14 @@ impl OutputDir {
         fs::write(&path, bytes).map_err(io("write", &path))
     }
 
-    /// Every file staged so far, with its digest, by path.
+    /// Every file staged so far, with its digest, by path; `known` tells digests that need no reading.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn files(&self) -> Result<Vec<WrittenFile>, ReportError> {
+    pub fn files(
+        &self,
+        known: &BTreeMap<String, (u64, String)>,
+    ) -> Result<Vec<WrittenFile>, ReportError> {
         let mut files = Vec::new();
         let mut folders = vec![self.staging.clone()];
         while let Some(folder) = folders.pop() {
@@ -128,43 +102,34 @@ impl OutputDir {
                     folders.push(path);
                     continue;
                 }
-                let bytes = fs::read(&path).map_err(io("read", &path))?;
                 let relative = path.strip_prefix(&self.staging).unwrap_or(&path);
-                let parts: Vec<_> =
-                    relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
-                files.push(WrittenFile {
-                    path: parts.join("/"),
-                    bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-                    sha256: digest::hex(&digest::of_bytes(&bytes), 64),
+                let known = relative.to_str().and_then(|name| Some((name, known.get(name)?)));
+                files.push(match known {
+                    Some((name, (bytes, sha256))) => {
+                        WrittenFile { path: name.to_owned(), bytes: *bytes, sha256: sha256.clone() }
+                    }
+                    None => written(&self.staging, relative)?,
                 });
             }
         }
         files.sort();
         Ok(files)
     }
+}
 
-    /// Puts everything in place, the manifest last.
-    ///
-    /// # Errors
-    /// When something cannot be moved; the earlier run may then be partly aside under `.old`.
-    pub fn publish(self) -> Result<(), ReportError> {
-        let old = self.place.join(".old");
-        if old.exists() {
-            fs::remove_dir_all(&old).map_err(io("remove", &old))?;
-        }
-        fs::create_dir_all(&old).map_err(io("create", &old))?;
-        // Without a manifest no reader by manifest takes a half-moved run for a whole one.
-        move_if_there(&self.place.join(MANIFEST), &old.join(MANIFEST))?;
-        for name in FOLDERS.into_iter().chain([RUN]) {
-            move_if_there(&self.place.join(name), &old.join(name))?;
-            move_if_there(&self.staging.join(name), &self.place.join(name))?;
-        }
-        move_if_there(&self.staging.join(MANIFEST), &self.place.join(MANIFEST))?;
-        for leftover in [&old, &self.staging] {
-            fs::remove_dir_all(leftover).map_err(io("remove", leftover))?;
-        }
-        Ok(())
-    }
+/// A file below `root` with its digest.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn written(root: &Path, relative: &Path) -> Result<WrittenFile, ReportError> {
+    let path = root.join(relative);
+    let bytes = fs::read(&path).map_err(io("read", &path))?;
+    let parts: Vec<_> = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
+    Ok(WrittenFile {
+        path: parts.join("/"),
+        bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        sha256: digest::hex(&digest::of_bytes(&bytes), 64),
+    })
 }
 
 /// Ends a table.
@@ -184,41 +149,4 @@ fn create(path: &Path) -> Result<File, ReportError> {
         fs::create_dir_all(folder).map_err(io("create", folder))?;
     }
     File::create(path).map_err(io("create", path))
-}
-
-fn move_if_there(from: &Path, to: &Path) -> Result<(), ReportError> {
-    match fs::rename(from, to) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(ReportError::Io { doing: "move", path: from.to_path_buf(), source }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_replaces_a_run_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let place = dir.path().join("out");
-        for generation in ["one", "two"] {
-            let out = OutputDir::create(&place).unwrap();
-            out.write(&format!("tables/t/{generation}.parquet"), b"x").unwrap();
-            out.write(MANIFEST, generation.as_bytes()).unwrap();
-            assert_eq!(out.files().unwrap().len(), 2);
-            out.publish().unwrap();
-            let tables: Vec<_> = fs::read_dir(place.join("tables/t")).unwrap().collect();
-            assert_eq!(tables.len(), 1, "{generation}");
-            assert_eq!(fs::read(place.join(MANIFEST)).unwrap(), generation.as_bytes());
-            assert!(!place.join(".staging").exists() && !place.join(".old").exists());
-        }
-        let foreign = dir.path().join("foreign");
-        fs::create_dir_all(&foreign).unwrap();
-        fs::write(foreign.join("thesis.doc"), b"x").unwrap();
-        assert!(matches!(OutputDir::create(&foreign), Err(ReportError::ForeignFolder { .. })));
-        let file = dir.path().join("file");
-        fs::write(&file, b"x").unwrap();
-        assert!(matches!(OutputDir::create(&file), Err(ReportError::Io { .. })));
-    }
 }

@@ -1,6 +1,7 @@
 //! Fetches many objects ahead of the workers, in flight as many as the byte budget allows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 use futures::stream;
@@ -12,6 +13,8 @@ use super::{FetchError, Object, Store};
 /// An object and its bytes, or why there are none. Dropping it gives its bytes back to the budget.
 #[derive(Debug)]
 pub struct Fetched {
+    /// Its place in the work.
+    pub at: usize,
     /// Which.
     pub object: Object,
     /// What.
@@ -23,19 +26,23 @@ pub struct Fetched {
 pub type Work = Arc<Vec<(Arc<Store>, Object)>>;
 
 /// Fetches `work` in order of start, hands results over as they come, and returns when the last one
-/// is handed over or nobody listens any more.
+/// is handed over or nobody listens any more. Once `stop` is set no further fetch starts; those under
+/// way are handed over.
 pub async fn fetch_all(
     work: Work,
     budget: ByteBudget,
     max_in_flight: usize,
+    stop: Arc<AtomicBool>,
     to: mpsc::Sender<Fetched>,
 ) {
-    let fetches = (0..work.len()).filter_map(|at| work.get(at).cloned()).map(|(store, object)| {
+    let places = (0..work.len()).take_while(|_| !stop.load(Ordering::Relaxed));
+    let wanted = places.filter_map(|at| work.get(at).cloned().map(|(s, object)| (at, s, object)));
+    let fetches = wanted.map(|(at, store, object)| {
         let budget = budget.clone();
         async move {
             let permit = budget.acquire(object.size).await;
             let bytes = store.fetch(&object).await;
-            Fetched { object, bytes, _permit: permit }
+            Fetched { at, object, bytes, _permit: permit }
         }
     });
     let mut fetched = stream::iter(fetches).buffer_unordered(max_in_flight.max(1));

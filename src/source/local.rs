@@ -40,7 +40,7 @@ impl Folder {
             listing.objects.push(Object {
                 key,
                 size: about.len(),
-                etag: None,
+                etag: changed_at(&about),
                 path: Some(root.clone()),
             });
             return Ok(listing);
@@ -86,7 +86,7 @@ impl Folder {
                         None => listing.objects.push(Object {
                             key,
                             size: about.len(),
-                            etag: None,
+                            etag: changed_at(&about),
                             path: Some(entry.path()),
                         }),
                     },
@@ -114,6 +114,12 @@ impl Folder {
             Err(error) => Err(FetchError::Failed { message: error.to_string() }),
         }
     }
+}
+
+/// When a file was changed last: what stands for an ETag.
+fn changed_at(about: &fs::Metadata) -> Option<String> {
+    let since = about.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
 }
 
 #[cfg(test)]

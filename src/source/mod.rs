@@ -72,9 +72,17 @@ pub struct Object {
     pub key: String,
     /// Bytes as stored.
     pub size: u64,
-    /// S3's ETag.
+    /// S3's ETag; the time of change of a file.
     pub etag: Option<String>,
     path: Option<PathBuf>,
+}
+
+impl Object {
+    /// The file, for what is in a folder.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
 }
 
 /// What a location holds.
@@ -185,6 +193,15 @@ impl Store {
         }
     }
 
+    /// The bucket; empty for folders.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Store::Local(_) => "",
+            Store::S3(bucket) => bucket.name(),
+        }
+    }
+
     /// Lists what may matter.
     ///
     /// # Errors
@@ -209,6 +226,15 @@ impl Store {
             Store::S3(bucket) => bucket.fetch(object).await,
         }
     }
+}
+
+/// Reads one file of this machine.
+///
+/// # Errors
+/// What the system said.
+#[expect(clippy::disallowed_methods, reason = "source reads files")]
+pub fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    std::fs::read(path)
 }
 
 /// All files below a location with their relative paths, sorted: for inventories.

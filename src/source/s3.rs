@@ -81,6 +81,12 @@ impl Bucket {
         }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Lists objects below the prefix.
     ///
     /// # Errors

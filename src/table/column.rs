@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array, ListArray,
-    ListBuilder, MapArray, MapBuilder, StringArray, StringBuilder, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float64Array, Int32Array, Int64Array,
+    ListArray, ListBuilder, MapArray, MapBuilder, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 
@@ -87,6 +88,24 @@ primitive!(
     |a: TimestampMicrosecondArray| a.with_timezone("UTC"),
     |_| 0
 );
+
+/// Bytes for the tool alone.
+impl Column for Vec<u8> {
+    const NULLABLE: bool = false;
+    fn data_type() -> DataType {
+        DataType::Binary
+    }
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+        Arc::new(BinaryArray::from_iter_values(values))
+    }
+    fn values(array: &ArrayRef) -> Option<Vec<Self>> {
+        let array: &BinaryArray = array.as_any().downcast_ref()?;
+        array.iter().map(|bytes| bytes.map(<[u8]>::to_vec)).collect()
+    }
+    fn held(&self) -> usize {
+        self.len()
+    }
+}
 
 fn item() -> Field {
     Field::new("item", DataType::Utf8, false)

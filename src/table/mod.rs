@@ -7,6 +7,7 @@
 
 mod column;
 pub mod facts;
+pub mod ledger;
 pub mod parquet;
 pub mod reference;
 pub mod rows;

@@ -285,7 +285,7 @@ fn object(bytes: &[u8]) {
         extractor().object("native/x", bytes, &mut batch, &mut |fact| facts.push(fact));
         assert!(batch.tally.partitions(), "{:?}", batch.tally);
         batch.tally.bytes_in = 0;
-        (format!("{facts:?}"), format!("{:?}", batch.tally.streams), batch.deliveries)
+        (format!("{facts:?}"), format!("{:?}", batch.tally.streams), batch.proofs)
     };
     let plain = read(bytes);
     let again = read(bytes);

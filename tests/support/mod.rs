@@ -55,6 +55,8 @@ pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
         memory: 512 << 20,
         limits: Limits::default(),
         s3: S3Options::default(),
+        rescan: false,
+        stop: overgrant::pipeline::Stop::default(),
         min_age_days: 30,
         min_coverage: 0.95,
         max_hole_hours: 24,
@@ -115,16 +117,22 @@ pub(crate) fn verdicts(out: &Path) -> Verdicts {
         .collect()
 }
 
-/// Every file below a folder with its bytes, but for what may differ between equal runs.
+/// Every file that readers of an output see, with its bytes, but for what may differ between equal
+/// runs: durations, and the ledger, which holds times of change.
 pub(crate) fn bytes_of(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     let mut folders = vec![out.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().display().to_string();
+            if name.starts_with('.') || folder == out && ["run.json", "ledger"].contains(&&*name) {
+                continue;
+            }
+            let path = entry.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.file_name().is_some_and(|name| name != "run.json") {
+            } else {
                 let name = path.strip_prefix(out).unwrap().display().to_string();
                 all.insert(name, std::fs::read(&path).unwrap());
             }

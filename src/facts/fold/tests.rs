@@ -48,6 +48,11 @@ fn run(facts: &[Fact], workers: usize, buffer: usize) -> (Seen, FoldCounts) {
     (seen, counts)
 }
 
+/// Distinct audit requests and copies.
+fn requests(counts: &FoldCounts) -> (u64, u64) {
+    records(counts, Family::Access)
+}
+
 fn access(id: u128, rank: u8, at: i64, cluster: &str, verb: &str) -> Fact {
     let mut body = AccessFact { cluster: cluster.to_owned(), ..AccessFact::default() };
     verb.clone_into(&mut body.permission.verb);
@@ -70,7 +75,7 @@ fn copies_count_once_and_the_best_copy_wins() {
     assert_eq!(access.len(), 1);
     assert_eq!(access[0].body.permission.verb, "whole");
     assert_eq!((access[0].count, access[0].first.0, access[0].last.0), (2, 5, 9));
-    assert_eq!((counts.distinct["audit_requests"], counts.copies["audit_requests"]), (2, 2));
+    assert_eq!(requests(&counts), (2, 2));
 }
 
 #[test]
@@ -88,17 +93,16 @@ fn a_cut_event_gives_way_to_its_whole_copy() {
         let (seen, counts) = run(facts, 1, 1 << 20);
         let verbs: Vec<String> =
             seen.access().iter().map(|a| a.body.permission.verb.clone()).collect();
-        let of = |counts: &BTreeMap<_, u64>| counts.get("audit_requests").copied();
-        (verbs, of(&counts.distinct), of(&counts.copies))
+        (verbs, requests(&counts))
     };
     let (cut, whole) = (access(7, 9, 5, "c", "cut"), access(7, 1, 5, "c", "whole"));
     let other = access(8, 1, 5, "c", "other");
     let is = |verbs: &[&str], distinct, copies| {
-        (verbs.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>(), Some(distinct), copies)
+        (verbs.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>(), (distinct, copies))
     };
-    assert_eq!(verbs(&[whole.clone(), cut.clone()]), is(&["whole"], 1, Some(1)));
-    assert_eq!(verbs(&[cut.clone(), cut.clone()]), is(&["cut"], 1, Some(1)));
-    assert_eq!(verbs(&[cut, other, whole]), is(&["other", "whole"], 2, Some(1)));
+    assert_eq!(verbs(&[whole.clone(), cut.clone()]), is(&["whole"], 1, 1));
+    assert_eq!(verbs(&[cut.clone(), cut.clone()]), is(&["cut"], 1, 1));
+    assert_eq!(verbs(&[cut, other, whole]), is(&["other", "whole"], 2, 1));
 }
 
 #[test]
@@ -121,8 +125,11 @@ fn an_audit_id_on_several_requests_is_noted() {
         with(0, 6, "old"),
     ];
     let (_, counts) = run(&facts, 2, 1 << 20);
-    let got: Vec<_> =
-        counts.reused.iter().map(|((_, who), sum)| (who.as_str(), sum.count)).collect();
+    let got: Vec<_> = counts
+        .values()
+        .flat_map(|unit| &unit.reused)
+        .map(|((.., who), sum)| (who.as_str(), sum.count))
+        .collect();
     assert_eq!(got, [("eve", 2)]);
 }
 
@@ -267,7 +274,14 @@ fn many_events_in_small_buffers_count_once_and_leave_nothing_behind() {
     }
     let files = std::fs::read_dir(dir.path()).unwrap().count();
     let mut seen = Seen::default();
-    let counts = fold_within(runs, &spill, 128 << 10, &mut seen).unwrap();
+    let counts = fold_within(
+        Runs { fresh: runs, again: Vec::new() },
+        &|_, _| true,
+        &spill,
+        128 << 10,
+        &mut seen,
+    )
+    .unwrap();
     let key = |n: u64| (n.is_multiple_of(5), n % 9000, n % 7);
     let rows: BTreeSet<_> = (0..EVENTS).map(key).collect();
     let access = seen.access();
@@ -275,9 +289,8 @@ fn many_events_in_small_buffers_count_once_and_leave_nothing_behind() {
     let next = spill.next_file().file_name().unwrap().to_string_lossy().into_owned();
     assert!((3..100).contains(&files), "{files} files before the fold");
     assert!(next.as_str() > "run-000400", "the next file is {next}");
-    assert_eq!(counts.distinct["audit_requests"], EVENTS);
-    assert_eq!(counts.copies["audit_requests"], EVENTS / 10);
-    assert!(counts.reused.is_empty());
+    assert_eq!(requests(&counts), (EVENTS, EVENTS / 10));
+    assert!(counts.values().all(|unit| unit.reused.is_empty()));
     assert_eq!(access.iter().map(|row| row.count).sum::<i64>(), i64::try_from(EVENTS).unwrap());
     assert_eq!(access.len(), rows.len());
     assert!(access.iter().all(|row| row.body.subject == row.body.caller));

@@ -1,9 +1,13 @@
 //! Facts survive the disk, in order.
 
-use super::super::fold::{Hourly, Issued};
+use super::super::fold::{Dated, Hourly, Issued};
+use super::super::read::FactReader;
+use super::super::sort::SpillDir;
 use super::*;
-use crate::model::fact::{AccessFact, AwsCallFact, ChangeKind, IssuedBy, LoginFact, SessionFact};
-use crate::model::time::{Hour, MICROS_PER_HOUR, Micros};
+use crate::model::fact::{
+    AccessFact, AwsCallFact, ChangeFact, ChangeKind, IssuedBy, LoginFact, SessionFact,
+};
+use crate::model::time::{Hour, MICROS_PER_HOUR, Micros, Window};
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen(Vec<Folded>);
@@ -59,14 +63,18 @@ fn facts_come_back_in_order_of_time() {
     let paths = store.finish().unwrap();
     assert_eq!(paths.len(), 1 + 2 + 2 + 1 + 1 + 3);
     let mut seen = Seen::default();
-    read(dir.path(), &paths, &mut seen).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let spill = SpillDir::new(scratch.path().to_path_buf());
+    let window = Window { since: Hour(0).start(), until: Hour(48).start() };
+    let reader = FactReader::new(dir.path(), &paths, window, &spill);
+    reader.read(|_| None, &mut seen).unwrap();
     // Clusters follow each other; time runs forward within each.
     facts.sort_by_key(|fact| match fact {
         Folded::Access(access, _) => Some((access.body.cluster.clone(), access.hour)),
         _ => None,
     });
     assert_eq!(seen.0, facts);
-    assert_eq!(read_changes(dir.path(), &paths).unwrap().len(), ChangeKind::ALL.len());
+    assert_eq!(reader.changes().unwrap().len(), ChangeKind::ALL.len());
 }
 
 #[test]
@@ -75,4 +83,52 @@ fn partitions_are_safe_and_distinct() {
     let b = partition("p_cluster", "arn:aws:eks:r2:1:cluster/prod");
     assert!(a.starts_with("p_cluster=prod-") && b.starts_with("p_cluster=prod-") && a != b);
     assert!(!partition("p", "../../x\n").contains(['.', '\n']));
+}
+
+#[test]
+fn late_facts_add_up_with_those_that_were_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let spill = SpillDir::new(scratch.path().to_path_buf());
+    let fact = |hour, name: &str| Folded::Access(hourly(hour, access_of("a", name)), false);
+    let login = |at| {
+        let body = ChangeFact { cluster: "a".to_owned(), ..ChangeFact::default() };
+        Folded::Change(Dated { at: Micros(at), body })
+    };
+    let mut paths = Vec::new();
+    for (n, facts) in [
+        vec![login(1), login(2), fact(5, "x"), fact(6, "x")],
+        vec![login(2), fact(5, "x"), fact(5, "y")],
+        vec![fact(6, "x")],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut store = FactStore::new(dir.path().to_path_buf());
+        let unit = Unit { place: number_in(&partition("p_cluster", "a")), day: Day(0) };
+        if n > 0 {
+            store = store.with_late(BTreeMap::from([(unit, u32::try_from(n).unwrap())]));
+        }
+        for fact in facts {
+            store.take(fact).unwrap();
+        }
+        paths.extend(store.finish().unwrap());
+    }
+    assert_eq!(paths.iter().filter(|path| is_late(path)).count(), 3, "{paths:?}");
+    let read = |since, until| {
+        let window = Window { since: Hour(since).start(), until: Hour(until).start() };
+        let mut seen = Seen::default();
+        FactReader::new(dir.path(), &paths, window, &spill).read(|_| None, &mut seen).unwrap();
+        let say = |fact: &Folded| match fact {
+            Folded::Access(access, _) => {
+                format!("{} {} {}", access.hour.0, access.body.permission.name, access.count)
+            }
+            Folded::Change(change) => format!("change {}", change.at.0),
+            other => panic!("{other:?}"),
+        };
+        seen.0.iter().map(say).collect::<Vec<_>>()
+    };
+    assert_eq!(read(0, 24), ["change 1", "change 2", "5 x 4", "5 y 2", "6 x 4"]);
+    assert_eq!(read(6, 24), ["6 x 4"], "hours outside are left out");
+    assert!(read(24, 48).is_empty());
 }

@@ -2,10 +2,12 @@
 
 use super::{Inputs, coverage_hours, write_sorted};
 use crate::analyse::coverage::Coverage;
+use crate::facts::sort::number_of_place;
 use crate::join::sessions::Session;
 use crate::model::coverage::LogStream;
 use crate::model::fact::KubeUser;
 use crate::model::grant::{Identity, IdentityKind, has_reserved_prefix};
+use crate::model::outcome::Unit;
 use crate::model::tally::example_from_bytes;
 use crate::pipeline::PipelineError;
 use crate::pipeline::access::some;
@@ -37,6 +39,9 @@ pub(super) fn write(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), Pipe
                 row.region = region;
             }
         }
+        let place = if row.cluster.is_empty() { &row.account } else { &row.cluster };
+        let unit = Unit { place: number_of_place(place), day: row.hour.day() };
+        row.count_exact = !inputs.inexact.contains(&unit);
         row
     });
     write_sorted(inputs, hours.collect(), |row| {

@@ -19,6 +19,7 @@ table! {
         "Records that were rejected." rejected: i64,
         "True when the hour counts as covered." covered: bool,
         "`not_checked` until digests are verified." digest_status: String,
+        "False when copies in late facts of the day could not be told apart." count_exact: bool,
     }
 }
 

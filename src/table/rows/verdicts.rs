@@ -16,6 +16,18 @@ table! {
 }
 
 table! {
+    "verdict_history", "what one run said of a grant", key (until, grant_id), sort (until, grant_id),
+    VerdictHistoryRow {
+        "The grant." grant_id: String,
+        "Cluster ARN." cluster: String,
+        "The verdict." verdict: String,
+        "Its severity." severity: String,
+        "What to do." recommendation: String,
+        "First instant after the window of the run." until: Micros,
+    }
+}
+
+table! {
     "verdicts", "what is said of a grant", key (grant_id), sort (grant_id),
     VerdictRow {
         "The grant." grant_id: String,

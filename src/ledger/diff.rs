@@ -1,0 +1,122 @@
+//! Which of the listed objects must be read, and why.
+
+use std::collections::BTreeMap;
+
+use super::LedgerError;
+use super::entry::{Entry, Listed, Name, is_unread};
+use super::lens::Lens;
+use crate::model::time::{Day, Hour};
+
+/// Why an object is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// It is not in the ledger.
+    New,
+    /// It is another object under the same key.
+    Changed,
+    /// It could not be read before.
+    Unread,
+    /// The window reaches records that were left out.
+    Window,
+    /// The inventory has principals or accounts that were not looked for.
+    Principals,
+    /// The clusters of the inventory or the map changed.
+    Clusters,
+    /// More bytes are allowed now.
+    Limit,
+    /// Another version of the tool read it.
+    Version,
+}
+
+impl Why {
+    /// For people; what follows "so many objects are read again:".
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::New => "they are new",
+            Why::Changed => "they changed",
+            Why::Unread => "they could not be read before",
+            Why::Window => "the window reaches records that were left out before",
+            Why::Principals => "the inventory has principals that were not looked for before",
+            Why::Clusters => "the clusters of the inventory, or --cluster-map, changed",
+            Why::Limit => "--max-object allows them now",
+            Why::Version => "another version of overgrant read them",
+        }
+    }
+}
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diff {
+    /// Places in the list, and why.
+    pub read: BTreeMap<usize, Why>,
+    /// Entries that would have to be read again and are not listed any more.
+    pub gone: BTreeMap<Name, Why>,
+}
+
+/// What is needed of every object.
+#[derive(Debug, Clone, Copy)]
+pub struct Need<'a> {
+    /// First and last day of records.
+    pub days: (Day, Day),
+    /// What is looked for now.
+    pub lens: &'a Lens,
+    /// What was looked for, by digest.
+    pub lenses: &'a BTreeMap<String, Lens>,
+}
+
+/// Compares what is listed with what was read.
+///
+/// # Errors
+/// When the ledger was changed by someone else.
+pub fn diff(
+    listed: &[Listed],
+    entries: &BTreeMap<Name, Entry>,
+    need: Need<'_>,
+) -> Result<Diff, LedgerError> {
+    let mut diff = Diff::default();
+    let mut present = std::collections::BTreeSet::new();
+    for (at, object) in listed.iter().enumerate() {
+        present.insert(&object.name);
+        let why = match entries.get(&object.name) {
+            None => Some(Why::New),
+            Some(entry)
+                if (&entry.listed.etag, entry.listed.size) != (&object.etag, object.size) =>
+            {
+                Some(Why::Changed)
+            }
+            Some(entry) => stale(entry, need)?,
+        };
+        if let Some(why) = why {
+            diff.read.insert(at, why);
+        }
+    }
+    for (name, entry) in entries {
+        if !present.contains(name)
+            && let Some(why) = stale(entry, need)?
+        {
+            diff.gone.insert(name.clone(), why);
+        }
+    }
+    Ok(diff)
+}
+
+/// Why an entry does not say what is needed now.
+fn stale(entry: &Entry, need: Need<'_>) -> Result<Option<Why>, LedgerError> {
+    let Some(old) = need.lenses.get(&entry.lens) else { return Ok(Some(Why::Version)) };
+    let outcome = entry.outcome()?;
+    if is_unread(&outcome) {
+        return Ok(Some(Why::Unread));
+    }
+    if let Some((first, last)) = outcome.outside {
+        // Beyond the days that were taken, within those that are needed, and between what was seen.
+        let before = (need.days.0, Day(need.days.1.0.min(entry.days.0.0 - 1)));
+        let after = (Day(need.days.0.0.max(entry.days.1.0 + 1)), need.days.1);
+        let seen = (Hour::day(first), Hour::day(last));
+        let meets = |span: (Day, Day)| span.0 <= span.1 && span.0 <= seen.1 && seen.0 <= span.1;
+        if meets(before) || meets(after) {
+            return Ok(Some(Why::Window));
+        }
+    }
+    Ok(need.lens.lacks(old, &outcome))
+}

@@ -1,0 +1,117 @@
+//! An object that was read: its row in the ledger, and back.
+
+use super::LedgerError;
+use crate::model::outcome::Outcome;
+use crate::model::tally::{Reason, Stream};
+use crate::model::time::{Day, Hour};
+use crate::table::ledger::LedgerRow;
+
+/// Names an object: bucket (empty for folders) and key.
+pub type Name = (String, String);
+
+/// An object as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Bucket and key.
+    pub name: Name,
+    /// ETag, or the time of change of a file.
+    pub etag: Option<String>,
+    /// Bytes as stored.
+    pub size: u64,
+}
+
+/// An object that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// As it was listed.
+    pub listed: Listed,
+    /// First and last day whose records were taken.
+    pub days: (Day, Day),
+    /// Digest of the [`Lens`](super::lens::Lens).
+    pub lens: String,
+    /// The [`Outcome`], encoded: a ledger holds a million of them.
+    details: Vec<u8>,
+}
+
+impl Entry {
+    /// What reading `listed` came to.
+    ///
+    /// # Errors
+    /// Never for values of this type.
+    pub fn new(
+        listed: Listed,
+        days: (Day, Day),
+        lens: String,
+        outcome: &Outcome,
+    ) -> Result<Self, LedgerError> {
+        let details = postcard::to_allocvec(outcome)
+            .map_err(|source| LedgerError::Details { what: listed.name.1.clone(), source })?;
+        Ok(Entry { listed, days, lens, details })
+    }
+
+    /// What reading it came to.
+    ///
+    /// # Errors
+    /// When the ledger was changed by someone else.
+    pub fn outcome(&self) -> Result<Outcome, LedgerError> {
+        postcard::from_bytes(&self.details)
+            .map_err(|source| LedgerError::Details { what: self.listed.name.1.clone(), source })
+    }
+
+    /// Its row.
+    ///
+    /// # Errors
+    /// When the ledger was changed by someone else.
+    pub fn row(&self) -> Result<LedgerRow, LedgerError> {
+        let outcome = self.outcome()?;
+        let hours = outcome.hours();
+        let (word, reason) = word(&outcome);
+        let (source, object) = self.listed.name.clone();
+        Ok(LedgerRow {
+            source,
+            object,
+            etag: self.listed.etag.clone(),
+            size: i64::try_from(self.listed.size).unwrap_or(i64::MAX),
+            outcome: word.to_owned(),
+            reason: reason.map(str::to_owned),
+            first_hour: hours.map(|(first, _)| Hour::start(first)),
+            last_hour: hours.map(|(_, last)| Hour::start(last)),
+            days_from: self.days.0.start(),
+            days_to: self.days.1.start(),
+            looked_for: self.lens.clone(),
+            details: self.details.clone(),
+        })
+    }
+
+    /// From its row.
+    #[must_use]
+    pub fn from_row(row: LedgerRow) -> Self {
+        Entry {
+            listed: Listed {
+                name: (row.source, row.object),
+                etag: row.etag,
+                size: u64::try_from(row.size).unwrap_or(0),
+            },
+            days: (row.days_from.day(), row.days_to.day()),
+            lens: row.looked_for,
+            details: row.details,
+        }
+    }
+}
+
+/// True when its bytes could not be had: it counts as not read.
+#[must_use]
+pub fn is_unread(outcome: &Outcome) -> bool {
+    outcome.rejects.contains_key(&Reason::Unreadable)
+}
+
+fn word(outcome: &Outcome) -> (&'static str, Option<&'static str>) {
+    let Some(objects) = outcome.streams.get(&Stream::Objects) else { return ("filtered", None) };
+    if let Some(why) = objects.rejected.keys().next() {
+        return ("rejected", Some(why.as_str()));
+    }
+    match objects.filtered.keys().next() {
+        Some(why) => ("filtered", Some(why.as_str())),
+        None => ("kept", None),
+    }
+}

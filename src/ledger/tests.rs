@@ -1,0 +1,1 @@
+//! Entries, diffs and days.

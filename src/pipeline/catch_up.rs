@@ -1,0 +1,330 @@
+//! Brings the facts up to date: reads what is new, folds the days that it touches, keeps the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::memory::{self, Folders, Memory};
+use super::scan::{self, Scanned, Work};
+use super::world::World;
+use super::{Events, PipelineError, Plan};
+use crate::extract::Context;
+use crate::facts::fold::{Runs, fold_days};
+use crate::facts::sort::SpillDir;
+use crate::facts::store::FactStore;
+use crate::ledger::days::{Rebuild, Sums, rebuild};
+use crate::ledger::diff::{Diff, Need, Why, diff};
+use crate::ledger::entry::{Entry, Name, is_unread};
+use crate::ledger::lens::Lens;
+use crate::ledger::totals::{Totals, totals};
+use crate::model::outcome::{Outcome, Unit};
+use crate::model::tally::{Reason, Stream};
+use crate::model::time::{Day, Window};
+use crate::publish::place::Place;
+use crate::publish::{KeptFile, State};
+use crate::report::output::WrittenFile;
+
+/// Where a run reads from and writes to.
+pub(super) struct Site<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) runtime: &'a tokio::runtime::Runtime,
+    pub(super) place: &'a Place,
+    pub(super) folders: Folders<'a>,
+    pub(super) spill: &'a SpillDir,
+}
+
+/// Facts of all days, and what they rest on.
+pub(super) struct Facts {
+    /// Fact files below the run.
+    pub(super) paths: Vec<PathBuf>,
+    /// Digests of those that were not written now.
+    pub(super) known: BTreeMap<String, (u64, String)>,
+    pub(super) totals: Totals,
+    pub(super) sums: Sums,
+    pub(super) pruned: BTreeMap<&'static str, u64>,
+    /// Days whose copies could not all be told apart.
+    pub(super) inexact: BTreeSet<Unit>,
+    pub(super) context: Arc<Context>,
+    pub(super) warnings: Vec<String>,
+    /// Objects read now, again for days that were touched, and kept from earlier runs.
+    pub(super) read: (u64, u64, u64),
+    pub(super) state: State,
+}
+
+/// Reads, folds and remembers.
+pub(super) fn catch_up(
+    site: &Site<'_>,
+    window: Window,
+    world: &World,
+    events: &mut dyn Events,
+) -> Result<Facts, PipelineError> {
+    let plan = site.plan;
+    let days = scan::days_of(window);
+    events.stage("list");
+    let mut memory = if plan.rescan {
+        Memory::default()
+    } else {
+        Memory::load(site.place, days, site.folders, site.runtime)?
+    };
+    let work = scan::list(plan, window, site.runtime)?;
+    if work.listed.is_empty() {
+        let places: Vec<String> = plan.logs.iter().map(ToString::to_string).collect();
+        return Err(PipelineError::NoLogs { places: places.join(", ") });
+    }
+    let context = Arc::new(scan::context(plan, days, world));
+    let arns: Vec<String> = world.clusters.iter().map(|(cluster, _)| cluster.arn.clone()).collect();
+    let lens = memory::lens(&context, plan, &arns);
+    let need = Need { days, lens: &lens, lenses: &memory.lenses };
+    let mut diff = diff(&work.listed, &memory.entries, need)?;
+    settle_gone(&mut diff, &mut memory)?;
+
+    events.stage("scan");
+    let ends = (site.spill, site.runtime);
+    let which: BTreeSet<usize> = diff.read.keys().copied().collect();
+    let first = scan::run(plan, &context, &work, which.iter().copied(), None, ends, events)?;
+    let reading = Reading { site, work: &work, days, lens: &lens, first, memory };
+    if plan.stop.is_set() {
+        return Err(reading.interrupted(which.len())?);
+    }
+
+    let (runs, plan_of_days, again) = reading.read_again(&context, events)?;
+    if plan.stop.is_set() {
+        return Err(reading.interrupted(which.len())?);
+    }
+    events.stage("fold");
+    let Reading { first, mut memory, .. } = reading;
+    for unit in &plan_of_days.anew {
+        memory.forget(*unit, site.folders)?;
+    }
+    let late: BTreeMap<Unit, u32> =
+        plan_of_days.late.iter().map(|unit| (*unit, memory.days.next_part(*unit))).collect();
+    let mut store = FactStore::new(site.folders.run.to_path_buf()).with_late(late.clone());
+    let runs = Runs { fresh: first.runs, again: runs };
+    let wanted = |unit: Unit, again: bool| !again || plan_of_days.anew.contains(&unit);
+    let counts = fold_days(runs, &wanted, site.spill, &mut store)?;
+    memory.days.take(counts, &late);
+    let written = digests(&store.finish()?, site)?;
+
+    let mut paths: Vec<PathBuf> = memory.fact_paths().collect();
+    let known = memory.known_facts();
+    paths.extend(written.iter().map(|file| PathBuf::from(&file.path)));
+    paths.sort();
+    let entries = entries(&work, first.outcomes, days, &lens)?;
+    let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    let warnings = warnings(&diff, &memory, &work);
+    let state = memory.save(entries, &lens, written, site.folders)?;
+
+    let mut totals = totals(memory.entries.iter(), window, &context.accounts())?;
+    for ((_, key), _) in diff.gone.iter() {
+        totals.tally.damage(key);
+    }
+    for (key, why) in &work.unreadable {
+        totals.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
+    }
+    Ok(Facts {
+        paths,
+        known,
+        sums: memory.days.sums(window),
+        inexact: memory.days.inexact().clone(),
+        read: (read, again, totals.objects - read.min(totals.objects)),
+        totals,
+        pruned: work.pruned,
+        context,
+        warnings,
+        state,
+    })
+}
+
+/// Entries of objects that are not listed any more: one that never was read is as good as never
+/// listed; one whose facts another version wrote cannot be used.
+fn settle_gone(diff: &mut Diff, memory: &mut Memory) -> Result<(), PipelineError> {
+    let versions = diff.gone.values().filter(|why| **why == Why::Version).count();
+    if versions > 0 {
+        return Err(PipelineError::Expired { objects: versions });
+    }
+    let unread: Vec<Name> = diff
+        .gone
+        .iter()
+        .filter(|(_, why)| **why == Why::Unread)
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in unread {
+        diff.gone.remove(&name);
+        memory.forget_entry(&name);
+    }
+    Ok(())
+}
+
+struct Reading<'a> {
+    site: &'a Site<'a>,
+    work: &'a Work,
+    days: (Day, Day),
+    lens: &'a Lens,
+    first: Scanned,
+    memory: Memory,
+}
+
+impl Reading<'_> {
+    /// Days that the objects read now have facts of, or had.
+    fn touched(&self) -> Result<BTreeSet<Unit>, PipelineError> {
+        let mut touched: BTreeSet<Unit> =
+            self.first.outcomes.values().flat_map(|outcome| &outcome.units).copied().collect();
+        for at in self.first.outcomes.keys() {
+            if let Some(old) = self.old(*at) {
+                touched.extend(old.outcome()?.units);
+            }
+        }
+        Ok(touched)
+    }
+
+    fn old(&self, at: usize) -> Option<&Entry> {
+        self.memory.entries.get(&self.work.listed.get(at)?.name)
+    }
+
+    /// Reads what the days that are touched rest on beside; returns its runs, what becomes of the days,
+    /// and how many objects that were.
+    fn read_again(
+        &self,
+        context: &Arc<Context>,
+        events: &mut dyn Events,
+    ) -> Result<(Vec<crate::facts::sort::Run>, Rebuild, u64), PipelineError> {
+        let names: BTreeMap<&Name, usize> =
+            self.work.listed.iter().enumerate().map(|(at, listed)| (&listed.name, at)).collect();
+        let read: BTreeSet<Name> = self
+            .first
+            .outcomes
+            .keys()
+            .filter_map(|at| Some(self.work.listed.get(*at)?.name.clone()))
+            .collect();
+        let present = |name: &Name, entry: &Entry| {
+            names.get(name).and_then(|at| self.work.listed.get(*at)) == Some(&entry.listed)
+        };
+        let Memory { days, entries, .. } = &self.memory;
+        let mut plan = rebuild(&self.touched()?, days, entries, &read, &present)?;
+        let which: Vec<usize> =
+            plan.again.iter().filter_map(|name| names.get(name).copied()).collect();
+        let count = u64::try_from(which.len()).unwrap_or(u64::MAX);
+        let ends = (self.site.spill, self.site.runtime);
+        let only = Some(&plan.anew);
+        let again = scan::run(self.site.plan, context, self.work, which, only, ends, events)?;
+        // What cannot be had any more leaves its days as they are.
+        for (at, outcome) in &again.outcomes {
+            if is_unread(outcome)
+                && let Some(old) = self.old(*at)
+            {
+                for unit in old.outcome()?.units {
+                    if plan.anew.remove(&unit) {
+                        plan.late.insert(unit);
+                    }
+                }
+            }
+        }
+        Ok((again.runs, plan, count))
+    }
+
+    /// Keeps what was read whole; returns how the run ends.
+    fn interrupted(self, of: usize) -> Result<PipelineError, PipelineError> {
+        let site = self.site;
+        let touched = self.touched()?;
+        let Reading { work, days, lens, first, mut memory, .. } = self;
+        // Days that exist would have to be made anew from what was not read again: whatever touches
+        // them counts as not read.
+        let open: BTreeSet<Unit> =
+            touched.into_iter().filter(|unit| memory.days.holds(*unit)).collect();
+        let known = |at: &usize| {
+            work.listed.get(*at).is_some_and(|listed| memory.entries.contains_key(&listed.name))
+        };
+        let outcomes: BTreeMap<usize, Outcome> = first
+            .outcomes
+            .into_iter()
+            .filter(|(at, outcome)| outcome.units.is_disjoint(&open) && !known(at))
+            .collect();
+        let kept = outcomes.values().filter(|outcome| !is_unread(outcome)).count();
+        if kept == 0 {
+            return Ok(PipelineError::Interrupted { kept, of });
+        }
+        let mut store = FactStore::new(site.folders.run.to_path_buf());
+        let runs = Runs { fresh: first.runs, again: Vec::new() };
+        let wanted = |unit: Unit, _: bool| !open.contains(&unit);
+        let counts = fold_days(runs, &wanted, site.spill, &mut store)?;
+        memory.days.take(counts, &BTreeMap::new());
+        let written = digests(&store.finish()?, site)?;
+        let entries = entries(work, outcomes, days, lens)?;
+        let mut state = memory.save(entries, lens, written, site.folders)?;
+        site.runtime.block_on(site.place.checkpoint(
+            site.folders.run,
+            site.folders.state,
+            &mut state,
+        ))?;
+        Ok(PipelineError::Interrupted { kept, of })
+    }
+}
+
+fn entries(
+    work: &Work,
+    outcomes: BTreeMap<usize, Outcome>,
+    days: (Day, Day),
+    lens: &Lens,
+) -> Result<Vec<Entry>, PipelineError> {
+    let digest = lens.digest();
+    let mut entries = Vec::with_capacity(outcomes.len());
+    for (at, outcome) in outcomes {
+        let Some(listed) = work.listed.get(at) else { continue };
+        entries.push(Entry::new(listed.clone(), days, digest.clone(), &outcome)?);
+    }
+    Ok(entries)
+}
+
+/// The fact files that were written now, with their digests.
+fn digests(paths: &[PathBuf], site: &Site<'_>) -> Result<Vec<KeptFile>, PipelineError> {
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let WrittenFile { path, bytes, sha256 } =
+            crate::report::output::written(site.folders.run, path)?;
+        files.push(KeptFile { path, at: String::new(), bytes, sha256 });
+    }
+    Ok(files)
+}
+
+/// What a person should know of how this run and those before fit together.
+fn warnings(diff: &Diff, memory: &Memory, work: &Work) -> Vec<String> {
+    let mut warnings = memory.warnings.clone();
+    let mut again: BTreeMap<Why, u64> = BTreeMap::new();
+    for why in diff.read.values().filter(|why| **why != Why::New) {
+        *again.entry(*why).or_default() += 1;
+    }
+    for (why, n) in again {
+        warnings.push(format!("{n} objects were read again: {}", why.as_str()));
+    }
+    let mut gone: BTreeMap<Why, u64> = BTreeMap::new();
+    for why in diff.gone.values() {
+        *gone.entry(*why).or_default() += 1;
+    }
+    for (why, n) in gone {
+        warnings.push(format!(
+            "{n} objects should be read again and are gone ({}): their hours count as not covered",
+            why.as_str()
+        ));
+    }
+    let inexact = memory.days.inexact().len();
+    if inexact > 0 {
+        warnings.push(format!(
+            "{inexact} days have late facts whose copies cannot be told apart any more: counts of them \
+             may be too high (coverage.count_exact)"
+        ));
+    }
+    let sources: BTreeSet<&str> = work.listed.iter().map(|listed| listed.name.0.as_str()).collect();
+    let left: BTreeSet<&str> = memory
+        .entries
+        .keys()
+        .map(|(source, _)| source.as_str())
+        .filter(|source| !source.is_empty() && !sources.contains(source))
+        .collect();
+    for source in left {
+        warnings.push(format!(
+            "what an earlier run read from s3://{source} still counts, though it is not read any more; \
+             --rescan forgets it"
+        ));
+    }
+    warnings
+}

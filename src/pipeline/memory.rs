@@ -1,0 +1,276 @@
+//! What earlier runs into the same output left: loaded, brought up to date, and written again.
+//!
+//! Input: the state of the output. Output: entries and days for [`ledger`](crate::ledger), and the fact
+//! files of the days that stay as they are, put beside those that this run writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::PipelineError;
+use crate::facts::store::unit_of_path;
+use crate::ledger::FACTS_VERSION;
+use crate::ledger::days::Days;
+use crate::ledger::entry::{Entry, Name};
+use crate::ledger::lens::Lens;
+use crate::model::digest;
+use crate::model::outcome::Unit;
+use crate::model::time::Day;
+use crate::publish::place::Place;
+use crate::publish::{KeptFile, State};
+use crate::source::key::read_key;
+use crate::source::read_file;
+use crate::table::Row;
+use crate::table::ledger::{DayRow, LedgerRow};
+use crate::table::parquet::{CodecError, RowWriter, read_rows};
+
+const OBJECTS: &str = "ledger/objects";
+const DAYS: &str = "ledger/days/part-0.parquet";
+const FACTS: &str = "facts/";
+
+/// What earlier runs left.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Of the delivery days of the window, and those whose key tells no day.
+    pub(super) entries: BTreeMap<Name, Entry>,
+    pub(super) days: Days,
+    pub(super) lenses: BTreeMap<String, Lens>,
+    /// Fact files by path; those of the window are below the run already.
+    facts: BTreeMap<String, KeptFile>,
+    /// Delivery days whose entries are others than in their file.
+    changed: BTreeSet<Option<Day>>,
+    /// Ledger files of other delivery days, and of days that did not change.
+    ledger: BTreeMap<String, KeptFile>,
+    /// For people.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Where a run is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Folders<'a> {
+    pub(super) run: &'a Path,
+    pub(super) state: &'a Path,
+}
+
+impl Memory {
+    /// Loads what a window of these delivery days needs.
+    pub(super) fn load(
+        place: &Place,
+        days: (Day, Day),
+        folders: Folders<'_>,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Result<Self, PipelineError> {
+        let Some(state) = runtime.block_on(place.state())? else { return Ok(Memory::default()) };
+        let mut memory = Memory { lenses: state.lenses.clone(), ..Memory::default() };
+        let whole = runtime.block_on(memory.load_ledger(place, &state, days, folders))?;
+        if !whole {
+            // Without the ledger nobody knows what the facts rest on.
+            let warnings = vec![
+                "the ledger of the earlier run is damaged: everything in the window is read again"
+                    .to_owned(),
+            ];
+            return Ok(Memory { warnings, ..Memory::default() });
+        }
+        runtime.block_on(memory.load_facts(place, &state, days, folders))?;
+        Ok(memory)
+    }
+
+    /// False when a file is missing or damaged.
+    async fn load_ledger(
+        &mut self,
+        place: &Place,
+        state: &State,
+        days: (Day, Day),
+        folders: Folders<'_>,
+    ) -> Result<bool, PipelineError> {
+        for file in &state.files {
+            if !file.path.starts_with("ledger/") {
+                continue;
+            }
+            let needed = delivered_in(&file.path)
+                .is_none_or(|delivered| days.0 <= delivered && delivered <= days.1);
+            if !place.bring(file, folders.state, needed).await? {
+                return Ok(false);
+            }
+            self.ledger.insert(file.path.clone(), file.clone());
+            if !needed {
+                continue;
+            }
+            let bytes = read_file(&folders.state.join(&file.path)).map_err(PipelineError::Start)?;
+            let read = if file.path == DAYS {
+                rows::<DayRow>(bytes).ok().and_then(|rows| Days::from_rows(rows).ok()).map(|days| {
+                    self.days = days;
+                })
+            } else {
+                rows::<LedgerRow>(bytes).ok().map(|rows| {
+                    let entries = rows.into_iter().map(Entry::from_row);
+                    self.entries.extend(entries.map(|entry| (entry.listed.name.clone(), entry)));
+                })
+            };
+            if read.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A day of which a file is missing or damaged is forgotten, and made anew from its objects.
+    async fn load_facts(
+        &mut self,
+        place: &Place,
+        state: &State,
+        days: (Day, Day),
+        folders: Folders<'_>,
+    ) -> Result<(), PipelineError> {
+        let mut lost = BTreeSet::new();
+        for file in state.files.iter().filter(|file| file.path.starts_with(FACTS)) {
+            let Some((_, unit)) = unit_of_path(Path::new(&file.path)) else { continue };
+            let needed = days.0 <= unit.day && unit.day <= days.1;
+            if place.bring(file, folders.run, needed).await? {
+                self.facts.insert(file.path.clone(), file.clone());
+            } else {
+                lost.insert(unit);
+            }
+        }
+        if !lost.is_empty() {
+            self.warnings.push(format!(
+                "facts of {} days of the earlier run are damaged and are made anew",
+                lost.len()
+            ));
+        }
+        for unit in lost {
+            self.drop_files(unit, folders)?;
+            self.days.lose(unit);
+        }
+        Ok(())
+    }
+
+    /// Forgets an object.
+    pub(super) fn forget_entry(&mut self, name: &Name) {
+        if self.entries.remove(name).is_some() {
+            self.changed.insert(read_key(&name.1).day);
+        }
+    }
+
+    /// Forgets a day that is folded anew.
+    pub(super) fn forget(&mut self, unit: Unit, folders: Folders<'_>) -> Result<(), PipelineError> {
+        self.drop_files(unit, folders)?;
+        self.days.forget(unit);
+        Ok(())
+    }
+
+    fn drop_files(&mut self, unit: Unit, folders: Folders<'_>) -> Result<(), PipelineError> {
+        let of_unit =
+            |path: &str| unit_of_path(Path::new(path)).is_some_and(|(_, known)| known == unit);
+        let gone: Vec<String> = self.facts.keys().filter(|path| of_unit(path)).cloned().collect();
+        for path in gone {
+            self.facts.remove(&path);
+            match std::fs::remove_file(folders.run.join(&path)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(PipelineError::Start(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Digests of the facts that stay as they are.
+    pub(super) fn known_facts(&self) -> BTreeMap<String, (u64, String)> {
+        let known = self.facts.iter();
+        known.map(|(path, file)| (path.clone(), (file.bytes, file.sha256.clone()))).collect()
+    }
+
+    /// Paths of the facts that stay as they are.
+    pub(super) fn fact_paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.facts.keys().map(PathBuf::from)
+    }
+
+    /// Takes in what was read now, and writes the ledger. `written` are the fact files of this run.
+    pub(super) fn save(
+        &mut self,
+        read: Vec<Entry>,
+        lens: &Lens,
+        written: impl IntoIterator<Item = KeptFile>,
+        folders: Folders<'_>,
+    ) -> Result<State, PipelineError> {
+        let mut changed = std::mem::take(&mut self.changed);
+        for entry in read {
+            let name = entry.listed.name.clone();
+            if self.entries.get(&name) != Some(&entry) {
+                changed.insert(read_key(&name.1).day);
+            }
+            self.entries.insert(name, entry);
+        }
+        let mut by_day: BTreeMap<Option<Day>, Vec<&Entry>> = BTreeMap::new();
+        for (name, entry) in &self.entries {
+            by_day.entry(read_key(&name.1).day).or_default().push(entry);
+        }
+        let mut fresh = Vec::new();
+        for day in changed {
+            let path = ledger_path(day);
+            let rows: Result<Vec<LedgerRow>, _> =
+                by_day.get(&day).into_iter().flatten().map(|entry| entry.row()).collect();
+            fresh.push(write(&path, rows?, folders.state)?);
+        }
+        fresh.push(write(DAYS, self.days.rows()?, folders.state)?);
+        for file in fresh {
+            self.ledger.insert(file.path.clone(), file);
+        }
+        for file in written {
+            self.facts.insert(file.path.clone(), file);
+        }
+        self.lenses.insert(lens.digest(), lens.clone());
+        Ok(State {
+            format: crate::publish::state::FORMAT,
+            lenses: self.lenses.clone(),
+            files: self.ledger.values().chain(self.facts.values()).cloned().collect(),
+        })
+    }
+}
+
+/// What a run with this inventory and these options looks for.
+pub(super) fn lens(context: &crate::extract::Context, plan: &super::Plan, arns: &[String]) -> Lens {
+    Lens {
+        version: FACTS_VERSION,
+        ids: context.relevant_ids.iter().cloned().collect(),
+        names: context.relevant_names.iter().cloned().collect(),
+        accounts: context.accounts(),
+        clusters: arns.iter().cloned().collect(),
+        cluster_map: plan.cluster_map.clone(),
+        max_inflated: plan.limits.max_inflated,
+    }
+}
+
+fn ledger_path(day: Option<Day>) -> String {
+    let day = day.map_or_else(|| "none".to_owned(), Day::to_iso);
+    format!("{OBJECTS}/p_delivered={day}/part-0.parquet")
+}
+
+/// The delivery day of a ledger file; `None` where it must always be read.
+fn delivered_in(path: &str) -> Option<Day> {
+    Day::parse(path.strip_prefix(OBJECTS)?.strip_prefix("/p_delivered=")?.split('/').next()?)
+}
+
+fn rows<R: Row>(bytes: Vec<u8>) -> Result<Vec<R>, CodecError> {
+    let mut rows = Vec::new();
+    read_rows(bytes::Bytes::from(bytes), |row: R| {
+        rows.push(row);
+        Ok::<(), CodecError>(())
+    })?;
+    Ok(rows)
+}
+
+fn write<R: Row>(path: &str, rows: Vec<R>, root: &Path) -> Result<KeptFile, PipelineError> {
+    let mut writer = RowWriter::new(Vec::new())?;
+    for row in rows {
+        writer.push(row)?;
+    }
+    let bytes = writer.finish()?.0;
+    crate::publish::write_file(&root.join(path), &bytes)?;
+    Ok(KeptFile {
+        path: path.to_owned(),
+        at: String::new(),
+        bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        sha256: digest::hex(&digest::of_bytes(&bytes), 64),
+    })
+}

@@ -1,0 +1,121 @@
+//! Where a run's output lives, and how a new one takes the place of the old one at once.
+//!
+//! A run is written beside the old one and whole before anybody can see it; then one thing switches: a
+//! symbolic link in a folder, one object in a bucket. Readers by glob and by manifest see the old run
+//! or the new one. What the next run continues from (the *state*: ledger and facts, by path and
+//! digest) is switched by itself, because it is right whichever report stands beside it: after an
+//! interrupted run it is newer than the report.
+//!
+//! ```text
+//! OUT/manifest.json facts reports tables     links to .current/…; in a bucket: copies of one run
+//! OUT/ledger                                 link to the ledger of the state
+//! OUT/history/verdicts/p_until=…/            verdicts of every run; never replaced
+//! OUT/run.json                               durations
+//! OUT/.current                               link to .generations/ID: what switches
+//! OUT/.generations/ID/{facts,reports,tables} whole runs: this one and the one before
+//! OUT/.state/ID/{ledger,facts}               ledgers, and the facts of an interrupted run
+//! OUT/.state.json                            files of the state: what switches it
+//! OUT/.lock                                  held while a run is at work
+//! ```
+
+pub mod local;
+pub mod place;
+pub mod state;
+
+use std::path::{Path, PathBuf};
+
+pub use state::{KeptFile, State};
+
+/// The file that names all others of a run.
+pub const MANIFEST: &str = "manifest.json";
+/// What differs between equal runs.
+pub const RUN: &str = "run.json";
+/// Folders of a run that readers see.
+pub const FOLDERS: [&str; 3] = ["facts", "reports", "tables"];
+/// Folder of the ledger.
+pub const LEDGER: &str = "ledger";
+/// Folder of what is never replaced.
+pub const HISTORY: &str = "history";
+const GENERATIONS: &str = ".generations";
+const STATES: &str = ".state";
+const STATE_FILE: &str = ".state.json";
+
+/// Why an output cannot be opened or switched.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// Another run is at work in this place, or was faster.
+    #[error(
+        "{place} is in use: {what}. Nothing was changed; run again when it is done, or give --out another place"
+    )]
+    Busy {
+        /// The output.
+        place: String,
+        /// What is known of the other run.
+        what: &'static str,
+    },
+    /// The folder holds something else.
+    #[error("{path} holds {found}, which no overgrant run wrote; give --out an empty folder")]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// One of the names.
+        found: String,
+    },
+    /// The system refused.
+    #[error("cannot {doing} {path}")]
+    Io {
+        /// `create`, `write`, …
+        doing: &'static str,
+        /// What.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The state was written by a later version.
+    #[error(
+        "{place} was written by a later version of overgrant (state format {found}, this one knows {}); use that version, or --rescan to start anew",
+        state::FORMAT
+    )]
+    LaterVersion {
+        /// The output.
+        place: String,
+        /// Its format.
+        found: u32,
+    },
+    /// The bucket refused.
+    #[error(transparent)]
+    Source(#[from] crate::source::SourceError),
+}
+
+/// Wraps what the system said.
+fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> PublishError + 'a {
+    move |source| PublishError::Io { doing, path: path.to_path_buf(), source }
+}
+
+/// Writes a file below a staging folder.
+///
+/// # Errors
+/// When it cannot be written.
+#[expect(clippy::disallowed_methods, reason = "publish owns the staging folder")]
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(io("create", folder))?;
+    }
+    std::fs::write(path, bytes).map_err(io("write", path))
+}
+
+/// What is put in place, below the staging folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// The run: manifest, facts, reports, tables.
+    pub run: &'a Path,
+    /// The ledger.
+    pub state: &'a Path,
+    /// 16 hex digits: equal for equal runs.
+    pub generation: &'a str,
+    /// Durations.
+    pub run_json: &'a [u8],
+    /// Files for the history, by path below it.
+    pub history: &'a [(String, Vec<u8>)],
+}
