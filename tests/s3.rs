@@ -74,8 +74,19 @@ fn the_audit_over_s3_gives_the_bytes_of_the_audit_over_folders() {
     assert_eq!(got, expected);
 
     let requests = server.requests.lock().unwrap().clone();
-    let puts: Vec<&String> = requests.iter().filter(|line| line.starts_with("PUT")).collect();
-    assert!(puts.last().unwrap().contains("/manifest.json"), "the manifest is put last");
+    let of = |part: &str| requests.iter().rposition(|r| r.starts_with("PUT") && r.contains(part));
+    let switch = of("nightly/manifest.json").unwrap();
+    assert!(of("/.generations/").unwrap() < switch, "a run is whole before it counts");
+    assert!(switch < of("nightly/tables/run/").unwrap(), "readers by name come after");
+
+    // The next run keeps what it has and reads nothing again.
+    let before = server.count(&["GET", "/logs/deep/"]);
+    audit(&plan).unwrap();
+    let listed = server.count(&["GET", "/logs/deep/"]) - before;
+    assert_eq!(listed, 0, "{:?}", server.requests.lock().unwrap());
+    let mut again = bytes_of(&root.path().join("results/nightly"));
+    again.retain(|path, _| got.contains_key(path));
+    assert_eq!(again, got);
 }
 
 #[test]

@@ -25,7 +25,6 @@ use crate::table::parquet::{CodecError, RowWriter, read_rows};
 
 const OBJECTS: &str = "ledger/objects";
 const DAYS: &str = "ledger/days/part-0.parquet";
-const FACTS: &str = "facts/";
 
 /// What earlier runs left.
 #[derive(Debug, Default)]
@@ -59,7 +58,7 @@ impl Memory {
         folders: Folders<'_>,
         runtime: &tokio::runtime::Runtime,
     ) -> Result<Self, PipelineError> {
-        let Some(state) = runtime.block_on(place.state())? else { return Ok(Memory::default()) };
+        let Some(state) = place.state()? else { return Ok(Memory::default()) };
         let mut memory = Memory { lenses: state.lenses.clone(), ..Memory::default() };
         let whole = runtime.block_on(memory.load_ledger(place, &state, days, folders))?;
         if !whole {
@@ -82,15 +81,19 @@ impl Memory {
         days: (Day, Day),
         folders: Folders<'_>,
     ) -> Result<bool, PipelineError> {
-        for file in &state.files {
-            if !file.path.starts_with("ledger/") {
-                continue;
-            }
-            let needed = delivered_in(&file.path)
-                .is_none_or(|delivered| days.0 <= delivered && delivered <= days.1);
-            if !place.bring(file, folders.state, needed).await? {
-                return Ok(false);
-            }
+        let files: Vec<(&KeptFile, bool)> = state
+            .files
+            .iter()
+            .filter(|file| file.path.starts_with("ledger/"))
+            .map(|file| {
+                let delivered = delivered_in(&file.path);
+                (file, delivered.is_none_or(|day| days.0 <= day && day <= days.1))
+            })
+            .collect();
+        if place.bring(&files, folders.state).await?.contains(&false) {
+            return Ok(false);
+        }
+        for (file, needed) in files {
             self.ledger.insert(file.path.clone(), file.clone());
             if !needed {
                 continue;
@@ -122,10 +125,18 @@ impl Memory {
         folders: Folders<'_>,
     ) -> Result<(), PipelineError> {
         let mut lost = BTreeSet::new();
-        for file in state.files.iter().filter(|file| file.path.starts_with(FACTS)) {
-            let Some((_, unit)) = unit_of_path(Path::new(&file.path)) else { continue };
-            let needed = days.0 <= unit.day && unit.day <= days.1;
-            if place.bring(file, folders.run, needed).await? {
+        let units: Vec<(&KeptFile, Unit)> = state
+            .files
+            .iter()
+            .filter_map(|file| Some((file, unit_of_path(Path::new(&file.path))?.1)))
+            .collect();
+        let files: Vec<(&KeptFile, bool)> = units
+            .iter()
+            .map(|(file, unit)| (*file, days.0 <= unit.day && unit.day <= days.1))
+            .collect();
+        let whole = place.bring(&files, folders.run).await?;
+        for ((file, unit), whole) in units.into_iter().zip(whole) {
+            if whole {
                 self.facts.insert(file.path.clone(), file.clone());
             } else {
                 lost.insert(unit);

@@ -18,6 +18,7 @@
 //! OUT/.lock                                  held while a run is at work
 //! ```
 
+pub mod bucket;
 pub mod local;
 pub mod place;
 pub mod state;
@@ -54,7 +55,9 @@ pub enum PublishError {
         what: &'static str,
     },
     /// The folder holds something else.
-    #[error("{path} holds {found}, which no overgrant run wrote; give --out an empty folder")]
+    #[error(
+        "{path} holds {found:?}, which no overgrant run wrote; choose another folder or empty it"
+    )]
     Foreign {
         /// The folder.
         path: PathBuf,

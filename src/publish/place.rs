@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::bucket::Remote;
 use super::local::Folder;
 use super::{Finished, KeptFile, PublishError, State};
 use crate::source::{Location, S3Options};
@@ -11,6 +12,8 @@ use crate::source::{Location, S3Options};
 pub enum Place {
     /// A folder.
     Local(Folder),
+    /// A bucket.
+    Bucket(Box<Remote>),
 }
 
 impl Place {
@@ -18,10 +21,12 @@ impl Place {
     ///
     /// # Errors
     /// When it cannot be written, holds something else, or is in use.
-    pub async fn open(out: &Location, _options: &S3Options) -> Result<Self, PublishError> {
+    pub async fn open(out: &Location, options: &S3Options) -> Result<Self, PublishError> {
         match out {
             Location::Local(path) => Ok(Place::Local(Folder::open(path)?)),
-            Location::S3 { .. } => Err(PublishError::Busy { place: out.to_string(), what: "soon" }),
+            Location::S3 { bucket, prefix } => {
+                Ok(Place::Bucket(Box::new(Remote::open(bucket, prefix, options).await?)))
+            }
         }
     }
 
@@ -30,6 +35,7 @@ impl Place {
     pub fn staging(&self) -> PathBuf {
         match self {
             Place::Local(folder) => folder.staging(),
+            Place::Bucket(remote) => remote.staging(),
         }
     }
 
@@ -37,25 +43,28 @@ impl Place {
     ///
     /// # Errors
     /// When it cannot be read, or a later version wrote it.
-    pub async fn state(&self) -> Result<Option<State>, PublishError> {
+    pub fn state(&self) -> Result<Option<State>, PublishError> {
         match self {
             Place::Local(folder) => folder.state(),
+            Place::Bucket(remote) => remote.state(),
         }
     }
 
-    /// Puts a file of the state below `to`; false when it is not there or damaged. A file that is not
-    /// `needed` is only kept.
+    /// Puts files of the state below `to`; false for those that are not there or damaged. A file that
+    /// is not needed (the second value) is only kept.
     ///
     /// # Errors
-    /// When it cannot be put.
+    /// When one cannot be put.
     pub async fn bring(
         &self,
-        file: &KeptFile,
+        files: &[(&KeptFile, bool)],
         to: &Path,
-        needed: bool,
-    ) -> Result<bool, PublishError> {
+    ) -> Result<Vec<bool>, PublishError> {
         match self {
-            Place::Local(folder) => folder.bring(file, to, needed),
+            Place::Local(folder) => {
+                files.iter().map(|(file, needed)| folder.bring(file, to, *needed)).collect()
+            }
+            Place::Bucket(remote) => remote.bring(files, to).await,
         }
     }
 
@@ -70,6 +79,7 @@ impl Place {
     ) -> Result<(), PublishError> {
         match self {
             Place::Local(folder) => folder.publish(finished, state),
+            Place::Bucket(remote) => remote.publish(finished, state).await,
         }
     }
 
@@ -86,6 +96,7 @@ impl Place {
     ) -> Result<(), PublishError> {
         match self {
             Place::Local(folder) => folder.checkpoint(run, state_folder, state),
+            Place::Bucket(remote) => remote.checkpoint(run, state_folder, state).await,
         }
     }
 }

@@ -260,20 +260,3 @@ pub async fn read_small_files(
     }
     Ok(files)
 }
-
-/// Puts a finished output folder into a bucket: everything else first, `last` at the end, and then
-/// removes what an earlier run left under `managed` prefixes.
-///
-/// # Errors
-/// When a file cannot be read or an object cannot be put, listed or removed.
-pub async fn publish(
-    folder: &Path,
-    to: &Location,
-    options: &S3Options,
-    last: &str,
-    managed: &[&str],
-) -> Result<(), SourceError> {
-    let Location::S3 { bucket, prefix } = to else { return Ok(()) };
-    let bucket = s3::Bucket::open(bucket, prefix, options).await;
-    bucket.publish(folder, last, managed).await
-}

@@ -10,13 +10,12 @@
     reason = "source reads files, and AWS settings live in the environment"
 )]
 
-use std::path::{Path, PathBuf};
+pub mod output;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::primitives::ByteStream;
 use futures::StreamExt;
 use futures::stream;
 
@@ -25,8 +24,6 @@ use super::{FetchError, Listing, Object, Prune, SourceError};
 
 /// Prefixes listed at once.
 const LISTS_IN_FLIGHT: usize = 16;
-/// Puts and removals at once.
-const PUTS_IN_FLIGHT: usize = 8;
 /// How often a cut body is resumed.
 const MAX_RESUMES: u32 = 4;
 /// Below this many levels a layout has no more parts that pruning knows: the rest is listed flat.
@@ -205,60 +202,9 @@ impl Bucket {
         Err(failure)
     }
 
-    /// Puts every file of `folder`, `last` after all others, then removes what else is under the
-    /// `managed` prefixes.
-    ///
-    /// # Errors
-    /// When something cannot be read, put, listed or removed.
-    pub async fn publish(
-        &self,
-        folder: &Path,
-        last: &str,
-        managed: &[&str],
-    ) -> Result<(), SourceError> {
-        let mut files = super::local::Folder::open(folder)?.list(&Prune::everything())?.objects;
-        files.sort();
-        let (finals, firsts): (Vec<Object>, Vec<Object>) =
-            files.into_iter().partition(|file| file.key == last);
-        let kept: std::collections::BTreeSet<String> =
-            firsts.iter().chain(&finals).map(|file| self.key_of(&file.key)).collect();
-        for group in [firsts, finals] {
-            let puts: Vec<Result<(), SourceError>> = stream::iter(group)
-                .map(|file| self.put(folder.join(&file.key), self.key_of(&file.key)))
-                .buffer_unordered(PUTS_IN_FLIGHT)
-                .collect()
-                .await;
-            puts.into_iter().collect::<Result<(), SourceError>>()?;
-        }
-        for prefix in managed {
-            let (objects, _) = self.list_level(self.key_of(prefix), false).await?;
-            let stale =
-                objects.into_iter().map(|object| object.key).filter(|key| !kept.contains(key));
-            let removals: Vec<Result<(), SourceError>> = stream::iter(stale)
-                .map(|key| self.remove(key))
-                .buffer_unordered(PUTS_IN_FLIGHT)
-                .collect()
-                .await;
-            removals.into_iter().collect::<Result<(), SourceError>>()?;
-        }
-        Ok(())
-    }
-
     fn key_of(&self, relative: &str) -> String {
         let prefix = self.prefix.trim_end_matches('/');
         if prefix.is_empty() { relative.to_owned() } else { format!("{prefix}/{relative}") }
-    }
-
-    async fn put(&self, path: PathBuf, key: String) -> Result<(), SourceError> {
-        let body = ByteStream::from_path(&path).await.map_err(|error| SourceError::Local {
-            path: path.clone(),
-            source: std::io::Error::other(error),
-        })?;
-        let put = self.client.put_object().bucket(&self.name).key(&key).body(body).send().await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.error("PutObject", &key, &error, "s3:PutObject", &key)),
-        }
     }
 
     async fn remove(&self, key: String) -> Result<(), SourceError> {
