@@ -12,6 +12,8 @@ mod cli;
 mod fuzz;
 /// Hostile logs: what each counts as, that no verdict moves, that memory stays bounded.
 mod hostile;
+/// Runs that continue runs: cut, late, damaged, killed.
+mod incremental;
 /// The recorded cluster and its truth, row by row.
 mod lab;
 /// A snapshot taken from the APIs, and what a denied call costs.

@@ -46,7 +46,13 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     // The plan structs of rooms, the summary, and how to print hostile text.
-    ("cli", &["model", "pipeline", "report", "source", "decode", "rbac", "live", "remedy"]),
+    (
+        "cli",
+        &[
+            "model", "pipeline", "report", "source", "decode", "facts", "publish", "rbac", "live",
+            "remedy",
+        ],
+    ),
 ];
 
 const MAX_LINES: usize = 600;

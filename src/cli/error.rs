@@ -3,7 +3,9 @@
 use std::error::Error;
 
 use super::exit::Exit;
+use crate::facts::FactsError;
 use crate::pipeline::PipelineError;
+use crate::publish::PublishError;
 use crate::remedy::RemedyError;
 use crate::report::ReportError;
 use crate::report::summary::printable;
@@ -41,6 +43,7 @@ impl UserError {
                 PipelineError::EmptyWindow { .. }
                 | PipelineError::Remedy(RemedyError::UnknownGrant { .. }),
             ) => Exit::Usage,
+            UserError::Run(PipelineError::Interrupted { .. }) => Exit::Interrupted,
             UserError::Run(_) => Exit::Failed,
         }
     }
@@ -52,6 +55,7 @@ impl UserError {
             UserError::Usage { flag, value, expected } => {
                 vec![format!("error: {flag} takes {expected}, not {:?}", printable(value))]
             }
+            UserError::Run(error @ PipelineError::Interrupted { .. }) => vec![error.to_string()],
             UserError::Run(error) => {
                 let mut lines = vec![format!("error: {}", printable(&error.to_string()))];
                 let mut source = error.source();
@@ -78,9 +82,11 @@ impl UserError {
             UserError::Run(PipelineError::Source(SourceError::S3 { .. })) => {
                 Some("check credentials (AWS_PROFILE), region (--region) and the bucket's policy")
             }
-            UserError::Run(PipelineError::Report(ReportError::Io { .. })) => {
-                Some("check that --out can be written and the disk is not full")
-            }
+            UserError::Run(
+                PipelineError::Report(ReportError::Io { .. })
+                | PipelineError::Publish(PublishError::Io { .. })
+                | PipelineError::Facts(FactsError::WriteFacts { .. } | FactsError::WriteSpill { .. }),
+            ) => Some("check that --out can be written and the disk is not full"),
             _ => None,
         }
     }

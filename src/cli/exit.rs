@@ -18,17 +18,28 @@ pub enum Exit {
     Partial,
     /// 4: the run failed.
     Failed,
+    /// 130: somebody asked for the end; what was read is kept.
+    Interrupted,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
             Exit::Complete => 0,
             Exit::Findings => 1,
             Exit::Usage => 2,
             Exit::Partial => 3,
             Exit::Failed => 4,
-        })
+            Exit::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
     }
 }
 

@@ -7,6 +7,7 @@ pub mod args;
 pub mod error;
 pub mod exit;
 pub mod plan;
+mod signals;
 pub mod ui;
 
 use std::process::ExitCode;
@@ -17,6 +18,8 @@ use args::{Args, Audit, Command, Inventory, Remediate};
 use error::UserError;
 use exit::Exit;
 use ui::Ui;
+
+use crate::pipeline::PipelineError;
 
 /// Runs the program.
 #[must_use]
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
 
 fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
     let plan = plan::resolve(audit, &plan::Env::read())?;
+    signals::watch(plan.stop.clone(), ui.is_quiet()).map_err(PipelineError::Start)?;
     let outcome = crate::pipeline::run(&plan, ui);
     ui.finish_progress();
     let outcome = outcome?;

@@ -121,6 +121,19 @@ impl Ui {
         eprint!("{}", error.render());
     }
 
+    /// True when less should be said.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Says that a signal was heard.
+    pub fn stopping(quiet: bool) {
+        if !quiet {
+            eprintln!("stopping: what is under way is finished and kept; once more ends at once");
+        }
+    }
+
     /// Takes the progress bar away.
     pub fn finish_progress(&self) {
         self.bar.finish_and_clear();

@@ -97,9 +97,9 @@ impl SortKey {
     /// Day and place: what is folded by itself.
     #[must_use]
     pub fn unit(&self) -> Unit {
-        let [_, a, b, c, d, e, f, g, h, ..] = self.0;
-        let day = (u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed();
-        Unit { place: u32::from_be_bytes([e, f, g, h]), day: Day(day) }
+        let both = u64::from_be_bytes(self.eight(1));
+        let [day, place] = [both >> 32, both].map(low_u32);
+        Unit { place, day: Day((day ^ 0x8000_0000).cast_signed()) }
     }
 
     /// Hour of the day.
@@ -160,6 +160,10 @@ impl SortKey {
         bytes.copy_from_slice(&self.0[at..at + 8]);
         bytes
     }
+}
+
+fn low_u32(both: u64) -> u32 {
+    u32::try_from(both & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// Where runs may be spilled, shared by all workers of a run.

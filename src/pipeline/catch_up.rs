@@ -115,7 +115,7 @@ pub(super) fn catch_up(
     let state = memory.save(entries, &lens, written, site.folders)?;
 
     let mut totals = totals(memory.entries.iter(), window, &context.accounts())?;
-    for ((_, key), _) in diff.gone.iter() {
+    for (_, key) in diff.gone.keys() {
         totals.tally.damage(key);
     }
     for (key, why) in &work.unreadable {

@@ -213,7 +213,7 @@ impl Remote {
         let copies: Vec<(String, String)> = rest
             .iter()
             .chain(&ledger)
-            .filter(|path| !fresh.contains(path) && !(trusted && there.contains(*path)))
+            .filter(|path| !(fresh.contains(path) || trusted && there.contains(*path)))
             .filter_map(|path| {
                 Some((format!("{}/{path}", places.get(path.as_str())?), path.clone()))
             })

@@ -48,23 +48,15 @@ impl Bucket {
         };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
         let size = u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0);
-        match answer.body.collect().await {
-            Ok(body) => Ok(Some((body.to_vec(), etag))),
-            // The reader of logs resumes where a body was cut.
-            Err(_) => {
-                let object = crate::source::Object {
-                    key: key.clone(),
-                    size,
-                    etag: Some(etag.clone()).filter(|etag| !etag.is_empty()),
-                    path: None,
-                };
-                let bytes = self
-                    .fetch(&object)
-                    .await
-                    .map_err(|source| SourceError::Fetch { key, source })?;
-                Ok(Some((bytes, etag)))
-            }
+        if let Ok(body) = answer.body.collect().await {
+            return Ok(Some((body.to_vec(), etag)));
         }
+        // The reader of logs resumes where a body was cut.
+        let known = Some(etag.clone()).filter(|etag| !etag.is_empty());
+        let object = crate::source::Object { key: key.clone(), size, etag: known, path: None };
+        let bytes =
+            self.fetch(&object).await.map_err(|source| SourceError::Fetch { key, source })?;
+        Ok(Some((bytes, etag)))
     }
 
     /// Puts an object below the prefix.
