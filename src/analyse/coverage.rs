@@ -93,6 +93,8 @@ pub struct Unreadable {
     pub of_cluster: BTreeSet<(String, Hour)>,
     /// CloudTrail objects, by account.
     pub cloudtrail: BTreeMap<String, BTreeSet<Hour>>,
+    /// CloudTrail objects of any account.
+    pub cloudtrail_of_all: BTreeSet<Hour>,
 }
 
 /// Coverage of all clusters and accounts.
@@ -149,6 +151,7 @@ impl Coverage {
                     let around = Hour(hour.0.saturating_sub(QUIET_HOURS))
                         ..=Hour(hour.0.saturating_add(QUIET_HOURS));
                     hours.range(around).next().is_some()
+                        && !unreadable.cloudtrail_of_all.contains(hour)
                         && lost.is_none_or(|lost| !lost.contains(hour))
                 });
                 (account.to_owned(), Covered::from_hours(covered))
@@ -320,6 +323,7 @@ mod tests {
             audit: BTreeSet::from([Hour(2)]),
             of_cluster: BTreeSet::from([("c".to_owned(), Hour(3)), ("d".to_owned(), Hour(1))]),
             cloudtrail: BTreeMap::from([("1".to_owned(), BTreeSet::from([Hour(3)]))]),
+            cloudtrail_of_all: BTreeSet::from([Hour(2)]),
         };
         let all = deliveries(&[("a", &[1, 2, 3]), ("1/r", &[1, 2, 3])]);
         let coverage = Coverage::new(&all, &unreadable, window(1, 4));
@@ -327,9 +331,11 @@ mod tests {
         assert!(!coverage.audit("c").contains(Hour(3)));
         assert!(coverage.audit("c").contains(Hour(1)));
         assert!(!coverage.cloudtrail("1").contains(Hour(3)));
+        assert!(!coverage.cloudtrail("1").contains(Hour(2)));
+        assert!(coverage.cloudtrail("1").contains(Hour(1)));
         let rows = hours(&coverage, &all, [], window(1, 4));
         assert_eq!(rows.len(), 6);
-        assert_eq!(rows.iter().filter(|row| row.covered).count(), 3);
+        assert_eq!(rows.iter().filter(|row| row.covered).count(), 2);
     }
 
     #[test]

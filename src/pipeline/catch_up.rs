@@ -42,6 +42,8 @@ pub(super) struct Facts {
     pub(super) totals: Totals,
     pub(super) sums: Sums,
     pub(super) pruned: BTreeMap<&'static str, u64>,
+    /// Folders that could not be listed.
+    pub(super) unlisted: Vec<String>,
     /// Days whose copies could not all be told apart.
     pub(super) inexact: BTreeSet<Unit>,
     pub(super) context: Arc<Context>,
@@ -118,7 +120,7 @@ pub(super) fn catch_up(
     for (_, key) in diff.gone.keys() {
         totals.tally.damage(key);
     }
-    for (key, why) in &work.unreadable {
+    for (key, why) in work.unreadable.iter().chain(&work.unlisted) {
         totals.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
     }
     Ok(Facts {
@@ -129,6 +131,7 @@ pub(super) fn catch_up(
         read: (read, again, totals.objects - read.min(totals.objects)),
         totals,
         pruned: work.pruned,
+        unlisted: work.unlisted.into_iter().map(|(folder, _)| folder).collect(),
         context,
         warnings,
         state,

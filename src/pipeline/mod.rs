@@ -283,6 +283,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         reused: &facts.sums.reused,
         deliveries: &facts.totals.deliveries,
         tally: &facts.totals.tally,
+        unlisted: &facts.unlisted,
         inexact: &facts.inexact,
         analyse,
         threads: plan.threads,

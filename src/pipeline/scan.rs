@@ -36,6 +36,7 @@ pub(super) struct Work {
     pub(super) listed: Vec<Listed>,
     pub(super) pruned: BTreeMap<&'static str, u64>,
     pub(super) unreadable: Vec<(String, String)>,
+    pub(super) unlisted: Vec<(String, String)>,
 }
 
 /// The days that a window needs: its own and one more on each side, as keys tell them.
@@ -54,6 +55,7 @@ pub(super) fn list(
         listed: Vec::new(),
         pruned: BTreeMap::new(),
         unreadable: Vec::new(),
+        unlisted: Vec::new(),
     };
     let mut names: BTreeMap<(String, String), u32> = BTreeMap::new();
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
@@ -64,6 +66,7 @@ pub(super) fn list(
             *work.pruned.entry(why).or_default() += n;
         }
         work.unreadable.extend(listing.unreadable);
+        work.unlisted.extend(listing.unlisted);
         for object in listing.objects {
             let mut name = (store.name().to_owned(), object.key.clone());
             // Locations may overlap: an object counts once.

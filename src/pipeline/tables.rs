@@ -29,14 +29,14 @@ use crate::model::grant::{Grant, Ineffective};
 use crate::model::inventory::ClusterInventory;
 use crate::model::outcome::{Reused, Unit};
 use crate::model::tally::Tally;
-use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
+use crate::model::time::{Day, Hour, MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::cells::{Universe, needed_cells};
 use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::Severity;
 use crate::rbac::smallest::Offers;
 use crate::report::output::OutputDir;
 use crate::report::summary::Finding;
-use crate::source::key::read_key;
+use crate::source::key::{days_below, read_key};
 use crate::table::parquet::RowWriter;
 use crate::table::rows::verdicts::{RunRow, VerdictHistoryRow, VerdictRow};
 use crate::table::{Row, SCHEMA_VERSION};
@@ -52,6 +52,8 @@ pub(super) struct Inputs<'a> {
     pub(super) reused: &'a Reused,
     pub(super) deliveries: &'a Deliveries,
     pub(super) tally: &'a Tally,
+    /// Folders that could not be listed.
+    pub(super) unlisted: &'a [String],
     /// Days whose copies could not all be told apart.
     pub(super) inexact: &'a BTreeSet<Unit>,
     pub(super) analyse: AnalysePlan,
@@ -118,7 +120,7 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
             if object.contains("/kube-apiserver-audit-") {
                 let Window { since, until } = inputs.analyse.window;
                 let hours = since.hour().0..=until.hour().0;
-                unreadable.audit.extend(hours.map(crate::model::time::Hour));
+                unreadable.audit.extend(hours.map(Hour));
             }
             continue;
         };
@@ -127,7 +129,7 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
             Some(hour) => (day.0 * 24 + hour - 1)..=(day.0 * 24 + hour),
             None => (day.0 * 24)..=(day.0 * 24 + 23),
         };
-        let hours = hours.map(crate::model::time::Hour);
+        let hours = hours.map(Hour);
         match (key.is_cloudtrail, key.account) {
             (true, Some(account)) => {
                 unreadable.cloudtrail.entry(account).or_default().extend(hours);
@@ -135,7 +137,32 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
             _ => unreadable.audit.extend(hours),
         }
     }
+    for folder in inputs.unlisted {
+        note_unlisted(&mut unreadable, folder, inputs.analyse.window);
+    }
     Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
+}
+
+/// Whatever a folder that cannot be listed would hold may be missing.
+fn note_unlisted(unreadable: &mut Unreadable, folder: &str, window: Window) {
+    let (first, last) = (window.since.day(), window.until.day());
+    let (from, to) = days_below(folder).unwrap_or((first, Day(last.0 + 1)));
+    let days = from.0.max(first.0 - 1)..to.0.min(last.0 + 2);
+    let hours = (days.start * 24..days.end * 24).map(Hour);
+    // As in a key below it.
+    let key = read_key(&format!("{}/-/-/-", folder.trim_end_matches('/')));
+    match (key.is_cloudtrail, key.account) {
+        (true, Some(account)) => unreadable.cloudtrail.entry(account).or_default().extend(hours),
+        (false, Some(account)) => {
+            // An account, and not which kind of log: either may be there.
+            unreadable.cloudtrail.entry(account).or_default().extend(hours.clone());
+            unreadable.audit.extend(hours);
+        }
+        _ => {
+            unreadable.audit.extend(hours.clone());
+            unreadable.cloudtrail_of_all.extend(hours);
+        }
+    }
 }
 
 fn judge_cluster<'a>(

@@ -63,6 +63,33 @@ pub fn read_key(key: &str) -> LogKey {
     found
 }
 
+/// The delivery days of everything below a prefix, the last excluded, as far as it says.
+#[must_use]
+pub fn days_below(prefix: &str) -> Option<(Day, Day)> {
+    spans(prefix).last()
+}
+
+/// Start and end of every year, month or day that a prefix may name.
+fn spans(prefix: &str) -> impl Iterator<Item = (Day, Day)> {
+    let parts: Vec<&str> = prefix.split('/').filter(|part| !part.is_empty()).collect();
+    let part = |at: usize| parts.get(at).and_then(|text| number(text, 2));
+    let mut found = Vec::new();
+    for (idx, year) in parts.iter().enumerate() {
+        let Some(year) = number(year, 4).filter(|y| (2000..2200).contains(y)) else { continue };
+        let month = part(idx + 1).filter(|m| (1..=12).contains(m));
+        let month = month.and_then(|m| u32::try_from(m).ok());
+        let day = part(idx + 2).and_then(|d| u32::try_from(d).ok());
+        let start = Day::from_ymd(year, month.unwrap_or(1), day.unwrap_or(1));
+        let end = match (month, day) {
+            (Some(_), Some(_)) => start.map(|d| Day(d.0 + 1)),
+            (Some(12) | None, _) => Day::from_ymd(year + 1, 1, 1),
+            (Some(m), None) => Day::from_ymd(year, m + 1, 1),
+        };
+        found.extend(start.zip(end));
+    }
+    found.into_iter()
+}
+
 fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -119,31 +146,10 @@ impl Prune {
     /// True when nothing below a prefix can matter, judged by the prefix alone.
     #[must_use]
     pub fn skips_prefix(&self, prefix: &str) -> bool {
-        let parts: Vec<&str> = prefix.split('/').filter(|part| !part.is_empty()).collect();
         if let Some((first, last)) = self.days {
             // A year or month decides by itself when it ends before or starts after the days.
-            for (idx, year) in parts.iter().enumerate() {
-                let Some(year) = number(year, 4).filter(|y| (2000..2200).contains(y)) else {
-                    continue;
-                };
-                let month =
-                    parts.get(idx + 1).and_then(|m| number(m, 2)).filter(|m| (1..=12).contains(m));
-                let month = month.and_then(|m| u32::try_from(m).ok());
-                let day = parts
-                    .get(idx + 2)
-                    .and_then(|d| number(d, 2))
-                    .and_then(|d| u32::try_from(d).ok());
-                let start = Day::from_ymd(year, month.unwrap_or(1), day.unwrap_or(1));
-                let end = match (month, day) {
-                    (Some(_), Some(_)) => start.map(|d| Day(d.0 + 1)),
-                    (Some(12) | None, _) => Day::from_ymd(year + 1, 1, 1),
-                    (Some(m), None) => Day::from_ymd(year, m + 1, 1),
-                };
-                if let (Some(start), Some(end)) = (start, end)
-                    && (end.0 <= first.0 || start.0 > last.0)
-                {
-                    return true;
-                }
+            if spans(prefix).any(|(start, end)| end.0 <= first.0 || start.0 > last.0) {
+                return true;
             }
         }
         let key = read_key(&format!("{prefix}/-/-/-"));
@@ -206,6 +212,20 @@ mod tests {
         check("AWSLogs/12/CloudTrail/x/2026/02/30/y", None, None, None, None);
         check("", None, None, None, None);
         check("anything", None, None, None, None);
+    }
+
+    #[test]
+    fn what_a_prefix_says_of_days() {
+        let check = |prefix: &str, expected: Option<(&str, &str)>| {
+            let got = days_below(prefix).map(|(a, b)| (a.to_iso(), b.to_iso()));
+            let got = got.as_ref().map(|(a, b)| (a.as_str(), b.as_str()));
+            assert_eq!(got, expected, "{prefix}");
+        };
+        check("a/2026", Some(("2026-01-01", "2027-01-01")));
+        check("a/2026/12/", Some(("2026-12-01", "2027-01-01")));
+        check("AWSLogs/111122223333/CloudTrail/r/2026/02", Some(("2026-02-01", "2026-03-01")));
+        check("a/2026/10/03/07", Some(("2026-10-03", "2026-10-04")));
+        check("AWSLogs/111122223333/CloudTrail", None);
     }
 
     #[test]

@@ -54,14 +54,14 @@ impl Folder {
                 Ok(real) if seen.insert(real.clone()) => {}
                 Ok(_) => continue,
                 Err(error) => {
-                    listing.unreadable.push((prefix, error.to_string()));
+                    listing.unlisted.push((prefix, error.to_string()));
                     continue;
                 }
             }
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
                 Err(error) => {
-                    listing.unreadable.push((prefix, error.to_string()));
+                    listing.unlisted.push((prefix, error.to_string()));
                     continue;
                 }
             };
@@ -69,7 +69,7 @@ impl Folder {
                 let entry = match entry {
                     Ok(entry) => entry,
                     Err(error) => {
-                        listing.unreadable.push((prefix.clone(), error.to_string()));
+                        listing.unlisted.push((prefix.clone(), error.to_string()));
                         continue;
                     }
                 };

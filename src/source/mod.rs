@@ -92,8 +92,10 @@ pub struct Listing {
     pub objects: Vec<Object>,
     /// Left out by key, by why.
     pub pruned: BTreeMap<&'static str, u64>,
-    /// Entries that could not be listed, and why.
+    /// Files that could not be looked at, and why.
     pub unreadable: Vec<(String, String)>,
+    /// Folders that could not be listed, and why: nobody knows what they hold.
+    pub unlisted: Vec<(String, String)>,
 }
 
 /// A location that cannot be used: the run stops.
@@ -213,6 +215,7 @@ impl Store {
         };
         listing.objects.sort();
         listing.unreadable.sort();
+        listing.unlisted.sort();
         Ok(listing)
     }
 
