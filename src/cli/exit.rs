@@ -20,15 +20,23 @@ pub enum Exit {
     Failed,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> ExitCode {
-        ExitCode::from(match exit {
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
             Exit::Complete => 0,
             Exit::Findings => 1,
             Exit::Usage => 2,
             Exit::Partial => 3,
             Exit::Failed => 4,
-        })
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
     }
 }
 
@@ -46,12 +54,18 @@ pub fn of_outcome(outcome: &Outcome, fail_on: Option<Severity>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::metrics::Figures;
     use crate::report::summary::SummaryInput;
 
     #[test]
     fn partial_comes_before_findings() {
         let check = |partial, worst, fail_on, expected| {
-            let outcome = Outcome { summary: SummaryInput::default(), partial, worst };
+            let outcome = Outcome {
+                summary: SummaryInput::default(),
+                partial,
+                worst,
+                figures: Figures::default(),
+            };
             assert_eq!(of_outcome(&outcome, fail_on), expected);
         };
         check(false, None, None, Exit::Complete);
