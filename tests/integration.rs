@@ -8,12 +8,16 @@
 
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
+/// Examples of running it on a schedule.
+mod deploy;
 /// The fuzz targets: their corpus and mutations of it.
 mod fuzz;
 /// Hostile logs: what each counts as, that no verdict moves, that memory stays bounded.
 mod hostile;
 /// Runs that continue runs: cut, late, damaged, killed.
 mod incremental;
+/// Trails, event histories and clusters as inputs of an audit; the permissions that they take.
+mod inputs;
 /// The recorded cluster and its truth, row by row.
 mod lab;
 /// A snapshot taken from the APIs, and what a denied call costs.

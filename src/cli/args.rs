@@ -104,9 +104,26 @@ pub struct Inventory {
     /// Context of the kubeconfig
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     pub context: Option<String>,
-    /// Calls at once
+    /// Calls at once, per cluster
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub concurrency: usize,
+    /// Roles to take
+    #[command(flatten)]
+    pub roles: Roles,
+}
+
+/// As whom AWS is asked.
+#[derive(Debug, clap::Args)]
+pub struct Roles {
+    /// Role to ask AWS as, one per account; names are looked for in the accounts of all of them
+    ///
+    /// Clusters, trails and event histories are asked as the role of their account, and as the caller
+    /// where there is none. Buckets are always read and written as the caller.
+    #[arg(long, value_name = "ARN")]
+    pub role_arn: Vec<String>,
+    /// External id that the trust policies of the roles ask for
+    #[arg(long, value_name = "ID", requires = "role_arn")]
+    pub external_id: Option<String>,
 }
 
 /// `overgrant audit`
@@ -115,10 +132,16 @@ pub struct Inventory {
 Exit codes: 0 complete, 1 findings at or above --fail-on, 2 usage, 3 partial (a verdict was
 lowered for want of evidence, or too much was rejected), 4 failed, 130 interrupted.
 
-Example:
-  overgrant audit s3://logs/AWSLogs s3://logs/eks-audit --inventory inventory --out reports")]
+Examples:
+  overgrant audit s3://logs/AWSLogs s3://logs/eks-audit --inventory inventory --out reports
+  overgrant audit trail:main s3://logs/eks-audit --cluster prod --out reports
+  overgrant audit lookup-events:eu-west-1 --cluster prod --out reports")]
 pub struct Audit {
-    /// Folders, files or s3://bucket/prefix with logs; their kind is read from their bytes
+    /// Folders, files or s3://bucket/prefix with logs; trail:NAME; lookup-events:REGION
+    ///
+    /// The kind of a log is read from its bytes. trail:NAME (or an ARN) is wherever the trail leaves its
+    /// files. lookup-events:REGION is CloudTrail's event history: 90 days, no data events, two requests a
+    /// second; what was had is kept under --lookup-cache and not asked for again.
     #[arg(required = true, value_name = "LOGS")]
     pub logs: Vec<String>,
     /// Folder or s3://bucket/prefix with a folder per cluster, as aws and kubectl print it
@@ -169,9 +192,27 @@ pub struct Audit {
     /// Bytes that one object may inflate to, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     pub max_object: u64,
-    /// Region of the buckets, in place of that of the environment
+    /// Region of buckets, clusters and trails given by name, in place of that of the environment
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
+    /// Write figures of the run as OpenMetrics text, also when it fails
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<std::path::PathBuf>,
+    /// Take the inventory of this cluster now, as `overgrant inventory` does; repeat for more
+    #[arg(long, value_name = "NAME|ARN", help_heading = "Live inputs")]
+    pub cluster: Vec<String>,
+    /// Reach Kubernetes through this file, in place of the cluster's endpoint and an own token
+    #[arg(long, value_name = "FILE", requires = "cluster", help_heading = "Live inputs")]
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", requires = "kubeconfig", help_heading = "Live inputs")]
+    pub context: Option<String>,
+    /// Where event histories are kept; by default below the user's cache folder
+    #[arg(long, value_name = "DIR", help_heading = "Live inputs")]
+    pub lookup_cache: Option<std::path::PathBuf>,
+    /// Roles to take
+    #[command(flatten, next_help_heading = "Live inputs")]
+    pub roles: Roles,
 }
 
 /// When to use colour.

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::{Args, Color};
 use super::error::UserError;
 use crate::pipeline::Events;
+use crate::pipeline::inputs::Settled;
 use crate::pipeline::remediate::Remediated;
 use crate::pipeline::snapshot::Snapshots;
 use crate::report::summary::{Style, SummaryInput, printable, render};
@@ -67,6 +68,20 @@ impl Ui {
         }
         let text = render(input, Style { color: self.color });
         self.print(&text);
+    }
+
+    /// Says what stands for the live inputs, on stderr.
+    pub fn inputs(&self, settled: &Settled) {
+        if self.quiet {
+            return;
+        }
+        for line in &settled.said {
+            eprintln!("{}", printable(line));
+        }
+        for (arn, hole) in &settled.holes {
+            let (arn, what, why) = (printable(arn), printable(&hole.what), printable(&hole.why));
+            eprintln!("  hole of {arn}  {what}: {why}");
+        }
     }
 
     /// Says what was taken of each cluster, and what could not be read.
@@ -155,9 +170,16 @@ impl Events for Ui {
             if let Ok(style) = style {
                 self.bar.set_style(style.progress_chars("=> "));
             }
+        } else if matches!(name, "clusters" | "lookup") {
+            let style =
+                ProgressStyle::with_template("{prefix:>9} [{bar:30}] {pos}/{len}  {eta} left");
+            if let Ok(style) = style {
+                self.bar.set_style(style.progress_chars("=> "));
+            }
         } else if let Ok(style) = ProgressStyle::with_template("{prefix:>9} {spinner}") {
             self.bar.set_style(style);
         }
+        self.bar.set_position(0);
         self.bar.set_prefix(name);
         self.bar.tick();
     }

@@ -6,6 +6,7 @@
 
 mod access;
 mod catch_up;
+pub mod inputs;
 mod memory;
 pub mod remediate;
 mod scan;
@@ -34,10 +35,12 @@ use crate::rbac::sensitive::Severity;
 use crate::report::catalogue::QUERIES;
 use crate::report::engine::{Engine, EnginePlan};
 use crate::report::manifest::{Input, Manifest, Share};
+use crate::report::metrics::Figures;
 use crate::report::output::OutputDir;
 use crate::report::summary::SummaryInput;
 use crate::report::{self, ReportError};
 use crate::source::{self, Location, S3Options, SourceError};
+pub use crate::table::SCHEMA_VERSION as SCHEMA;
 use crate::table::SCHEMA_VERSION;
 use crate::table::parquet::{CodecError, plain_schema, write_batches};
 use crate::table::rows::ALL;
@@ -128,6 +131,8 @@ pub struct Outcome {
     pub partial: bool,
     /// The worst finding, if there is one.
     pub worst: Option<Severity>,
+    /// For who watches.
+    pub figures: Figures,
 }
 
 /// Takes what happens, for progress; called from one thread.
@@ -219,6 +224,9 @@ pub enum PipelineError {
         /// Objects that were to be read.
         of: usize,
     },
+    /// A live input cannot be had.
+    #[error(transparent)]
+    Input(#[from] inputs::InputError),
     /// A worker ended early.
     #[error("a worker thread ended early")]
     Worker,
@@ -362,7 +370,14 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         warnings,
         out: plan.out.to_string(),
     };
-    Ok(Outcome { summary, partial, worst: judged.worst })
+    let figures = Figures {
+        objects: facts.totals.objects,
+        bytes: tally.bytes_in,
+        until: Some(window.until),
+        captured: world.captured(),
+        stages: clock.millis(),
+    };
+    Ok(Outcome { summary, partial, worst: judged.worst, figures })
 }
 
 fn read_policies(
@@ -456,6 +471,11 @@ impl Clock {
         let now = Instant::now();
         let since = self.started.replace(now).unwrap_or(now);
         self.laps.insert(stage, now - since);
+    }
+
+    fn millis(&self) -> BTreeMap<&'static str, u64> {
+        let millis = |lap: &Duration| u64::try_from(lap.as_millis()).unwrap_or(u64::MAX);
+        self.laps.iter().map(|(stage, lap)| (*stage, millis(lap))).collect()
     }
 
     fn to_json(&self, threads: usize, (read, again, kept): (u64, u64, u64)) -> Vec<u8> {

@@ -117,7 +117,9 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// An S3 operation failed.
-    #[error("{operation} failed on s3://{bucket}/{key}: {message} (needs {permission})")]
+    #[error(
+        "{operation} failed on s3://{bucket}/{key}: {message} (needs {permission}; add {statement})"
+    )]
     S3 {
         /// `ListObjectsV2`, …
         operation: &'static str,
@@ -129,6 +131,8 @@ pub enum SourceError {
         message: String,
         /// The IAM action and resource that it takes.
         permission: String,
+        /// The statement that allows it, as JSON.
+        statement: String,
     },
     /// A file of an inventory is too large to be one.
     #[error("{key} has {size} bytes; an inventory file has at most {MAX_SMALL_FILE}")]
@@ -159,10 +163,14 @@ pub enum FetchError {
     #[error("it changed since it was listed")]
     Changed,
     /// Access is denied, to it or to its key.
-    #[error("access denied: {message} (needs s3:GetObject, and kms:Decrypt where it is encrypted)")]
+    #[error(
+        "access denied: {message} (needs s3:GetObject, and kms:Decrypt where it is encrypted; add {statement})"
+    )]
     Denied {
         /// What AWS said.
         message: String,
+        /// The statement that allows it, as JSON.
+        statement: String,
     },
     /// Anything else, after retries.
     #[error("{message}")]

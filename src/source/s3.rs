@@ -21,6 +21,7 @@ use futures::stream;
 
 use super::key::read_key;
 use super::{FetchError, Listing, Object, Prune, SourceError};
+use crate::model::needs::statement;
 
 /// Prefixes listed at once.
 const LISTS_IN_FLIGHT: usize = 16;
@@ -180,7 +181,7 @@ impl Bucket {
                 .await;
             let mut body = match answer {
                 Ok(answer) => answer.body,
-                Err(error) => return Err(fetch_error(&error)),
+                Err(error) => return Err(self.fetch_error(&error)),
             };
             loop {
                 match body.next().await {
@@ -237,7 +238,31 @@ impl Bucket {
             bucket: self.name.clone(),
             key: key.to_owned(),
             message: message(error),
+            statement: statement(action, &resource),
             permission: format!("{action} on {resource}"),
+        }
+    }
+
+    fn fetch_error<E, R>(&self, error: &SdkError<E, R>) -> FetchError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        match error.code() {
+            Some("NoSuchKey" | "NotFound") => FetchError::Gone,
+            Some("PreconditionFailed") => FetchError::Changed,
+            Some(code @ ("AccessDenied" | "KMS.DisabledException" | "KMS.NotFoundException")) => {
+                let message = message(error);
+                let of_key = code != "AccessDenied" || message.contains("kms:Decrypt");
+                let objects = format!("arn:aws:s3:::{}/*", self.name);
+                let statement = if of_key {
+                    statement("kms:Decrypt", "the key")
+                } else {
+                    statement("s3:GetObject", &objects)
+                };
+                FetchError::Denied { message, statement }
+            }
+            _ => FetchError::Failed { message: message(error) },
         }
     }
 }
@@ -251,20 +276,5 @@ where
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         _ => DisplayErrorContext(error).to_string(),
-    }
-}
-
-fn fetch_error<E, R>(error: &SdkError<E, R>) -> FetchError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    match error.code() {
-        Some("NoSuchKey" | "NotFound") => FetchError::Gone,
-        Some("PreconditionFailed") => FetchError::Changed,
-        Some("AccessDenied" | "KMS.DisabledException" | "KMS.NotFoundException") => {
-            FetchError::Denied { message: message(error) }
-        }
-        _ => FetchError::Failed { message: message(error) },
     }
 }
