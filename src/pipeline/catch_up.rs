@@ -128,7 +128,7 @@ pub(super) fn catch_up(
         known,
         sums: memory.days.sums(window),
         inexact: memory.days.inexact().clone(),
-        read: (read, again, totals.objects - read.min(totals.objects)),
+        read: (read, again, totals.objects.saturating_sub(read + again)),
         totals,
         pruned: work.pruned,
         unlisted: work.unlisted.into_iter().map(|(folder, _)| folder).collect(),

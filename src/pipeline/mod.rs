@@ -367,6 +367,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         coverage: judged.coverage,
         counters: tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
         copies: facts.sums.copies.values().sum(),
+        objects: facts.read,
         warnings,
         out: plan.out.to_string(),
     };
