@@ -32,6 +32,8 @@ mod remediate;
 mod s3;
 /// The samples of the README: verdicts, determinism, the output contract.
 mod samples;
+/// Tokens, bodies and credentials: in no table, no line, no error.
+mod secrets;
 /// What the tests share.
 mod support;
 /// Rooms and fences.

@@ -216,12 +216,9 @@ fn a_bucket_that_cannot_be_listed_says_what_it_takes() {
     std::fs::create_dir_all(root.path().join("buck")).unwrap();
     let server = Server::start(root.path(), |_, _| Fault::Denied);
     let error = server.block_on(open(&server, "s3://buck/logs").list(&everything())).unwrap_err();
-    let SourceError::S3 { operation, permission, message, .. } = &error else {
-        panic!("{error:?}")
-    };
-    assert_eq!(
-        (*operation, permission.as_str()),
-        ("ListObjectsV2", "s3:ListBucket on arn:aws:s3:::buck")
-    );
+    let SourceError::S3 { operation, action, message, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((*operation, *action), ("ListObjectsV2", "s3:ListBucket"));
     assert!(message.contains("AccessDenied"), "{message}");
+    let needed = r#"needs s3:ListBucket on arn:aws:s3:::buck; add {"Action":"s3:ListBucket","#;
+    assert!(error.to_string().contains(needed), "{error}");
 }

@@ -133,10 +133,10 @@ fn log_input(text: &str) -> Result<LogInput, UserError> {
     }
     if let Some(region) = text.strip_prefix("lookup-events:") {
         let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        return match region.is_empty() || !region.chars().all(is_region) {
-            true => Err(usage("LOGS", text, "lookup-events:REGION")),
-            false => Ok(LogInput::LookupEvents(region.to_owned())),
-        };
+        if region.is_empty() || !region.chars().all(is_region) {
+            return Err(usage("LOGS", text, "lookup-events:REGION"));
+        }
+        return Ok(LogInput::LookupEvents(region.to_owned()));
     }
     location("LOGS", text).map(LogInput::Location)
 }

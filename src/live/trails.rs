@@ -140,7 +140,8 @@ async fn doubts(client: &Client, trail: &Trail, files: &mut TrailFiles) {
             }
         }
         Err(error) => {
-            warn(format!("may not be logging: {}", why("cloudtrail:GetTrailStatus", &arn, &error)))
+            let why = why("cloudtrail:GetTrailStatus", &arn, &error);
+            warn(format!("may not be logging: {why}"));
         }
     }
     match client.get_event_selectors().trail_name(&arn).send().await {

@@ -18,6 +18,8 @@ pub use fetch::{Fetched, fetch_all};
 pub use key::Prune;
 pub use s3::S3Options;
 
+use crate::model::needs::statement;
+
 /// Largest inventory file that is read; a snapshot is megabytes, not gigabytes.
 const MAX_SMALL_FILE: u64 = 512 << 20;
 
@@ -118,7 +120,8 @@ pub enum SourceError {
     },
     /// An S3 operation failed.
     #[error(
-        "{operation} failed on s3://{bucket}/{key}: {message} (needs {permission}; add {statement})"
+        "{operation} failed on s3://{bucket}/{key}: {message} ({})",
+        needs(action, bucket, key)
     )]
     S3 {
         /// `ListObjectsV2`, …
@@ -129,10 +132,8 @@ pub enum SourceError {
         key: String,
         /// What AWS said.
         message: String,
-        /// The IAM action and resource that it takes.
-        permission: String,
-        /// The statement that allows it, as JSON.
-        statement: String,
+        /// The IAM action that it takes.
+        action: &'static str,
     },
     /// A file of an inventory is too large to be one.
     #[error("{key} has {size} bytes; an inventory file has at most {MAX_SMALL_FILE}")]
@@ -151,6 +152,15 @@ pub enum SourceError {
         #[source]
         source: FetchError,
     },
+}
+
+/// What allows a call, on which resource, as which statement.
+fn needs(action: &str, bucket: &str, key: &str) -> String {
+    let resource = match action {
+        "s3:ListBucket" => format!("arn:aws:s3:::{bucket}"),
+        _ => format!("arn:aws:s3:::{bucket}/{key}"),
+    };
+    format!("needs {action} on {resource}; add {}", statement(action, &resource))
 }
 
 /// An object that cannot be fetched: it is rejected, the run goes on.

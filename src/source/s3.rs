@@ -138,9 +138,8 @@ impl Bucket {
             .into_paginator()
             .send();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| {
-                self.error("ListObjectsV2", &prefix, &error, "s3:ListBucket", "")
-            })?;
+            let page = page
+                .map_err(|error| self.error("ListObjectsV2", &prefix, &error, "s3:ListBucket"))?;
             for object in page.contents() {
                 let Some(key) = object.key() else { continue };
                 // A key that ends in a slash is a folder that some console made.
@@ -212,7 +211,7 @@ impl Bucket {
         let removed = self.client.delete_object().bucket(&self.name).key(&key).send().await;
         match removed {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject", &key)),
+            Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject")),
         }
     }
 
@@ -221,25 +220,18 @@ impl Bucket {
         operation: &'static str,
         key: &str,
         error: &SdkError<E, R>,
-        action: &str,
-        resource_key: &str,
+        action: &'static str,
     ) -> SourceError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
-        let resource = if resource_key.is_empty() {
-            format!("arn:aws:s3:::{}", self.name)
-        } else {
-            format!("arn:aws:s3:::{}/{resource_key}", self.name)
-        };
         SourceError::S3 {
             operation,
             bucket: self.name.clone(),
             key: key.to_owned(),
             message: message(error),
-            statement: statement(action, &resource),
-            permission: format!("{action} on {resource}"),
+            action,
         }
     }
 
