@@ -23,7 +23,7 @@
 //! 10. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
 //!
 //! Below all is [`model`]: plain values that cross a boundary. [`rbac`] holds the rules of
-//! authorization as pure functions.
+//! authorization as pure functions. [`integrity`] says whether CloudTrail vouches for a digest.
 //!
 //! # What always holds
 //!
@@ -40,6 +40,7 @@ pub mod cli;
 pub mod decode;
 pub mod extract;
 pub mod facts;
+pub mod integrity;
 pub mod inventory;
 pub mod join;
 pub mod ledger;

@@ -9,6 +9,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("source", &["model"]),
     ("decode", &["model"]),
+    ("integrity", &["model"]),
     ("extract", &["model", "decode"]),
     ("rbac", &["model"]),
     ("table", &["model"]),
