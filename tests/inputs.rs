@@ -63,7 +63,7 @@ struct Scene {
     stub: Arc<Stub>,
     address: SocketAddr,
     folder: tempfile::TempDir,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 fn scene(denied: &[&str], change: impl FnOnce(&mut BTreeMap<String, Value>)) -> Scene {
@@ -73,12 +73,19 @@ fn scene(denied: &[&str], change: impl FnOnce(&mut BTreeMap<String, Value>)) -> 
         change(files);
     };
     let (stub, address) = Stub::start(&runtime, denied, false, change);
-    Scene { stub, address, folder: tempfile::tempdir().unwrap(), _runtime: runtime }
+    Scene { stub, address, folder: tempfile::tempdir().unwrap(), runtime }
 }
 
 impl Scene {
     fn settle(&self, logs: &[LogInput], plan: &mut Plan) -> Result<Settled, PipelineError> {
         settle(&inputs(self.address, self.folder.path(), logs), plan, &mut Deaf)
+    }
+
+    fn public_keys(&self) -> Result<Vec<(String, Vec<u8>)>, String> {
+        let reach = inputs(self.address, self.folder.path(), &[]).clusters.reach;
+        let span = (Micros(0), Micros(3_600_000_000));
+        let keys = overgrant::live::digest_keys::of_region(&reach, "us-west-2", span);
+        self.runtime.block_on(keys)
     }
 
     fn calls(&self) -> BTreeSet<String> {
@@ -260,6 +267,15 @@ fn of_table(features: &[Feature]) -> BTreeSet<String> {
 }
 
 #[test]
+fn public_keys_come_page_by_page() {
+    let keys = scene(&[], |_| {}).public_keys().unwrap();
+    assert_eq!(keys, [("one".to_owned(), vec![0, 1, 2]), ("two".to_owned(), vec![0, 1, 2])]);
+    let error = scene(&["ListPublicKeys"], |_| {}).public_keys().unwrap_err();
+    let statement = r#""Action":"cloudtrail:ListPublicKeys","Effect":"Allow","Resource":"*""#;
+    assert!(error.contains(statement), "{error}");
+}
+
+#[test]
 fn the_table_of_permissions_is_what_is_asked_for() {
     let scene_of_trail = scene(&[], |_| {});
     let mut plan = empty_plan(scene_of_trail.folder.path());
@@ -270,6 +286,10 @@ fn the_table_of_permissions_is_what_is_asked_for() {
     let look_up = [LogInput::LookupEvents("us-west-2".to_owned())];
     scene_of_lookup.settle(&look_up, &mut plan).unwrap();
     assert_eq!(scene_of_lookup.calls(), of_table(&[Feature::LookupEvents]));
+
+    let scene_of_keys = scene(&[], |_| {});
+    scene_of_keys.public_keys().unwrap();
+    assert_eq!(scene_of_keys.calls(), of_table(&[Feature::Verify]));
 
     // Through a kubeconfig, so that the one path that only it asks for is among them.
     let scene = scene(&[], |files| {

@@ -38,3 +38,5 @@ mod secrets;
 mod support;
 /// Rooms and fences.
 mod tidy;
+/// Digest chains of CloudTrail: in buckets, in copies, and in an audit.
+mod verify;

@@ -46,12 +46,50 @@ pub enum Command {
     /// names of ServiceAccount tokens. A call that is denied leaves a hole that names the missing
     /// permission; what the hole would hold is judged unobservable, never unused.
     Inventory(Box<Inventory>),
+    /// Check that CloudTrail logs are what CloudTrail wrote
+    ///
+    /// Walks the chains of digest files, checks their signatures with CloudTrail's public keys, and the
+    /// hash of every log with the digest that names it. Audit logs of EKS are signed by nobody and cannot
+    /// be checked. A copy of a bucket in a folder has lost the signatures: there a digest is as good as the
+    /// digest after it says, and the newest is not checked.
+    Verify(Verify),
     /// Write the changes that a run proposes, and the way back
     ///
     /// Reads the output of `overgrant audit` and writes a script for the aws and kubectl command lines,
     /// Terraform, RBAC objects, and the inverse of each. Nothing is applied: read it, then run it. What
     /// is new comes before what is old goes.
     Remediate(Box<Remediate>),
+}
+
+/// `overgrant verify`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+On stdout is a line per object that is not valid: status, object, why.
+
+Exit codes: 0 all is valid, 1 something is invalid, missing or unsigned, 2 usage, 3 something could
+not be checked, 4 failed.
+
+Example:
+  overgrant verify s3://logs/AWSLogs --since 7d")]
+pub struct Verify {
+    /// Folders or s3://bucket/prefix with CloudTrail logs and their digests
+    #[arg(required = true, value_name = "LOGS")]
+    pub logs: Vec<String>,
+    /// Start of the window: days before its end (90d) or a date (2026-08-25, RFC 3339)
+    #[arg(long, value_name = "WHEN", default_value = "90d")]
+    pub since: String,
+    /// End of the window; by default now
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// Public keys, as `aws cloudtrail list-public-keys` prints them; by default CloudTrail is asked
+    #[arg(long, value_name = "FILE")]
+    pub public_keys: Vec<std::path::PathBuf>,
+    /// Threads that hash; by default one per core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Region of the buckets, in place of that of the environment
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
 }
 
 /// `overgrant remediate`
@@ -159,6 +197,15 @@ pub struct Audit {
     /// Forget what earlier runs into --out read, and read everything in the window again
     #[arg(long)]
     pub rescan: bool,
+    /// Check CloudTrail logs against their digests; one that is not what CloudTrail wrote is not used
+    #[arg(long)]
+    pub verify: bool,
+    /// Use logs that are not what CloudTrail wrote all the same
+    #[arg(long, requires = "verify")]
+    pub use_unverified: bool,
+    /// Public keys, as `aws cloudtrail list-public-keys` prints them; by default CloudTrail is asked
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub public_keys: Vec<std::path::PathBuf>,
     /// Name the cluster of audit logs that do not say it: key prefix and cluster ARN
     #[arg(long, value_name = "KEYPREFIX=ARN")]
     pub cluster_map: Vec<String>,

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Audit, Command, Inventory, Remediate};
+use args::{Args, Audit, Command, Inventory, Remediate, Verify};
 use error::UserError;
 use exit::Exit;
 use ui::Ui;
@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
     let result = match &args.command {
         Command::Audit(audit) => run_audit(audit, &mut ui),
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
+        Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
     };
     match result {
@@ -97,6 +98,19 @@ fn run_inventory(inventory: &Inventory, ui: &mut Ui) -> Result<Exit, UserError> 
         (false, _) => Exit::Failed,
         (true, true) => Exit::Partial,
         (true, false) => Exit::Complete,
+    })
+}
+
+fn run_verify(verify: &Verify, ui: &mut Ui) -> Result<Exit, UserError> {
+    let plan = plan::resolve_verify(verify, &plan::Env::read())?;
+    let verified = crate::pipeline::verify::verify(&plan, ui);
+    ui.finish_progress();
+    let verified = verified?;
+    ui.verified(&verified);
+    Ok(match (verified.tampered(), verified.incomplete()) {
+        (true, _) => Exit::Findings,
+        (false, true) => Exit::Partial,
+        (false, false) => Exit::Complete,
     })
 }
 

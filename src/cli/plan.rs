@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::args::{Audit, Inventory, Remediate, Roles};
+use super::args::{self, Audit, Inventory, Remediate, Roles};
 use super::error::UserError;
 use crate::decode::gunzip::Limits;
 use crate::live::{LivePlan, Reach, lookup};
 use crate::model::arn::Arn;
-use crate::model::time::{Day, Micros};
+use crate::model::time::{Day, Micros, Window};
 use crate::pipeline::inputs::{LiveInputs, LogInput};
 use crate::pipeline::remediate::RemediatePlan;
 use crate::pipeline::snapshot::SnapshotPlan;
-use crate::pipeline::{Plan, Since, Stop};
+use crate::pipeline::verify::VerifyPlan;
+use crate::pipeline::{Plan, Since, Stop, trust};
 use crate::source::{Location, S3Options};
 
 const MIB: u64 = 1 << 20;
@@ -79,6 +80,28 @@ fn reach(roles: &Roles) -> Result<Reach, UserError> {
     }
     let (roles, external_id) = (roles.role_arn.clone(), roles.external_id.clone());
     Ok(Reach { roles, external_id, ..Reach::default() })
+}
+
+/// Settles a plan of verification.
+///
+/// # Errors
+/// When an argument does not read.
+pub fn resolve_verify(verify: &args::Verify, env: &Env) -> Result<VerifyPlan, UserError> {
+    let until = match &verify.until {
+        Some(text) => instant(text)
+            .ok_or_else(|| usage("--until", text, "a date (2026-11-24) or RFC 3339"))?,
+        None => env.now,
+    };
+    let since = since(&verify.since)?.before(until);
+    let logs = verify.logs.iter().map(|text| location("LOGS", text)).collect::<Result<_, _>>()?;
+    Ok(VerifyPlan {
+        logs,
+        window: Window { since, until },
+        verify: trust::Verify { public_keys: verify.public_keys.clone(), ..Default::default() },
+        s3: S3Options { region: verify.region.clone(), ..S3Options::default() },
+        threads: verify.threads.unwrap_or(env.cores).max(1),
+        limits: Limits::default(),
+    })
 }
 
 /// Settles what must be asked for before a run.
@@ -197,6 +220,11 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         limits: Limits { max_inflated: audit.max_object.saturating_mul(MIB) },
         s3: S3Options { region: audit.region.clone(), ..S3Options::default() },
         rescan: audit.rescan,
+        verify: audit.verify.then(|| trust::Verify {
+            public_keys: audit.public_keys.clone(),
+            use_unverified: audit.use_unverified,
+            ..trust::Verify::default()
+        }),
         stop: Stop::default(),
         min_age_days: audit.min_age.max(0),
         min_coverage: audit.min_coverage,

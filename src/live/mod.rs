@@ -8,6 +8,7 @@
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/>.
 
 mod answer;
+pub mod digest_keys;
 mod eks;
 mod iam;
 mod kubernetes;

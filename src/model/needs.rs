@@ -20,6 +20,8 @@ pub enum Feature {
     Trail,
     /// `lookup-events:REGION`
     LookupEvents,
+    /// `overgrant verify` and `audit --verify`, without `--public-keys`.
+    Verify,
     /// `--role-arn`
     AssumeRole,
 }
@@ -34,6 +36,7 @@ impl Feature {
             Feature::Inventory => "Inventory",
             Feature::Trail => "Trail",
             Feature::LookupEvents => "LookupEvents",
+            Feature::Verify => "Verify",
             Feature::AssumeRole => "AssumeRole",
         }
     }
@@ -135,6 +138,7 @@ pub const CALLS: &[Call] = &[
         "cloudtrail:GetEventSelectors",
         "arn:aws:cloudtrail:*:ACCOUNT:trail/*",
     ),
+    call(Feature::Verify, "cloudtrail:ListPublicKeys", "cloudtrail:ListPublicKeys", "*"),
     call(Feature::LookupEvents, "cloudtrail:LookupEvents", "cloudtrail:LookupEvents", "*"),
     // Allowed to everybody, whatever a policy says.
     call(Feature::LookupEvents, "sts:GetCallerIdentity", "", ""),
@@ -243,12 +247,13 @@ pub fn policy(features: &[Feature]) -> String {
 }
 
 /// All features, in the order of the policy.
-pub const FEATURES: [Feature; 6] = [
+pub const FEATURES: [Feature; 7] = [
     Feature::ReadBuckets,
     Feature::WriteOutput,
     Feature::Inventory,
     Feature::Trail,
     Feature::LookupEvents,
+    Feature::Verify,
     Feature::AssumeRole,
 ];
 

@@ -64,6 +64,8 @@ pub enum Reason {
     Truncated,
     /// No single cluster can be named for an audit event.
     ClusterAmbiguous,
+    /// The object is not what CloudTrail wrote.
+    DigestMismatch,
 }
 
 impl Reason {
@@ -83,6 +85,7 @@ impl Reason {
             Reason::BadTime => "bad_time",
             Reason::Truncated => "truncated",
             Reason::ClusterAmbiguous => "cluster_ambiguous",
+            Reason::DigestMismatch => "digest_mismatch",
         }
     }
 }
@@ -303,7 +306,7 @@ fn without_values(text: &str) -> String {
             }
         }
         let mut space = String::new();
-        while let Some(c) = chars.next_if(|c| c.is_ascii_whitespace()) {
+        while let Some(c) = chars.next_if(char::is_ascii_whitespace) {
             space.push(c);
         }
         let is_key = closed && chars.peek() == Some(&':');

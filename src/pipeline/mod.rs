@@ -12,6 +12,9 @@ pub mod remediate;
 mod scan;
 pub mod snapshot;
 mod tables;
+pub mod trust;
+pub mod verify;
+mod vouched;
 mod world;
 
 use std::collections::BTreeMap;
@@ -58,6 +61,19 @@ pub enum Since {
     At(Micros),
 }
 
+impl Since {
+    /// The start of a window that ends at `until`.
+    #[must_use]
+    pub fn before(self, until: Micros) -> Micros {
+        match self {
+            Since::Days(days) => {
+                Micros(until.0.saturating_sub(days.saturating_mul(24 * MICROS_PER_HOUR)))
+            }
+            Since::At(at) => at.hour().start(),
+        }
+    }
+}
+
 /// Everything that decides a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -87,6 +103,8 @@ pub struct Plan {
     pub s3: S3Options,
     /// Forget what earlier runs read.
     pub rescan: bool,
+    /// Check logs against their digests.
+    pub verify: Option<trust::Verify>,
     /// Set by whoever wants the run to end early.
     pub stop: Stop,
     /// Thresholds of the verdicts; the window in it is replaced.
@@ -117,7 +135,7 @@ impl Stop {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn flag(&self) -> Arc<AtomicBool> {
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 }
@@ -197,6 +215,14 @@ pub enum PipelineError {
     /// The bundle cannot be made.
     #[error(transparent)]
     Remedy(#[from] crate::remedy::RemedyError),
+    /// The public keys cannot be used.
+    #[error("--public-keys {path}: {why}")]
+    PublicKeys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The output cannot be opened or switched.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -280,7 +306,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         verb_groups: plan.verb_groups,
         ..AnalysePlan::new(window)
     };
-    let joined = access::join(&world, &files, window, &out)?;
+    let joined = access::join(&world, &files, window, &facts.vouched, &out)?;
     let judged = tables::write(&tables::Inputs {
         world: &world,
         policies: &policies,
@@ -293,6 +319,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         tally: &facts.totals.tally,
         unlisted: &facts.unlisted,
         inexact: &facts.inexact,
+        vouched: &facts.vouched,
         analyse,
         threads: plan.threads,
         out: &out,
@@ -400,12 +427,7 @@ fn window(plan: &Plan, world: &World) -> Result<(Window, &'static str), Pipeline
         (None, None) => (plan.now, "clock"),
     };
     let until = until.hour().start();
-    let since = match plan.since {
-        Since::Days(days) => {
-            Micros(until.0.saturating_sub(days.saturating_mul(24 * MICROS_PER_HOUR)))
-        }
-        Since::At(at) => at.hour().start(),
-    };
+    let since = plan.since.before(until);
     if since >= until {
         let (since, until) = (since.to_rfc3339(), until.to_rfc3339());
         return Err(PipelineError::EmptyWindow { since, until });

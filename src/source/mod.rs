@@ -87,6 +87,17 @@ impl Object {
     }
 }
 
+/// An object and the signature that is written beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// As stored.
+    pub bytes: Vec<u8>,
+    /// User metadata `signature`.
+    pub signature: Option<String>,
+    /// User metadata `signature-algorithm`.
+    pub algorithm: Option<String>,
+}
+
 /// What a location holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
@@ -235,6 +246,20 @@ impl Store {
         listing.unreadable.sort();
         listing.unlisted.sort();
         Ok(listing)
+    }
+
+    /// Fetches a digest with its signature; a copy in a folder has none.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn fetch_signed(&self, object: &Object) -> Result<Signed, FetchError> {
+        match self {
+            Store::Local(folder) => {
+                let bytes = folder.fetch(object).await?;
+                Ok(Signed { bytes, signature: None, algorithm: None })
+            }
+            Store::S3(bucket) => bucket.fetch_signed(object).await,
+        }
     }
 
     /// Fetches one object whole.

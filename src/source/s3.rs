@@ -11,6 +11,7 @@
 )]
 
 pub mod output;
+pub mod signed;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;

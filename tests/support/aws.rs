@@ -326,6 +326,18 @@ impl Stub {
                 });
                 answer(&json!({ "trailList": trails }))
             }
+            "ListPublicKeys" => {
+                // Two pages of one key each.
+                let second = asked["NextToken"] == "2";
+                let name = if second { "two" } else { "one" };
+                let mut page = json!({ "PublicKeyList": [
+                    { "Value": "AAEC", "Fingerprint": name, "ValidityStartTime": 1_760_000_000 }
+                ] });
+                if !second {
+                    page["NextToken"] = "2".into();
+                }
+                answer(&page)
+            }
             "GetTrailStatus" => answer(&self.files["trail-status.json"]),
             "GetEventSelectors" => answer(&self.files["event-selectors.json"]),
             "LookupEvents" => {

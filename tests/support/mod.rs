@@ -57,6 +57,7 @@ pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
         limits: Limits::default(),
         s3: S3Options::default(),
         rescan: false,
+        verify: None,
         stop: overgrant::pipeline::Stop::default(),
         min_age_days: 30,
         min_coverage: 0.95,
