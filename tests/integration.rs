@@ -10,6 +10,8 @@
 mod cli;
 /// Examples of running it on a schedule.
 mod deploy;
+/// What S3, the disk and the network do to a run.
+mod faults;
 /// The fuzz targets: their corpus and mutations of it.
 mod fuzz;
 /// Hostile logs: what each counts as, that no verdict moves, that memory stays bounded.

@@ -193,6 +193,12 @@ pub enum FetchError {
         /// The statement that allows it, as JSON.
         statement: String,
     },
+    /// The credentials ran out, and new ones are no better.
+    #[error("the credentials ran out: {message} (renew them and run again)")]
+    Expired {
+        /// What AWS said.
+        message: String,
+    },
     /// Anything else, after retries.
     #[error("{message}")]
     Failed {

@@ -14,12 +14,16 @@ impl Bucket {
         let mut failed = FetchError::Failed { message: "no answer".to_owned() };
         for _ in 0..3 {
             let answer = self
-                .client
-                .get_object()
-                .bucket(&self.name)
-                .key(&object.key)
-                .set_if_match(object.etag.clone())
-                .send()
+                .ask(|client| {
+                    client
+                        .get_object()
+                        .bucket(&self.name)
+                        .key(&object.key)
+                        .set_if_match(object.etag.clone())
+                        .customize()
+                        .config_override(self.patience.of_reads())
+                        .send()
+                })
                 .await
                 .map_err(|error| self.fetch_error(&error))?;
             let of = |name: &str| answer.metadata().and_then(|all| all.get(name)).cloned();
