@@ -14,8 +14,11 @@ pub struct Index {
     /// By key from where the layout begins: bucket, key and hash.
     logs: BTreeMap<String, Vec<Expected>>,
     /// By account and region, and by trail: spans that its chains cover.
-    covered: BTreeMap<(String, String), BTreeMap<(String, String), Vec<(Micros, Micros)>>>,
+    covered: BTreeMap<(String, String), Trails>,
 }
+
+/// By name and home region: spans of time.
+type Trails = BTreeMap<(String, String), Vec<(Micros, Micros)>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Expected {

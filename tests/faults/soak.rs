@@ -1,6 +1,8 @@
 //! Random faults, the same for the same seed. `OVERGRANT_SOAK_PLANS=1000` for a long night,
 //! `OVERGRANT_SOAK_FROM` for where to begin.
 
+use overgrant::model::tally::Counts;
+
 use super::{Scene, advice, no_stronger};
 use crate::support::faulty_s3::plan::FaultPlan;
 
@@ -29,7 +31,7 @@ fn any_faults_and_the_next_run_is_right() {
                             Ok(outcome) => {
                                 no_stronger(&advice(&scene.at(&out)), &clean.advice, &why);
                                 let counters = &outcome.summary.counters;
-                                let whole = counters.values().all(|counts| counts.partitions());
+                                let whole = counters.values().all(Counts::partitions);
                                 assert!(whole, "{why}: {counters:?}");
                                 partial += u64::from(outcome.partial && !clean.partial);
                             }
