@@ -240,9 +240,14 @@ fn a_trail_in_a_bucket_is_verified_and_every_change_is_seen() {
 fn a_copy_in_a_folder_is_as_good_as_its_successor() {
     let trail = Trail::new();
     let verified = trail.local();
-    // The newest digest has no successor, so nothing vouches for any of them.
-    assert_eq!(count(&verified, Status::NotChecked).0, trail.digests.len() as u64);
+    // The signature of each stands in the one after it; the newest has none.
+    let digests = trail.digests.len() as u64;
+    assert_eq!(count(&verified, Status::Valid).0, digests - 1);
+    assert_eq!(count(&verified, Status::NotChecked), (1, 1), "{:#?}", verified.findings);
     assert!(verified.incomplete() && !verified.tampered());
+    let changed = &trail.logs[2];
+    trail.put(changed, &thinned(&trail.path(changed)));
+    assert_eq!(count(&trail.local(), Status::Invalid), (0, 1));
 }
 
 #[test]

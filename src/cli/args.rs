@@ -50,8 +50,8 @@ pub enum Command {
     ///
     /// Walks the chains of digest files, checks their signatures with CloudTrail's public keys, and the
     /// hash of every log with the digest that names it. Audit logs of EKS are signed by nobody and cannot
-    /// be checked. A copy of a bucket in a folder has lost the signatures: there a digest is as good as the
-    /// digest after it says, and the newest is not checked.
+    /// be checked. A copy of a bucket in a folder has lost the signatures beside the digests, but each
+    /// digest names that of the one before it: all are checked but the newest.
     Verify(Verify),
     /// Write the changes that a run proposes, and the way back
     ///

@@ -1,9 +1,9 @@
 //! The chain of digests of one trail and region, from the newest back.
 //!
 //! Each digest names the one before it with its hash and signature, so a digest vouches for all that came
-//! before. A copy in a folder has lost its own signature; it is as good as its successor says, because
-//! the hash that the successor signed covers every byte of it. The newest digest of a copied chain has no
-//! successor and is not checked.
+//! before. A copy in a folder has lost the signature beside it, but the digest after it names it: whoever
+//! wrote that, a signature that the public key accepts for these bytes is CloudTrail's. The newest digest of
+//! a copied chain has none after it and is not checked.
 //!
 //! A digest that is not there or is wrong ends its part of the chain; the next older one that is listed
 //! begins another, by its own signature. Stricter than the AWS CLI: the hash and the signature that a
@@ -79,12 +79,20 @@ pub fn walk(reads: &[Read], keys: &[PublicKey]) -> Walked {
     let mut order: Vec<(String, &Read)> =
         reads.iter().filter_map(|read| chain_of(&read.key).map(|(_, end)| (end, read))).collect();
     order.sort_by(|a, b| (&b.0, &b.1.key).cmp(&(&a.0, &a.1.key)));
+    // What any digest says of the signature of the one before it.
+    let mut said: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (_, read) in &order {
+        if let Some(named) = read.parse().ok().as_ref().and_then(named_by) {
+            said.entry(in_layout(&named.key).to_owned()).or_default().push(named.signature);
+        }
+    }
     let mut walked = Walked::default();
     let mut named: Option<Named> = None;
     let mut newer_start: Option<String> = None;
     for (_, read) in order {
         let vouched = named.take().and_then(|named| match_named(&named, read, &mut walked));
-        let (status, why, digest) = check(read, vouched.as_ref(), &keys);
+        let said = said.get(in_layout(&read.key)).map(Vec::as_slice).unwrap_or_default();
+        let (status, why, digest) = check(read, vouched.as_ref(), said, &keys);
         walked.findings.push(Finding { object: object(read), status, why });
         let Some(digest) = digest.filter(|_| status == Status::Valid) else { continue };
         if vouched.is_none()
@@ -127,6 +135,7 @@ fn match_named(named: &Named, read: &Read, walked: &mut Walked) -> Option<Named>
 fn check(
     read: &Read,
     vouched: Option<&Named>,
+    said: &[String],
     keys: &BTreeMap<&str, &PublicKey>,
 ) -> (Status, String, Option<Digest>) {
     let invalid = |why: String| (Status::Invalid, why, None);
@@ -159,7 +168,12 @@ fn check(
             (Status::Valid, "the digest after it vouches for it".to_owned(), Some(digest))
         }
         (None, None) => {
-            let why = "a copy has no signature, and no digest after it vouches for it";
+            if said.iter().any(|signature| read.verify_by(&digest, key, signature).is_ok()) {
+                let why = "the digest after it names CloudTrail's signature of it";
+                return (Status::Valid, why.to_owned(), Some(digest));
+            }
+            let why =
+                "a copy has no signature beside it, and no digest after it names one that fits";
             (Status::NotChecked, why.to_owned(), None)
         }
         (Some(_), _) => match read.verify(&digest, key) {

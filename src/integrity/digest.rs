@@ -121,10 +121,23 @@ impl Read {
         if self.algorithm.as_deref() != Some(ALGORITHM) {
             return Err(Invalid::Algorithm);
         }
+        self.verify_by(digest, key, self.signature.as_deref().unwrap_or_default())
+    }
+
+    /// Checks a signature that was found elsewhere.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn verify_by(
+        &self,
+        digest: &Digest,
+        key: &PublicKey,
+        signature: &str,
+    ) -> Result<(), Invalid> {
         if digest.digest_public_key_fingerprint != key.fingerprint {
             return Err(Invalid::OtherKey);
         }
-        let signature = self.signature.as_deref().and_then(unhex).ok_or(Invalid::Signature)?;
+        let signature = unhex(signature).ok_or(Invalid::Signature)?;
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &key.der)
             .verify(string_to_sign(digest, &self.inflated).as_bytes(), &signature)
             .map_err(|_| Invalid::Signature)

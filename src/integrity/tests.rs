@@ -182,7 +182,19 @@ fn a_chain_is_walked_back_and_one_change_is_seen_where_it_is() {
                 *read = Read { bucket: None, signature: None, algorithm: None, ..read.clone() };
             }
         },
-        &["04 not_checked", "03 not_checked", "02 not_checked", "01 not_checked"],
+        &["04 not_checked", "03 valid", "02 valid", "01 valid"],
+        0,
+    );
+    check(
+        "a copy that was changed",
+        &|reads| {
+            for read in reads.iter_mut() {
+                *read = Read { bucket: None, signature: None, algorithm: None, ..read.clone() };
+            }
+            let text = String::from_utf8(reads[2].inflated.clone()).unwrap();
+            reads[2].inflated = text.replace("T0205Z", "T0206Z").into_bytes();
+        },
+        &["04 not_checked", "03 not_checked", "02 valid", "01 valid"],
         0,
     );
     check(
