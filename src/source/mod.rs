@@ -164,6 +164,12 @@ pub enum FetchError {
         /// What AWS said.
         message: String,
     },
+    /// The credentials ran out, and new ones are no better.
+    #[error("the credentials ran out: {message} (renew them and run again)")]
+    Expired {
+        /// What AWS said.
+        message: String,
+    },
     /// Anything else, after retries.
     #[error("{message}")]
     Failed {

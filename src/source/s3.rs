@@ -10,24 +10,20 @@
     reason = "source reads files, and AWS settings live in the environment"
 )]
 
+mod access;
+mod fetch;
+mod list;
 pub mod output;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use futures::StreamExt;
-use futures::stream;
 
-use super::key::read_key;
-use super::{FetchError, Listing, Object, Prune, SourceError};
+use super::{FetchError, SourceError};
+use access::{Access, is_expired};
 
-/// Prefixes listed at once.
-const LISTS_IN_FLIGHT: usize = 16;
-/// How often a cut body is resumed.
-const MAX_RESUMES: u32 = 4;
-/// Below this many levels a layout has no more parts that pruning knows: the rest is listed flat.
-const MAX_WALK_DEPTH: usize = 12;
+pub use access::Patience;
 
 /// How to reach S3; empty means the default chain.
 #[derive(Debug, Clone, Default)]
@@ -38,12 +34,15 @@ pub struct S3Options {
     pub endpoint: Option<String>,
     /// Access key and secret, if not those of the chain.
     pub credentials: Option<(String, String)>,
+    /// How long to wait, and how often to try.
+    pub patience: Patience,
 }
 
 /// A bucket and a prefix in it.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    client: Client,
+    access: Access,
+    patience: Patience,
     name: String,
     prefix: String,
 }
@@ -72,7 +71,8 @@ impl Bucket {
             config = config.region(Region::new("us-east-1"));
         }
         Bucket {
-            client: Client::from_conf(config.build()),
+            access: Access::new(Client::from_conf(options.patience.configure(config).build())),
+            patience: options.patience,
             name: bucket.to_owned(),
             prefix: prefix.to_owned(),
         }
@@ -84,131 +84,14 @@ impl Bucket {
         &self.name
     }
 
-    /// Lists objects below the prefix.
-    ///
-    /// # Errors
-    /// When a page cannot be had.
-    pub async fn list(&self, prune: &Prune) -> Result<Listing, SourceError> {
-        let mut listing = Listing::default();
-        let mut level = vec![self.prefix.clone()];
-        for depth in 0.. {
-            let pages: Vec<_> = stream::iter(level)
-                .map(|prefix| self.list_level(prefix, depth < MAX_WALK_DEPTH))
-                .buffered(LISTS_IN_FLIGHT)
-                .collect()
-                .await;
-            level = Vec::new();
-            for page in pages {
-                let (objects, prefixes) = page?;
-                for object in objects {
-                    match prune.reason(&read_key(&object.key)) {
-                        Some(why) => *listing.pruned.entry(why).or_default() += 1,
-                        None => listing.objects.push(object),
-                    }
-                }
-                for prefix in prefixes {
-                    if prune.skips_prefix(prefix.trim_end_matches('/')) {
-                        *listing.pruned.entry("prefix").or_default() += 1;
-                    } else {
-                        level.push(prefix);
-                    }
-                }
-            }
-            if level.is_empty() {
-                break;
-            }
-        }
-        Ok(listing)
-    }
-
-    /// One level: objects and the prefixes below; flat when `delimited` is false.
-    async fn list_level(
-        &self,
-        prefix: String,
-        delimited: bool,
-    ) -> Result<(Vec<Object>, Vec<String>), SourceError> {
-        let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
-        let mut pages = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.name)
-            .prefix(&prefix)
-            .set_delimiter(delimited.then(|| "/".to_owned()))
-            .into_paginator()
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| {
-                self.error("ListObjectsV2", &prefix, &error, "s3:ListBucket", "")
-            })?;
-            for object in page.contents() {
-                let Some(key) = object.key() else { continue };
-                // A key that ends in a slash is a folder that some console made.
-                if key.ends_with('/') {
-                    continue;
-                }
-                objects.push(Object {
-                    key: key.to_owned(),
-                    size: u64::try_from(object.size().unwrap_or(0)).unwrap_or(0),
-                    etag: object.e_tag().map(str::to_owned),
-                    path: None,
-                });
-            }
-            prefixes.extend(
-                page.common_prefixes().iter().filter_map(|p| p.prefix()).map(str::to_owned),
-            );
-        }
-        Ok((objects, prefixes))
-    }
-
-    /// Fetches one object whole, as it was listed.
-    ///
-    /// # Errors
-    /// When it is gone, changed, denied, or fails after retries.
-    pub async fn fetch(&self, object: &Object) -> Result<Vec<u8>, FetchError> {
-        let mut bytes = Vec::with_capacity(usize::try_from(object.size).unwrap_or(0));
-        let mut failure = FetchError::Failed { message: "no answer".to_owned() };
-        for _ in 0..=MAX_RESUMES {
-            let range = (!bytes.is_empty()).then(|| format!("bytes={}-", bytes.len()));
-            let answer = self
-                .client
-                .get_object()
-                .bucket(&self.name)
-                .key(&object.key)
-                .set_if_match(object.etag.clone())
-                .set_range(range)
-                .send()
-                .await;
-            let mut body = match answer {
-                Ok(answer) => answer.body,
-                Err(error) => return Err(fetch_error(&error)),
-            };
-            loop {
-                match body.next().await {
-                    Some(Ok(part)) => bytes.extend_from_slice(&part),
-                    Some(Err(error)) => {
-                        failure = FetchError::Failed { message: error.to_string() };
-                        break;
-                    }
-                    None if u64::try_from(bytes.len()).unwrap_or(0) >= object.size => {
-                        return Ok(bytes);
-                    }
-                    None => {
-                        failure = FetchError::Failed { message: "the body is short".to_owned() };
-                        break;
-                    }
-                }
-            }
-        }
-        Err(failure)
-    }
-
     fn key_of(&self, relative: &str) -> String {
         let prefix = self.prefix.trim_end_matches('/');
         if prefix.is_empty() { relative.to_owned() } else { format!("{prefix}/{relative}") }
     }
 
     async fn remove(&self, key: String) -> Result<(), SourceError> {
-        let removed = self.client.delete_object().bucket(&self.name).key(&key).send().await;
+        let removed =
+            self.ask(|client| client.delete_object().bucket(&self.name).key(&key).send()).await;
         match removed {
             Ok(_) => Ok(()),
             Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject", &key)),
@@ -227,6 +110,17 @@ impl Bucket {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
+        self.failure(operation, key, message(error), action, resource_key)
+    }
+
+    fn failure(
+        &self,
+        operation: &'static str,
+        key: &str,
+        message: String,
+        action: &str,
+        resource_key: &str,
+    ) -> SourceError {
         let resource = if resource_key.is_empty() {
             format!("arn:aws:s3:::{}", self.name)
         } else {
@@ -236,7 +130,7 @@ impl Bucket {
             operation,
             bucket: self.name.clone(),
             key: key.to_owned(),
-            message: message(error),
+            message,
             permission: format!("{action} on {resource}"),
         }
     }
@@ -265,6 +159,7 @@ where
         Some("AccessDenied" | "KMS.DisabledException" | "KMS.NotFoundException") => {
             FetchError::Denied { message: message(error) }
         }
+        code if is_expired(code) => FetchError::Expired { message: message(error) },
         _ => FetchError::Failed { message: message(error) },
     }
 }

@@ -1,6 +1,7 @@
 //! Plans, runs and tables for tests.
 
 pub(crate) mod aws;
+pub(crate) mod faulty_s3;
 pub(crate) mod s3;
 
 use std::collections::BTreeMap;

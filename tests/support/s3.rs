@@ -84,6 +84,7 @@ impl Server {
             region: Some("us-west-2".to_owned()),
             endpoint: Some(format!("http://{}", self.address)),
             credentials: Some(("test".to_owned(), "testtest".to_owned())),
+            ..S3Options::default()
         }
     }
 

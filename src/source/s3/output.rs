@@ -36,7 +36,8 @@ impl Bucket {
     /// When it cannot be had.
     pub async fn get(&self, relative: &str) -> Result<Option<(Vec<u8>, String)>, SourceError> {
         let key = self.key_of(relative);
-        let answer = self.client.get_object().bucket(&self.name).key(&key).send().await;
+        let answer =
+            self.ask(|client| client.get_object().bucket(&self.name).key(&key).send()).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if matches!(error.code(), Some("NoSuchKey" | "NotFound")) => {
@@ -70,13 +71,19 @@ impl Bucket {
         only: &Only,
     ) -> Result<Put, SourceError> {
         let key = self.key_of(relative);
-        let mut put = self.client.put_object().bucket(&self.name).key(&key);
-        match only {
-            Only::Always => {}
-            Only::IfAbsent => put = put.if_none_match("*"),
-            Only::IfUnchanged(etag) => put = put.if_match(etag),
-        }
-        match put.body(ByteStream::from(bytes.clone())).send().await {
+        let body = bytes::Bytes::from(bytes);
+        let put = self
+            .ask(|client| {
+                let put = client.put_object().bucket(&self.name).key(&key);
+                let put = match only {
+                    Only::Always => put,
+                    Only::IfAbsent => put.if_none_match("*"),
+                    Only::IfUnchanged(etag) => put.if_match(etag),
+                };
+                put.body(ByteStream::from(body.clone())).send()
+            })
+            .await;
+        match put {
             Ok(_) => Ok(Put::Done),
             Err(error)
                 if *only != Only::Always
@@ -87,7 +94,7 @@ impl Bucket {
             {
                 // A put whose answer was lost is tried again, and then meets itself.
                 let there = self.get(relative).await?;
-                let ours = there.is_some_and(|(there, _)| there == bytes);
+                let ours = there.is_some_and(|(there, _)| there == body);
                 Ok(if ours { Put::Done } else { Put::Lost })
             }
             Err(error) => Err(self.error("PutObject", &key, &error, "s3:PutObject", &key)),
@@ -113,7 +120,8 @@ impl Bucket {
     /// # Errors
     /// When they cannot be listed.
     pub async fn keys_below(&self, folder: &str) -> Result<Vec<String>, SourceError> {
-        let (objects, _) = self.list_level(self.key_of(folder), false).await?;
+        let level = self.list_level(&self.key_of(folder), false).await;
+        let (objects, _) = level.map_err(|failed| failed.error)?;
         let prefix = self.key_of("");
         let relative = |key: String| key.strip_prefix(&prefix).map(str::to_owned);
         Ok(objects.into_iter().filter_map(|object| relative(object.key)).collect())
