@@ -17,13 +17,15 @@
 //!    [`live`] makes such files: it asks AWS and Kubernetes what is granted now. Async.
 //! 6. [`join`] says whose grant carried which request, through which session.
 //! 7. [`analyse`] turns use and coverage into verdicts and advice.
-//! 8. [`table`] declares the public tables; [`report`] writes them, runs `queries/*.sql` over them,
-//!    and puts the output in place.
+//! 8. [`table`] declares the public tables; [`report`] writes them and runs `queries/*.sql` over them.
 //! 9. [`remedy`] turns the tables of a finished run into files that a person can apply, and undo.
-//! 10. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
+//! 10. [`publish`] puts a finished run in the place of the one before, at once, and keeps what the next
+//!     one continues from.
+//! 11. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
 //!
-//! Below all is [`model`]: plain values that cross a boundary. [`rbac`] holds the rules of
-//! authorization as pure functions.
+//! Below all is [`model`]: plain values that cross a boundary. Three rooms hold rules as pure functions:
+//! [`rbac`] those of authorization, [`ledger`] what must be read again and what need not, [`integrity`]
+//! whether CloudTrail vouches for a log.
 //!
 //! # What always holds
 //!
@@ -40,6 +42,7 @@ pub mod cli;
 pub mod decode;
 pub mod extract;
 pub mod facts;
+pub mod integrity;
 pub mod inventory;
 pub mod join;
 pub mod ledger;

@@ -73,3 +73,30 @@ fn a_foreign_folder_is_left_alone() {
     assert!(text(&got.stderr).contains("choose another folder or empty it"));
     assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn metrics_are_written_whether_the_run_ends_well_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("overgrant.prom");
+    let run = |logs: &str| {
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_overgrant"))
+            .args(["audit", logs, "--inventory", "samples/inventory", "--quiet", "--out"])
+            .arg(folder.path().join("out"))
+            .arg("--metrics")
+            .arg(&file)
+            .current_dir(crate::support::project(""))
+            .status()
+            .unwrap();
+        (status.code(), std::fs::read_to_string(&file).unwrap())
+    };
+    let (code, text) = run("samples/logs");
+    assert_eq!(code, Some(0));
+    for line in ["overgrant_success 1\n", "overgrant_grants{verdict=\"over_scoped\"} 7\n"] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(text.contains("overgrant_rejects") && text.ends_with("# EOF\n"), "{text}");
+    let (code, text) = run("samples/nothing");
+    assert_eq!(code, Some(4));
+    assert!(text.contains("overgrant_success 0\n") && text.ends_with("# EOF\n"), "{text}");
+    assert!(text.contains("overgrant_exit_code 4\n"), "{text}");
+}

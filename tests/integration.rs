@@ -8,12 +8,18 @@
 
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
+/// Examples of running it on a schedule.
+mod deploy;
+/// What goes wrong outside: faults of a bucket, full disks; the run after ends as if nothing had been.
+mod faults;
 /// The fuzz targets: their corpus and mutations of it.
 mod fuzz;
 /// Hostile logs: what each counts as, that no verdict moves, that memory stays bounded.
 mod hostile;
 /// Runs that continue runs: cut, late, damaged, killed.
 mod incremental;
+/// Trails, event histories and clusters as inputs of an audit; the permissions that they take.
+mod inputs;
 /// The recorded cluster and its truth, row by row.
 mod lab;
 /// A snapshot taken from the APIs, and what a denied call costs.
@@ -28,7 +34,11 @@ mod remediate;
 mod s3;
 /// The samples of the README: verdicts, determinism, the output contract.
 mod samples;
+/// Tokens, bodies and credentials: in no table, no line, no error.
+mod secrets;
 /// What the tests share.
 mod support;
 /// Rooms and fences.
 mod tidy;
+/// Digest chains of CloudTrail: in buckets, in copies, and in an audit.
+mod verify;

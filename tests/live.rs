@@ -6,7 +6,7 @@ use std::process::Command;
 
 use overgrant::inventory::load;
 use overgrant::inventory::principals::{arns_of_grants, folded_name};
-use overgrant::live::LivePlan;
+use overgrant::live::{LivePlan, Reach};
 use overgrant::model::inventory::ClusterInventory;
 use overgrant::model::time::Micros;
 use overgrant::pipeline::snapshot::{SnapshotPlan, Snapshots, snapshot};
@@ -30,8 +30,11 @@ fn take(
         context: None,
         concurrency: 4,
         now: || Micros::parse("2026-11-24T00:00:00Z").unwrap(),
-        endpoint: Some(format!("http://{address}")),
-        credentials: Some(("AKID".to_owned(), "secret".to_owned())),
+        reach: Reach {
+            endpoint: Some(format!("http://{address}")),
+            credentials: Some(("AKID".to_owned(), "secret".to_owned())),
+            ..Reach::default()
+        },
     };
     let taken = snapshot(&SnapshotPlan { live, out: out.to_path_buf() }, &mut Deaf).unwrap();
     let calls = stub.calls.lock().unwrap().clone();

@@ -1,8 +1,10 @@
 //! Logs, inventory and output in a bucket: an in-process server behind a real socket.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use overgrant::model::needs::{CALLS, Feature};
 use overgrant::model::time::Micros;
 use overgrant::source::{FetchError, Location, Prune, SourceError, Store};
 
@@ -87,6 +89,33 @@ fn the_audit_over_s3_gives_the_bytes_of_the_audit_over_folders() {
     let mut again = bytes_of(&root.path().join("results/nightly"));
     again.retain(|path, _| got.contains_key(path));
     assert_eq!(again, got);
+
+    // Each request is in the table of permissions, and each entry of it for buckets was needed.
+    let made: BTreeSet<(Feature, &str)> = requests
+        .iter()
+        .map(|line| {
+            let (method, path) = line.split_once(' ').unwrap();
+            let feature = if path.starts_with("/results") {
+                Feature::WriteOutput
+            } else {
+                Feature::ReadBuckets
+            };
+            let call = match method {
+                "GET" if path.contains("list-type=2") => "s3:ListObjectsV2",
+                "GET" => "s3:GetObject",
+                "PUT" => "s3:PutObject",
+                "DELETE" => "s3:DeleteObject",
+                other => panic!("{other} {path}"),
+            };
+            (feature, call)
+        })
+        .collect();
+    let known: BTreeSet<(Feature, &str)> = CALLS
+        .iter()
+        .filter(|call| call.call.starts_with("s3:"))
+        .map(|call| (call.feature, call.call))
+        .collect();
+    assert_eq!(made, known);
 }
 
 #[test]
@@ -176,7 +205,8 @@ fn what_changed_or_went_since_the_listing_is_told_apart() {
     assert_eq!(errors[0], FetchError::Changed);
     assert_eq!(errors[1], FetchError::Gone);
     assert!(
-        matches!(&errors[2], FetchError::Denied { message } if message.contains("AccessDenied"))
+        matches!(&errors[2], FetchError::Denied { message, statement } if message.contains("AccessDenied")
+            && statement.contains(r#""Resource":"arn:aws:s3:::buck/*""#))
     );
 }
 
@@ -186,12 +216,9 @@ fn a_bucket_that_cannot_be_listed_says_what_it_takes() {
     std::fs::create_dir_all(root.path().join("buck")).unwrap();
     let server = Server::start(root.path(), |_, _| Fault::Denied);
     let error = server.block_on(open(&server, "s3://buck/logs").list(&everything())).unwrap_err();
-    let SourceError::S3 { operation, permission, message, .. } = &error else {
-        panic!("{error:?}")
-    };
-    assert_eq!(
-        (*operation, permission.as_str()),
-        ("ListObjectsV2", "s3:ListBucket on arn:aws:s3:::buck")
-    );
+    let SourceError::S3 { operation, action, message, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((*operation, *action), ("ListObjectsV2", "s3:ListBucket"));
     assert!(message.contains("AccessDenied"), "{message}");
+    let needed = r#"needs s3:ListBucket on arn:aws:s3:::buck; add {"Action":"s3:ListBucket","#;
+    assert!(error.to_string().contains(needed), "{error}");
 }

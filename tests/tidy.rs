@@ -9,6 +9,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("source", &["model"]),
     ("decode", &["model"]),
+    ("integrity", &["model"]),
     ("extract", &["model", "decode"]),
     ("rbac", &["model"]),
     ("table", &["model"]),
@@ -34,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "extract",
             "facts",
             "ledger",
+            "integrity",
             "publish",
             "inventory",
             "live",
@@ -49,7 +51,16 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "pipeline", "report", "source", "decode", "facts", "publish", "rbac", "live",
+            "model",
+            "integrity",
+            "pipeline",
+            "report",
+            "source",
+            "decode",
+            "facts",
+            "publish",
+            "rbac",
+            "live",
             "remedy",
         ],
     ),
@@ -114,7 +125,8 @@ fn only_the_engine_names_the_engine() {
             let s3 = path.ends_with("source/s3.rs") || path.starts_with(project("src/source/s3"));
             assert!(s3, "{}", path.display());
         }
-        let live = ["aws_sdk_eks::", "aws_sdk_iam::", "aws_sdk_cloudtrail::", "kube::"];
+        let live =
+            ["aws_sdk_eks::", "aws_sdk_iam::", "aws_sdk_cloudtrail::", "aws_sdk_sts::", "kube::"];
         if live.iter().any(|name| text.contains(name)) {
             assert!(path.starts_with(project("src/live")), "{}", path.display());
         }
@@ -176,6 +188,9 @@ fn generated_files_are_fresh() {
     };
     check("queries/README.md", &overgrant::table::reference::markdown());
     check("queries/schema.sql", &overgrant::table::reference::schema_sql());
+    let features = overgrant::model::needs::FEATURES;
+    check("samples/deploy/iam-policy.json", &overgrant::model::needs::policy(&features));
+    check("samples/deploy/clusterrole.yaml", &overgrant::model::needs::cluster_role());
 }
 
 #[test]

@@ -46,12 +46,50 @@ pub enum Command {
     /// names of ServiceAccount tokens. A call that is denied leaves a hole that names the missing
     /// permission; what the hole would hold is judged unobservable, never unused.
     Inventory(Box<Inventory>),
+    /// Check that CloudTrail logs are what CloudTrail wrote
+    ///
+    /// Walks the chains of digest files, checks their signatures with CloudTrail's public keys, and the
+    /// hash of every log with the digest that names it. Audit logs of EKS are signed by nobody and cannot
+    /// be checked. A copy of a bucket in a folder has lost the signatures: there a digest is as good as the
+    /// digest after it says, and the newest is not checked.
+    Verify(Verify),
     /// Write the changes that a run proposes, and the way back
     ///
     /// Reads the output of `overgrant audit` and writes a script for the aws and kubectl command lines,
     /// Terraform, RBAC objects, and the inverse of each. Nothing is applied: read it, then run it. What
     /// is new comes before what is old goes.
     Remediate(Box<Remediate>),
+}
+
+/// `overgrant verify`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+On stdout is a line per object that is not valid: status, object, why.
+
+Exit codes: 0 all is valid, 1 something is invalid, missing or unsigned, 2 usage, 3 something could
+not be checked, 4 failed.
+
+Example:
+  overgrant verify s3://logs/AWSLogs --since 7d")]
+pub struct Verify {
+    /// Folders or s3://bucket/prefix with CloudTrail logs and their digests
+    #[arg(required = true, value_name = "LOGS")]
+    pub logs: Vec<String>,
+    /// Start of the window: days before its end (90d) or a date (2026-08-25, RFC 3339)
+    #[arg(long, value_name = "WHEN", default_value = "90d")]
+    pub since: String,
+    /// End of the window; by default now
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<String>,
+    /// Public keys, as `aws cloudtrail list-public-keys` prints them; by default CloudTrail is asked
+    #[arg(long, value_name = "FILE")]
+    pub public_keys: Vec<std::path::PathBuf>,
+    /// Threads that hash; by default one per core
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Region of the buckets, in place of that of the environment
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
 }
 
 /// `overgrant remediate`
@@ -104,9 +142,26 @@ pub struct Inventory {
     /// Context of the kubeconfig
     #[arg(long, value_name = "NAME", requires = "kubeconfig")]
     pub context: Option<String>,
-    /// Calls at once
+    /// Calls at once, per cluster
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub concurrency: usize,
+    /// Roles to take
+    #[command(flatten)]
+    pub roles: Roles,
+}
+
+/// As whom AWS is asked.
+#[derive(Debug, clap::Args)]
+pub struct Roles {
+    /// Role to ask AWS as, one per account; names are looked for in the accounts of all of them
+    ///
+    /// Clusters, trails and event histories are asked as the role of their account, and as the caller
+    /// where there is none. Buckets are always read and written as the caller.
+    #[arg(long, value_name = "ARN")]
+    pub role_arn: Vec<String>,
+    /// External id that the trust policies of the roles ask for
+    #[arg(long, value_name = "ID", requires = "role_arn")]
+    pub external_id: Option<String>,
 }
 
 /// `overgrant audit`
@@ -115,10 +170,16 @@ pub struct Inventory {
 Exit codes: 0 complete, 1 findings at or above --fail-on, 2 usage, 3 partial (a verdict was
 lowered for want of evidence, or too much was rejected), 4 failed, 130 interrupted.
 
-Example:
-  overgrant audit s3://logs/AWSLogs s3://logs/eks-audit --inventory inventory --out reports")]
+Examples:
+  overgrant audit s3://logs/AWSLogs s3://logs/eks-audit --inventory inventory --out reports
+  overgrant audit trail:main s3://logs/eks-audit --cluster prod --out reports
+  overgrant audit lookup-events:eu-west-1 --cluster prod --out reports")]
 pub struct Audit {
-    /// Folders, files or s3://bucket/prefix with logs; their kind is read from their bytes
+    /// Folders, files or s3://bucket/prefix with logs; trail:NAME; lookup-events:REGION
+    ///
+    /// The kind of a log is read from its bytes. trail:NAME (or an ARN) is wherever the trail leaves its
+    /// files. lookup-events:REGION is CloudTrail's event history: 90 days, no data events, two requests a
+    /// second; what was had is kept under --lookup-cache and not asked for again.
     #[arg(required = true, value_name = "LOGS")]
     pub logs: Vec<String>,
     /// Folder or s3://bucket/prefix with a folder per cluster, as aws and kubectl print it
@@ -136,6 +197,15 @@ pub struct Audit {
     /// Forget what earlier runs into --out read, and read everything in the window again
     #[arg(long)]
     pub rescan: bool,
+    /// Check CloudTrail logs against their digests; one that is not what CloudTrail wrote is not used
+    #[arg(long)]
+    pub verify: bool,
+    /// Use logs that are not what CloudTrail wrote all the same
+    #[arg(long, requires = "verify")]
+    pub use_unverified: bool,
+    /// Public keys, as `aws cloudtrail list-public-keys` prints them; by default CloudTrail is asked
+    #[arg(long, value_name = "FILE", requires = "verify")]
+    pub public_keys: Vec<std::path::PathBuf>,
     /// Name the cluster of audit logs that do not say it: key prefix and cluster ARN
     #[arg(long, value_name = "KEYPREFIX=ARN")]
     pub cluster_map: Vec<String>,
@@ -169,9 +239,27 @@ pub struct Audit {
     /// Bytes that one object may inflate to, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     pub max_object: u64,
-    /// Region of the buckets, in place of that of the environment
+    /// Region of buckets, clusters and trails given by name, in place of that of the environment
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
+    /// Write figures of the run as OpenMetrics text, also when it fails
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<std::path::PathBuf>,
+    /// Take the inventory of this cluster now, as `overgrant inventory` does; repeat for more
+    #[arg(long, value_name = "NAME|ARN", help_heading = "Live inputs")]
+    pub cluster: Vec<String>,
+    /// Reach Kubernetes through this file, in place of the cluster's endpoint and an own token
+    #[arg(long, value_name = "FILE", requires = "cluster", help_heading = "Live inputs")]
+    pub kubeconfig: Option<std::path::PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", requires = "kubeconfig", help_heading = "Live inputs")]
+    pub context: Option<String>,
+    /// Where event histories are kept; by default below the user's cache folder
+    #[arg(long, value_name = "DIR", help_heading = "Live inputs")]
+    pub lookup_cache: Option<std::path::PathBuf>,
+    /// Roles to take
+    #[command(flatten, next_help_heading = "Live inputs")]
+    pub roles: Roles,
 }
 
 /// When to use colour.

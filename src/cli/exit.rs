@@ -57,12 +57,18 @@ pub fn of_outcome(outcome: &Outcome, fail_on: Option<Severity>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::metrics::Figures;
     use crate::report::summary::SummaryInput;
 
     #[test]
     fn partial_comes_before_findings() {
         let check = |partial, worst, fail_on, expected| {
-            let outcome = Outcome { summary: SummaryInput::default(), partial, worst };
+            let outcome = Outcome {
+                summary: SummaryInput::default(),
+                partial,
+                worst,
+                figures: Figures::default(),
+            };
             assert_eq!(of_outcome(&outcome, fail_on), expected);
         };
         check(false, None, None, Exit::Complete);

@@ -14,12 +14,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Audit, Command, Inventory, Remediate};
+use args::{Args, Audit, Command, Inventory, Remediate, Verify};
 use error::UserError;
 use exit::Exit;
 use ui::Ui;
 
-use crate::pipeline::PipelineError;
+use crate::pipeline::{Outcome, PipelineError};
+use crate::report::metrics;
 
 /// Runs the program.
 #[must_use]
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
     let result = match &args.command {
         Command::Audit(audit) => run_audit(audit, &mut ui),
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
+        Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
     };
     match result {
@@ -52,13 +54,37 @@ pub fn main() -> ExitCode {
 }
 
 fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
-    let plan = plan::resolve(audit, &plan::Env::read())?;
+    let result = audited(audit, ui);
+    let Some(path) = &audit.metrics else { return result.map(|(exit, _)| exit) };
+    // A failure must be seen by whoever watches the file, so it is written whatever happened.
+    let (exit, outcome) = match &result {
+        Ok((exit, outcome)) => (*exit, Some((&outcome.summary, &outcome.figures))),
+        Err(error) => (error.exit(), None),
+    };
+    let now = plan::Env::read().now;
+    let schema_version = crate::pipeline::SCHEMA;
+    let ended = metrics::Ended { now, exit: exit.code(), schema_version, outcome };
+    let written = metrics::write(path, &metrics::render(&ended));
+    let (exit, _) = result?;
+    written.map_err(|error| UserError::Run(error.into()))?;
+    Ok(exit)
+}
+
+fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {
+    let env = plan::Env::read();
+    let mut plan = plan::resolve(audit, &env)?;
+    let inputs = plan::resolve_inputs(audit, &env)?;
     signals::watch(plan.stop.clone(), ui.is_quiet()).map_err(PipelineError::Start)?;
+    let settled = crate::pipeline::inputs::settle(&inputs, &mut plan, ui);
+    ui.finish_progress();
+    let settled = settled?;
+    ui.inputs(&settled);
     let outcome = crate::pipeline::run(&plan, ui);
     ui.finish_progress();
-    let outcome = outcome?;
+    let mut outcome = outcome?;
+    outcome.summary.warnings.extend(settled.warnings.iter().cloned());
     ui.summary(&outcome.summary);
-    Ok(exit::of_outcome(&outcome, audit.fail_on.map(Into::into)))
+    Ok((exit::of_outcome(&outcome, audit.fail_on.map(Into::into)), outcome))
 }
 
 fn run_inventory(inventory: &Inventory, ui: &mut Ui) -> Result<Exit, UserError> {
@@ -72,6 +98,19 @@ fn run_inventory(inventory: &Inventory, ui: &mut Ui) -> Result<Exit, UserError> 
         (false, _) => Exit::Failed,
         (true, true) => Exit::Partial,
         (true, false) => Exit::Complete,
+    })
+}
+
+fn run_verify(verify: &Verify, ui: &mut Ui) -> Result<Exit, UserError> {
+    let plan = plan::resolve_verify(verify, &plan::Env::read())?;
+    let verified = crate::pipeline::verify::verify(&plan, ui);
+    ui.finish_progress();
+    let verified = verified?;
+    ui.verified(&verified);
+    Ok(match (verified.tampered(), verified.incomplete()) {
+        (true, _) => Exit::Findings,
+        (false, true) => Exit::Partial,
+        (false, false) => Exit::Complete,
     })
 }
 

@@ -1,25 +1,34 @@
 //! What the arguments mean: defaults and conflicts settled, before the first byte is read.
 
-use super::args::{Audit, Inventory, Remediate};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use super::args::{self, Audit, Inventory, Remediate, Roles};
 use super::error::UserError;
 use crate::decode::gunzip::Limits;
-use crate::live::LivePlan;
+use crate::live::{LivePlan, Reach, lookup};
 use crate::model::arn::Arn;
-use crate::model::time::{Day, Micros};
+use crate::model::time::{Day, Micros, Window};
+use crate::pipeline::inputs::{LiveInputs, LogInput};
 use crate::pipeline::remediate::RemediatePlan;
 use crate::pipeline::snapshot::SnapshotPlan;
-use crate::pipeline::{Plan, Since, Stop};
+use crate::pipeline::verify::VerifyPlan;
+use crate::pipeline::{Plan, Since, Stop, trust};
 use crate::source::{Location, S3Options};
 
 const MIB: u64 = 1 << 20;
+/// Calls at once, per cluster, of `audit --cluster`.
+const CALLS_AT_ONCE: usize = 8;
 
 /// What the machine says; the only place that asks.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Env {
     /// Now.
     pub now: Micros,
     /// Cores.
     pub cores: usize,
+    /// The user's cache folder, if there is one.
+    pub cache: Option<PathBuf>,
 }
 
 impl Env {
@@ -27,11 +36,14 @@ impl Env {
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
-        reason = "cli reads the clock, for runs without an inventory"
+        reason = "cli reads the clock, for runs without an inventory, and where caches are"
     )]
     pub fn read() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        Env { now: Micros(chrono::Utc::now().timestamp_micros()), cores }
+        let set =
+            |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+        Env { now: Micros(chrono::Utc::now().timestamp_micros()), cores, cache }
     }
 }
 
@@ -51,13 +63,108 @@ pub fn resolve_inventory(inventory: &Inventory) -> Result<SnapshotPlan, UserErro
         context: inventory.context.clone(),
         concurrency: inventory.concurrency.clamp(1, 64),
         now: || Env::read().now,
-        endpoint: None,
-        credentials: None,
+        reach: reach(&inventory.roles)?,
     };
     Ok(SnapshotPlan { live, out: inventory.out.clone() })
 }
 
-/// Settles a plan.
+fn reach(roles: &Roles) -> Result<Reach, UserError> {
+    let mut accounts = BTreeSet::new();
+    for role in &roles.role_arn {
+        let arn = Arn::parse(role)
+            .filter(|arn| arn.service == "iam" && arn.resource.starts_with("role/"))
+            .ok_or_else(|| usage("--role-arn", role, "arn:aws:iam::ACCOUNT:role/NAME"))?;
+        if !accounts.insert(arn.account) {
+            return Err(usage("--role-arn", role, "one role per account"));
+        }
+    }
+    let (roles, external_id) = (roles.role_arn.clone(), roles.external_id.clone());
+    Ok(Reach { roles, external_id, ..Reach::default() })
+}
+
+/// Settles a plan of verification.
+///
+/// # Errors
+/// When an argument does not read.
+pub fn resolve_verify(verify: &args::Verify, env: &Env) -> Result<VerifyPlan, UserError> {
+    let until = match &verify.until {
+        Some(text) => instant(text)
+            .ok_or_else(|| usage("--until", text, "a date (2026-11-24) or RFC 3339"))?,
+        None => env.now,
+    };
+    let since = since(&verify.since)?.before(until);
+    let logs = verify.logs.iter().map(|text| location("LOGS", text)).collect::<Result<_, _>>()?;
+    Ok(VerifyPlan {
+        logs,
+        window: Window { since, until },
+        verify: trust::Verify { public_keys: verify.public_keys.clone(), ..Default::default() },
+        s3: S3Options { region: verify.region.clone(), ..S3Options::default() },
+        threads: verify.threads.unwrap_or(env.cores).max(1),
+        limits: Limits::default(),
+    })
+}
+
+/// Settles what must be asked for before a run.
+///
+/// # Errors
+/// When an argument does not read, or nothing says where to keep an event history.
+pub fn resolve_inputs(audit: &Audit, env: &Env) -> Result<LiveInputs, UserError> {
+    if audit.kubeconfig.is_some() && audit.cluster.len() > 1 {
+        return Err(usage("--kubeconfig", &audit.cluster.join(", "), "one --cluster"));
+    }
+    let mut logs = Vec::new();
+    for text in &audit.logs {
+        match log_input(text)? {
+            LogInput::Location(_) => {}
+            live => logs.push(live),
+        }
+    }
+    let lookup_cache = match (&audit.lookup_cache, &env.cache) {
+        (Some(given), _) => given.clone(),
+        (None, Some(cache)) => cache.join("overgrant/lookup-events"),
+        (None, None) if logs.iter().any(|one| matches!(one, LogInput::LookupEvents(_))) => {
+            return Err(usage(
+                "--lookup-cache",
+                "",
+                "a folder where neither HOME nor XDG_CACHE_HOME is set",
+            ));
+        }
+        (None, None) => PathBuf::new(),
+    };
+    Ok(LiveInputs {
+        logs,
+        clusters: LivePlan {
+            clusters: audit.cluster.clone(),
+            regions: audit.region.iter().cloned().collect(),
+            kubeconfig: audit.kubeconfig.clone(),
+            context: audit.context.clone(),
+            concurrency: CALLS_AT_ONCE,
+            now: || Env::read().now,
+            reach: reach(&audit.roles)?,
+        },
+        region: audit.region.clone(),
+        lookup_cache,
+        pace: lookup::PACE,
+    })
+}
+
+fn log_input(text: &str) -> Result<LogInput, UserError> {
+    if let Some(trail) = text.strip_prefix("trail:") {
+        let trail = Some(trail).filter(|trail| !trail.is_empty());
+        let trail = trail.ok_or_else(|| usage("LOGS", text, "trail:NAME or trail:ARN"))?;
+        return Ok(LogInput::Trail(trail.to_owned()));
+    }
+    if let Some(region) = text.strip_prefix("lookup-events:") {
+        let is_region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if region.is_empty() || !region.chars().all(is_region) {
+            return Err(usage("LOGS", text, "lookup-events:REGION"));
+        }
+        return Ok(LogInput::LookupEvents(region.to_owned()));
+    }
+    location("LOGS", text).map(LogInput::Location)
+}
+
+/// Settles a plan; live inputs are not in it yet.
 ///
 /// # Errors
 /// When an argument does not read.
@@ -91,7 +198,16 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
     }
     let memory = audit.memory.saturating_mul(usize::try_from(MIB).unwrap_or(1));
     Ok(Plan {
-        logs: locations(&audit.logs, "LOGS")?,
+        logs: audit
+            .logs
+            .iter()
+            .map(|text| log_input(text))
+            .filter_map(|input| match input {
+                Ok(LogInput::Location(location)) => Some(Ok(location)),
+                Ok(_) => None,
+                Err(error) => Some(Err(error)),
+            })
+            .collect::<Result<_, _>>()?,
         inventories: locations(&audit.inventory, "--inventory")?,
         since: since(&audit.since)?,
         until,
@@ -104,6 +220,11 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         limits: Limits { max_inflated: audit.max_object.saturating_mul(MIB) },
         s3: S3Options { region: audit.region.clone(), ..S3Options::default() },
         rescan: audit.rescan,
+        verify: audit.verify.then(|| trust::Verify {
+            public_keys: audit.public_keys.clone(),
+            use_unverified: audit.use_unverified,
+            ..trust::Verify::default()
+        }),
         stop: Stop::default(),
         min_age_days: audit.min_age.max(0),
         min_coverage: audit.min_coverage,
@@ -157,7 +278,8 @@ mod tests {
         let base = ["overgrant", "audit", "logs", "--out", "out"];
         let args = Args::try_parse_from(base.iter().chain(args)).map_err(|e| e.to_string())?;
         let Command::Audit(audit) = args.command else { panic!("{args:?}") };
-        let env = Env { now: Micros(0), cores: 3 };
+        let env = Env { now: Micros(0), cores: 3, cache: None };
+        resolve_inputs(&audit, &env).map_err(|error| error.render())?;
         resolve(&audit, &env).map_err(|error| error.render())
     }
 
@@ -203,6 +325,23 @@ mod tests {
         check(
             &["--inventory", "s3://"],
             "error: --inventory takes a path or s3://bucket/prefix, not \"s3://\"\n",
+        );
+        check(
+            &["lookup-events:"],
+            "error: LOGS takes lookup-events:REGION, not \"lookup-events:\"\n",
+        );
+        check(&["trail:"], "error: LOGS takes trail:NAME or trail:ARN, not \"trail:\"\n");
+        check(
+            &["--role-arn", "ci"],
+            "error: --role-arn takes arn:aws:iam::ACCOUNT:role/NAME, not \"ci\"\n",
+        );
+        check(
+            &["--role-arn", "arn:aws:iam::1:role/a", "--role-arn", "arn:aws:iam::1:role/b"],
+            "error: --role-arn takes one role per account, not \"arn:aws:iam::1:role/b\"\n",
+        );
+        check(
+            &["lookup-events:eu-west-1"],
+            "error: --lookup-cache takes a folder where neither HOME nor XDG_CACHE_HOME is set, not \"\"\n",
         );
         check(
             &["--min-coverage", "2"],

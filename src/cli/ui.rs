@@ -2,15 +2,19 @@
 #![expect(clippy::print_stderr, reason = "cli is the one room that prints")]
 #![expect(clippy::disallowed_methods, reason = "cli reads NO_COLOR and the log filter")]
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{Args, Color};
 use super::error::UserError;
+use crate::integrity::Status;
 use crate::pipeline::Events;
+use crate::pipeline::inputs::Settled;
 use crate::pipeline::remediate::Remediated;
 use crate::pipeline::snapshot::Snapshots;
+use crate::pipeline::verify::Verified;
 use crate::report::summary::{Style, SummaryInput, printable, render};
 
 /// What may be shown, decided once.
@@ -69,6 +73,20 @@ impl Ui {
         self.print(&text);
     }
 
+    /// Says what stands for the live inputs, on stderr.
+    pub fn inputs(&self, settled: &Settled) {
+        if self.quiet {
+            return;
+        }
+        for line in &settled.said {
+            eprintln!("{}", printable(line));
+        }
+        for (arn, hole) in &settled.holes {
+            let (arn, what, why) = (printable(arn), printable(&hole.what), printable(&hole.why));
+            eprintln!("  hole of {arn}  {what}: {why}");
+        }
+    }
+
     /// Says what was taken of each cluster, and what could not be read.
     pub fn snapshots(&self, taken: &Snapshots) {
         for error in &taken.failed {
@@ -88,6 +106,38 @@ impl Ui {
         }
         lines.push(String::new());
         self.print(&lines.join("\n"));
+    }
+
+    /// Prints a line per object that is not valid, and on stderr what was checked.
+    pub fn verified(&self, verified: &Verified) {
+        let lines: Vec<String> = verified
+            .findings
+            .iter()
+            .map(|found| {
+                let (object, why) = (printable(&found.object), printable(&found.why));
+                format!("{:<11}  {object}  {why}\n", found.status.as_str())
+            })
+            .collect();
+        self.print(&lines.concat());
+        if self.quiet {
+            return;
+        }
+        let count = |counts: &BTreeMap<Status, u64>| {
+            let each: Vec<String> =
+                counts.iter().map(|(status, n)| format!("{n} {}", status.as_str())).collect();
+            if each.is_empty() { "none".to_owned() } else { each.join(", ") }
+        };
+        eprintln!("digests  {} in {} chains", count(&verified.digests), verified.chains);
+        eprintln!("logs     {}", count(&verified.logs));
+        if verified.others > 0 {
+            eprintln!(
+                "others   {} audit logs and other files, which carry no digest",
+                verified.others
+            );
+        }
+        for note in &verified.notes {
+            eprintln!("note: {}", printable(note));
+        }
     }
 
     /// Says what a bundle changes, and what it leaves to a person.
@@ -155,9 +205,16 @@ impl Events for Ui {
             if let Ok(style) = style {
                 self.bar.set_style(style.progress_chars("=> "));
             }
+        } else if matches!(name, "clusters" | "lookup") {
+            let style =
+                ProgressStyle::with_template("{prefix:>9} [{bar:30}] {pos}/{len}  {eta} left");
+            if let Ok(style) = style {
+                self.bar.set_style(style.progress_chars("=> "));
+            }
         } else if let Ok(style) = ProgressStyle::with_template("{prefix:>9} {spinner}") {
             self.bar.set_style(style);
         }
+        self.bar.set_position(0);
         self.bar.set_prefix(name);
         self.bar.tick();
     }

@@ -78,6 +78,20 @@ impl Inflater {
     }
 }
 
+/// The bytes of an object that must be one gzip member and nothing else: what a digest vouches for.
+///
+/// # Errors
+/// When it is anything else, or the cap is passed.
+pub fn inflate_one(object: &[u8], limits: Limits) -> Result<Vec<u8>, GunzipError> {
+    let mut out = Vec::new();
+    let mut member = GzDecoder::new(object).take(limits.max_inflated.saturating_add(1));
+    member.read_to_end(&mut out).map_err(|_| GunzipError::Broken)?;
+    if u64::try_from(out.len()).unwrap_or(u64::MAX) > limits.max_inflated {
+        return Err(GunzipError::TooLarge);
+    }
+    if member.into_inner().into_inner().is_empty() { Ok(out) } else { Err(GunzipError::Broken) }
+}
+
 fn inflate_members(mut rest: &[u8], out: &mut Vec<u8>, limits: Limits) -> Result<(), GunzipError> {
     out.clear();
     while rest.starts_with(&MAGIC) {
@@ -116,6 +130,12 @@ mod tests {
     #[test]
     fn members_and_layers() {
         let two = [gzip(b"ab"), gzip(b"cd")].concat();
+        let limits = Limits { max_inflated: 2 };
+        assert_eq!(inflate_one(&gzip(b"ab"), limits), Ok(b"ab".to_vec()));
+        for bytes in [two.clone(), [gzip(b"ab"), vec![0]].concat(), b"ab".to_vec(), Vec::new()] {
+            assert_eq!(inflate_one(&bytes, limits), Err(GunzipError::Broken));
+        }
+        assert_eq!(inflate_one(&gzip(b"abc"), limits), Err(GunzipError::TooLarge));
         check(b"plain", Ok(b"plain"));
         check(b"", Ok(b""));
         check(&two, Ok(b"abcd"));

@@ -23,7 +23,7 @@ use crate::model::arn::PrincipalName;
 use crate::model::coverage::LogStream;
 use crate::model::digest;
 use crate::model::fact::{AwsCallFact, Fact};
-use crate::model::outcome::{Kept, KeptCount, Outcome, Proof};
+use crate::model::outcome::{Hash, Kept, KeptCount, Outcome, Proof};
 use crate::model::tally::{Filter, Reason, Stream, Tally};
 use crate::model::time::{Hour, Micros, Window};
 
@@ -97,6 +97,7 @@ impl Batch {
             ambiguous,
             outside,
             units: BTreeSet::new(),
+            hash: Hash::NotAsked,
         }
     }
 

@@ -24,6 +24,10 @@ pub enum Why {
     Clusters,
     /// More bytes are allowed now.
     Limit,
+    /// Its hash was not asked for, and is needed to verify it.
+    Hash,
+    /// What its digest says of it changed.
+    Digest,
     /// Another version of the tool read it.
     Version,
 }
@@ -40,6 +44,8 @@ impl Why {
             Why::Principals => "the inventory has principals that were not looked for before",
             Why::Clusters => "the clusters of the inventory, or --cluster-map, changed",
             Why::Limit => "--max-object allows them now",
+            Why::Hash => "--verify needs their hashes",
+            Why::Digest => "what their digests say of them changed, or whether that counts",
             Why::Version => "another version of overgrant read them",
         }
     }

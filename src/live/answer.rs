@@ -8,6 +8,7 @@ use aws_sdk_eks::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_eks::primitives::DateTime;
 use serde_json::Value;
 
+use crate::model::needs::statement;
 use crate::model::time::Micros;
 
 /// Codes that say that the caller may not.
@@ -23,7 +24,8 @@ where
     let message = error.message().unwrap_or("no message");
     match error.code() {
         Some(code) if DENIED.contains(&code) => {
-            format!("{action} was denied: allow it on {resource} ({message})")
+            let add = statement(action, resource);
+            format!("{action} was denied: allow it on {resource} ({message}); add {add}")
         }
         Some(code) => format!("{action} failed: {code}: {message}"),
         None => format!("{action} failed: {}", DisplayErrorContext(error)),

@@ -21,6 +21,7 @@ use super::LivePlan;
 use super::eks::Described;
 use super::token;
 use crate::model::inventory::Hole;
+use crate::model::needs::rule;
 
 const PAGE: usize = 500;
 const CONNECT: Duration = Duration::from_secs(10);
@@ -149,7 +150,7 @@ pub(super) async fn read(client: &Client) -> Read {
             Err(why) if why.code == 0 => return Read::unreachable(&why.words),
             Err(why) => {
                 rbac_is_whole = false;
-                read.hole("kubernetes.json", format!("list {what}: {}", why.words));
+                read.hole("kubernetes.json", format!("list {what}: {}", why.told("list", &path)));
             }
         }
     }
@@ -162,13 +163,16 @@ pub(super) async fn read(client: &Client) -> Read {
                 read.counts.push((what, found.len()));
                 items.extend(found.into_iter().map(|item| as_printed(item, kind)));
             }
-            Err(why) => read.hole(what, format!("list {what}: {}", why.words)),
+            Err(why) => read.hole(what, format!("list {what}: {}", why.told("list", path))),
         }
     }
     match get(client, "/api/v1/namespaces/kube-system/configmaps/aws-auth", None).await {
         Ok(found) => items.push(as_printed(found, "ConfigMap")),
         Err(Refusal { code: 404, .. }) => {}
-        Err(why) => read.hole("kube-system/aws-auth", format!("get the ConfigMap: {}", why.words)),
+        Err(why) => {
+            let why = why.told("get", "configmaps");
+            read.hole("kube-system/aws-auth", format!("get the ConfigMap: {why}"));
+        }
     }
     let only_tokens = "&fieldSelector=type%3Dkubernetes.io%2Fservice-account-token";
     match list(client, "/api/v1/secrets", only_tokens, Some(METADATA_ONLY)).await {
@@ -177,7 +181,8 @@ pub(super) async fn read(client: &Client) -> Read {
             items.extend(found.iter().map(token_secret));
         }
         Err(why) => {
-            read.hole("ServiceAccount token secrets", format!("list secrets: {}", why.words));
+            let why = why.told("list", "secrets");
+            read.hole("ServiceAccount token secrets", format!("list secrets: {why}"));
         }
     }
     if rbac_is_whole {
@@ -242,7 +247,7 @@ async fn discover(client: &Client, read: &mut Read) {
             versions.extend(names.map(|name| format!("/apis/{name}")));
         }
         Err(why) => {
-            read.hole("api-resources.json", format!("get /apis: {}", why.words));
+            read.hole("api-resources.json", format!("get /apis: {}", why.told("get", "/apis")));
             return;
         }
     }
@@ -252,11 +257,13 @@ async fn discover(client: &Client, read: &mut Read) {
             Ok(answer) => answer,
             Err(why) => {
                 if path == CORE {
-                    read.hole("api-resources.json", format!("get {path}: {}", why.words));
+                    let why = why.told("get", "/api/*");
+                    read.hole("api-resources.json", format!("get {path}: {why}"));
                     return;
                 }
                 // An aggregated API that is down costs its own resources and no others.
-                read.hole(&format!("api-resources.json: {path}"), why.words);
+                let why = why.told("get", "/apis/*");
+                read.hole(&format!("api-resources.json: {path}"), why);
                 continue;
             }
         };
@@ -284,6 +291,19 @@ struct Refusal {
     /// HTTP status; 0 where nothing answered.
     code: u16,
     words: String,
+}
+
+impl Refusal {
+    /// What was said; where it was forbidden, with the rule that allows it. `resource` is the last part
+    /// of a list's path, or a path of discovery.
+    fn told(self, verb: &str, resource: &str) -> String {
+        if self.code != 403 {
+            return self.words;
+        }
+        let name =
+            if verb == "list" { resource.rsplit('/').next().unwrap_or(resource) } else { resource };
+        format!("{}; add to a ClusterRole {}", self.words, rule(verb, name))
+    }
 }
 
 /// All pages of a list.

@@ -8,20 +8,23 @@
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/>.
 
 mod answer;
+pub mod digest_keys;
 mod eks;
 mod iam;
 mod kubernetes;
+pub mod lookup;
+mod reach;
 mod token;
-mod trails;
+pub mod trails;
 
+pub use reach::Reach;
+
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_eks::config::Credentials;
+use aws_config::SdkConfig;
+use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::inventory::load;
@@ -30,10 +33,8 @@ use crate::model::arn::Arn;
 use crate::model::inventory::{AuthMode, Hole};
 use crate::model::time::Micros;
 
-/// Attempts of one call; a cluster with thousands of entries is throttled for a while.
-const MAX_ATTEMPTS: u32 = 8;
-/// Longest wait for one attempt.
-const ATTEMPT: Duration = Duration::from_secs(30);
+/// Clusters at once; each makes up to [`LivePlan::concurrency`] calls at once.
+const CLUSTERS_AT_ONCE: usize = 4;
 /// Files of which an empty list says that there is nothing: they were asked for one by one.
 const WHOLE: [&str; 2] = ["iam-roles.json", "iam-users.json"];
 
@@ -52,10 +53,17 @@ pub struct LivePlan {
     pub concurrency: usize,
     /// The clock, read by `cli` alone.
     pub now: fn() -> Micros,
-    /// Endpoint of the AWS APIs, if not AWS's own.
-    pub endpoint: Option<String>,
-    /// Access key and secret, if not those of the default chain.
-    pub credentials: Option<(String, String)>,
+    /// As whom, and where AWS is.
+    pub reach: Reach,
+}
+
+/// What happens, for progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// So many are to be done.
+    Total(u64),
+    /// One more is done.
+    Done,
 }
 
 /// A snapshot, not yet written.
@@ -104,89 +112,101 @@ pub enum LiveError {
     },
 }
 
-/// Takes one snapshot of every cluster; a cluster that fails does not keep the others back.
-pub async fn take(
-    plan: &LivePlan,
-    stage: &mut dyn FnMut(&'static str),
-) -> Vec<Result<Taken, LiveError>> {
-    let mut all = Vec::new();
-    let mut taken = BTreeSet::new();
-    for cluster in &plan.clusters {
-        let arn = Arn::parse(cluster).filter(|arn| arn.service == "eks");
-        let name = arn.map_or(cluster.as_str(), |arn| arn.resource.trim_start_matches("cluster/"));
-        let regions: Vec<Option<String>> = match arn {
-            Some(arn) => vec![Some(arn.region.to_owned())],
-            None if plan.regions.is_empty() => vec![None],
-            None => plan.regions.iter().cloned().map(Some).collect(),
-        };
-        let mut tried = Vec::new();
-        let mut found = false;
-        for region in regions {
-            let config = config(plan, region).await;
+/// A cluster that exists, and how it is asked.
+struct Found {
+    config: SdkConfig,
+    client: aws_sdk_eks::Client,
+    described: eks::Described,
+}
+
+/// Takes one snapshot of every cluster, some at once, in the order asked for; a cluster that fails does
+/// not keep the others back.
+pub async fn take(plan: &LivePlan, step: &mut dyn FnMut(Step)) -> Vec<Result<Taken, LiveError>> {
+    let located: Vec<Vec<Result<Found, LiveError>>> = stream::iter(&plan.clusters)
+        .map(|cluster| locate(plan, cluster))
+        .buffered(CLUSTERS_AT_ONCE)
+        .collect()
+        .await;
+    let mut seen = BTreeSet::new();
+    let each: Vec<Result<Found, LiveError>> = located
+        .into_iter()
+        .flatten()
+        .filter(|one| one.as_ref().map_or(true, |found| seen.insert(found.described.arn.clone())))
+        .collect();
+    step(Step::Total(u64::try_from(each.len()).unwrap_or(u64::MAX)));
+    let step = &RefCell::new(step);
+    stream::iter(each)
+        .map(async |one| {
+            let taken = match one {
+                Ok(found) => Ok(snapshot(plan, found).await),
+                Err(error) => Err(error),
+            };
+            (step.borrow_mut())(Step::Done);
+            taken
+        })
+        .buffered(CLUSTERS_AT_ONCE)
+        .collect()
+        .await
+}
+
+/// Finds a cluster: an ARN where it says, as the role of its account; a name in every region and as
+/// every role.
+async fn locate(plan: &LivePlan, cluster: &str) -> Vec<Result<Found, LiveError>> {
+    let arn = Arn::parse(cluster).filter(|arn| arn.service == "eks");
+    let name = arn.map_or(cluster, |arn| arn.resource.trim_start_matches("cluster/"));
+    let regions: Vec<Option<String>> = match arn {
+        Some(arn) => vec![Some(arn.region.to_owned())],
+        None if plan.regions.is_empty() => vec![None],
+        None => plan.regions.iter().cloned().map(Some).collect(),
+    };
+    let roles = match arn {
+        Some(arn) => vec![plan.reach.role_of(arn.account)],
+        None => plan.reach.everybody(),
+    };
+    let failed = |why| LiveError::Describe { cluster: cluster.to_owned(), why };
+    let (mut all, mut tried) = (Vec::new(), BTreeSet::new());
+    for role in roles {
+        for region in &regions {
+            let config = match plan.reach.config(region.clone(), role).await {
+                Ok(config) => config,
+                Err(why) => {
+                    all.push(Err(failed(why)));
+                    break;
+                }
+            };
             let Some(region) = config.region().map(|region| region.as_ref().to_owned()) else {
-                all.push(Err(LiveError::NoRegion { cluster: cluster.clone() }));
-                found = true;
+                all.push(Err(LiveError::NoRegion { cluster: cluster.to_owned() }));
                 continue;
             };
-            stage("describe");
             let client = aws_sdk_eks::Client::new(&config);
             match eks::describe(&client, name).await {
-                Ok(Some(described)) if arn.is_some() && described.arn != *cluster => {
-                    found = true;
+                Ok(Some(described)) if arn.is_some() && described.arn != cluster => {
                     let why = format!("the credentials are of another account: {}", described.arn);
-                    all.push(Err(LiveError::Describe { cluster: cluster.clone(), why }));
+                    all.push(Err(failed(why)));
                 }
-                Ok(Some(described)) if !taken.insert(described.arn.clone()) => found = true,
-                Ok(Some(described)) => {
-                    found = true;
-                    all.push(Ok(snapshot(plan, &config, &client, described, stage).await));
+                Ok(Some(described)) => all.push(Ok(Found { config, client, described })),
+                Ok(None) => {
+                    tried.insert(region);
                 }
-                Ok(None) => tried.push(region),
-                Err(why) => {
-                    found = true;
-                    all.push(Err(LiveError::Describe { cluster: cluster.clone(), why }));
-                }
+                Err(why) => all.push(Err(failed(why))),
             }
         }
-        if !found {
-            let regions = tried.join(", ");
-            all.push(Err(LiveError::NotFound { cluster: cluster.clone(), regions }));
-        }
+    }
+    if all.is_empty() {
+        let regions = tried.into_iter().collect::<Vec<_>>().join(", ");
+        all.push(Err(LiveError::NotFound { cluster: cluster.to_owned(), regions }));
     }
     all
 }
 
-async fn config(plan: &LivePlan, region: Option<String>) -> SdkConfig {
-    let retry = RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS);
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .retry_config(retry)
-        .timeout_config(timeouts);
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region));
-    }
-    if let Some(endpoint) = &plan.endpoint {
-        loader = loader.endpoint_url(endpoint);
-    }
-    if let Some((key, secret)) = &plan.credentials {
-        loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "given"));
-    }
-    loader.load().await
-}
-
 /// Everything of one cluster. Kubernetes comes first: its token is short-lived, and it names roles.
-async fn snapshot(
-    plan: &LivePlan,
-    config: &SdkConfig,
-    client: &aws_sdk_eks::Client,
-    described: eks::Described,
-    stage: &mut dyn FnMut(&'static str),
-) -> Taken {
+async fn snapshot(plan: &LivePlan, found: Found) -> Taken {
+    let Found { config, client, described } = found;
+    let (config, client) = (&config, &client);
     let captured_at = (plan.now)();
     let mut making = Making::default();
     making.put("cluster.json", &described.json);
 
-    stage("kubernetes");
     let kubernetes = match kubernetes::connect(plan, config, &described).await {
         Ok(client) => kubernetes::read(&client).await,
         Err(why) => kubernetes::Read::unreachable(&why),
@@ -200,7 +220,6 @@ async fn snapshot(
         making.put("api-resources.json", &resources);
     }
 
-    stage("entries");
     if described.auth_mode == AuthMode::ConfigMap {
         // The API refuses to list entries in this mode; there are none.
         making.put("access-entries.json", &json!([]));
@@ -213,7 +232,6 @@ async fn snapshot(
     let providers = eks::identity_providers(client, &described).await;
     making.list("identity-provider-configs.json", "identity providers", providers);
 
-    stage("iam");
     making.put("inventory.json", &header(&described.arn, captured_at, &[]));
     let seen = making.principals();
     let iam =
@@ -222,7 +240,6 @@ async fn snapshot(
     making.list("iam-roles.json", "IAM roles", Ok(iam.roles));
     making.list("iam-users.json", "IAM users", Ok(iam.users));
 
-    stage("trails");
     match trails::read(&aws_sdk_cloudtrail::Client::new(config)).await {
         Ok(trails) => making.put("trails.json", &trails),
         Err(why) => making.hole("trails.json", why),

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod fact;
 pub mod grant;
 pub mod inventory;
+pub mod needs;
 pub mod outcome;
 pub mod permission;
 pub mod tally;

@@ -166,6 +166,20 @@ pub struct Outcome {
     pub outside: Option<(Hour, Hour)>,
     /// Where its facts went.
     pub units: BTreeSet<Unit>,
+    /// What a digest may be compared with.
+    pub hash: Hash,
+}
+
+/// The hash of an object, as far as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Hash {
+    /// Nobody asked for it.
+    #[default]
+    NotAsked,
+    /// SHA-256 of its inflated bytes.
+    Sha256([u8; 32]),
+    /// It is not one gzip member, of which alone a digest speaks.
+    NotOneMember,
 }
 
 impl Outcome {

@@ -64,6 +64,8 @@ pub enum Reason {
     Truncated,
     /// No single cluster can be named for an audit event.
     ClusterAmbiguous,
+    /// The object is not what CloudTrail wrote.
+    DigestMismatch,
 }
 
 impl Reason {
@@ -83,6 +85,7 @@ impl Reason {
             Reason::BadTime => "bad_time",
             Reason::Truncated => "truncated",
             Reason::ClusterAmbiguous => "cluster_ambiguous",
+            Reason::DigestMismatch => "digest_mismatch",
         }
     }
 }
@@ -267,7 +270,7 @@ impl Tally {
 pub fn example_from_bytes(bytes: &[u8]) -> String {
     let head = &bytes[..bytes.len().min(EXAMPLE_CHARS)];
     let mut out = String::with_capacity(head.len());
-    for c in String::from_utf8_lossy(head).chars() {
+    for c in without_values(&String::from_utf8_lossy(head)).chars() {
         if c.is_control()
             || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         {
@@ -278,6 +281,39 @@ pub fn example_from_bytes(bytes: &[u8]) -> String {
     }
     if bytes.len() > EXAMPLE_CHARS {
         out.push('…');
+    }
+    out
+}
+
+/// The text with the keys of JSON and without its strings: those may be tokens, or what a request held.
+fn without_values(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if c != '"' {
+            out.push(c);
+            continue;
+        }
+        let (mut string, mut closed) = (String::new(), false);
+        while let Some(c) = chars.next() {
+            if c == '"' {
+                closed = true;
+                break;
+            }
+            string.push(c);
+            if c == '\\' {
+                string.extend(chars.next());
+            }
+        }
+        let mut space = String::new();
+        while let Some(c) = chars.next_if(char::is_ascii_whitespace) {
+            space.push(c);
+        }
+        let is_key = closed && chars.peek() == Some(&':');
+        out.push('"');
+        out.push_str(if is_key { &string } else { "…" });
+        out.push('"');
+        out.push_str(&space);
     }
     out
 }
@@ -307,6 +343,8 @@ mod tests {
     #[test]
     fn examples_cannot_move_a_cursor() {
         assert_eq!(example_from_bytes(b"a\x1b[2Jb\n\xff"), "a\\u{1b}[2Jb\\n\u{fffd}");
+        let record = br#"{"a": "se\"cret", "b": [1, "x"], "cut": "tok"#;
+        assert_eq!(example_from_bytes(record), r#"{"a": "…", "b": [1, "…"], "cut": "…""#);
         assert_eq!(example_from_bytes(&[b'x'; 500]).chars().count(), EXAMPLE_CHARS + 1);
     }
 }

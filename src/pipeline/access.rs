@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
 
+use super::vouched::Vouched;
 use super::world::World;
 use super::{PipelineError, finish};
 use crate::analyse::evidence::ClassesSeen;
@@ -21,6 +22,7 @@ use crate::join::presence::{Presence, is_redemption};
 use crate::join::profile::Profiles;
 use crate::join::sessions::{Session, Sessions, SessionsBuilder};
 use crate::join::usage::Usage;
+use crate::model::arn::Arn;
 use crate::model::digest;
 use crate::model::fact::{
     AccessFact, AwsCallFact, ChangeFact, Decision, LoginFact, TokenState, Via,
@@ -115,6 +117,7 @@ pub(super) fn join<'a>(
     world: &'a World,
     facts: &FactFiles<'_>,
     window: Window,
+    vouched: &Vouched,
     out: &OutputDir,
 ) -> Result<Joined<'a>, PipelineError> {
     let clusters: Vec<Cluster<'a>> = world
@@ -135,6 +138,7 @@ pub(super) fn join<'a>(
     let mut sink = Sink {
         world,
         context: facts.context,
+        vouched,
         window,
         issued: SessionsBuilder::default(),
         known: Known::Nothing,
@@ -173,6 +177,7 @@ pub(super) fn join<'a>(
 struct Sink<'a, 'b> {
     world: &'a World,
     context: &'b Context,
+    vouched: &'b Vouched,
     window: Window,
     issued: SessionsBuilder,
     known: Known,
@@ -190,6 +195,13 @@ enum Known {
 }
 
 impl Sink<'_, '_> {
+    /// True when CloudTrail vouches for the log that shows the session being issued: it is logged where
+    /// the role lives.
+    fn is_verified(&self, session: &Session) -> bool {
+        let role = Arn::parse(self.joined.sessions.text(session.role_arn));
+        role.is_some_and(|role| self.vouched.verified(role.account, session.issued_at.hour()))
+    }
+
     fn has_cluster(&self, arn: &str) -> bool {
         self.joined.clusters.iter().any(|cluster| cluster.arn == arn)
     }
@@ -230,6 +242,9 @@ impl Sink<'_, '_> {
         let (session, confidence) = self.joined.sessions.of_kube_user(&fact.caller, access.first);
         let profile = self.joined.profiles.of(&self.joined.sessions, session, &fact.caller);
         let joined = self.joined.usage.add(idx, cluster, &who, &fact, times, profile);
+        let corroborated = session
+            .and_then(|idx| self.joined.sessions.get(idx))
+            .is_some_and(|session| self.is_verified(session));
         let session_id = session.and_then(|idx| self.joined.sessions.get(idx)).map(Session::id);
         let credited =
             joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());
@@ -270,6 +285,7 @@ impl Sink<'_, '_> {
             component: who.component,
             session_id,
             join_confidence: confidence.as_str().to_owned(),
+            corroborated,
             impersonated_username: (fact.via != Via::Direct).then_some(fact.subject.username),
             via: fact.via.as_str().to_owned(),
             verb: permission.verb,

@@ -5,19 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::memory::{self, Folders, Memory};
-use super::scan::{self, Scanned, Work};
+use super::scan::{self, How, Scanned, Work};
+use super::trust::{self, Trust, is_signed_kind};
+use super::vouched::{self, Vouched};
 use super::world::World;
 use super::{Events, PipelineError, Plan};
 use crate::extract::Context;
 use crate::facts::fold::{Runs, fold_days};
 use crate::facts::sort::SpillDir;
 use crate::facts::store::FactStore;
+use crate::integrity::Status;
 use crate::ledger::days::{Rebuild, Sums, rebuild};
 use crate::ledger::diff::{Diff, Need, Why, diff};
 use crate::ledger::entry::{Entry, Name, is_unread};
 use crate::ledger::lens::Lens;
 use crate::ledger::totals::{Totals, totals};
-use crate::model::outcome::{Outcome, Unit};
+use crate::model::outcome::{Hash, Outcome, Unit};
 use crate::model::tally::{Reason, Stream};
 use crate::model::time::{Day, Window};
 use crate::publish::place::Place;
@@ -42,6 +45,8 @@ pub(super) struct Facts {
     pub(super) totals: Totals,
     pub(super) sums: Sums,
     pub(super) pruned: BTreeMap<&'static str, u64>,
+    /// What digests say.
+    pub(super) vouched: Vouched,
     /// Folders that could not be listed.
     pub(super) unlisted: Vec<String>,
     /// Days whose copies could not all be told apart.
@@ -68,7 +73,7 @@ pub(super) fn catch_up(
     } else {
         Memory::load(site.place, days, site.folders, site.runtime)?
     };
-    let work = scan::list(plan, window, site.runtime)?;
+    let work = scan::list(&plan.logs, &plan.s3, window, site.runtime)?;
     if work.listed.is_empty() {
         let places: Vec<String> = plan.logs.iter().map(ToString::to_string).collect();
         return Err(PipelineError::NoLogs { places: places.join(", ") });
@@ -78,12 +83,21 @@ pub(super) fn catch_up(
     let lens = memory::lens(&context, plan, &arns);
     let need = Need { days, lens: &lens, lenses: &memory.lenses };
     let mut diff = diff(&work.listed, &memory.entries, need)?;
+    let trust = match &plan.verify {
+        Some(verify) => {
+            events.stage("digests");
+            Some(trust::establish(verify, &work, window, site.runtime)?)
+        }
+        None => None,
+    };
+    recheck(&mut diff, &memory, &work, trust.as_ref(), plan)?;
     settle_gone(&mut diff, &mut memory)?;
 
     events.stage("scan");
     let ends = (site.spill, site.runtime);
     let which: BTreeSet<usize> = diff.read.keys().copied().collect();
-    let first = scan::run(plan, &context, &work, which.iter().copied(), None, ends, events)?;
+    let how = How { only: None, trust: trust.as_ref() };
+    let first = scan::run(plan, &context, &work, which.iter().copied(), how, ends, events)?;
     let reading = Reading { site, work: &work, days, lens: &lens, first, memory };
     if plan.stop.is_set() {
         return Err(reading.interrupted(which.len())?);
@@ -113,7 +127,7 @@ pub(super) fn catch_up(
     paths.sort();
     let entries = entries(&work, first.outcomes, days, &lens)?;
     let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    let warnings = warnings(&diff, &memory, &work);
+    let mut warnings = warnings(&diff, &memory, &work);
     let state = memory.save(entries, &lens, written, site.folders)?;
 
     let mut totals = totals(memory.entries.iter(), window, &context.accounts())?;
@@ -123,12 +137,20 @@ pub(super) fn catch_up(
     for (key, why) in work.unreadable.iter().chain(&work.unlisted) {
         totals.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
     }
+    let vouched = match &trust {
+        Some(trust) => {
+            warnings.extend(trust.warnings.iter().cloned());
+            vouched::of(trust, &memory.entries, &work, window, &mut warnings)?
+        }
+        None => Vouched::default(),
+    };
     Ok(Facts {
+        vouched,
         paths,
         known,
         sums: memory.days.sums(window),
         inexact: memory.days.inexact().clone(),
-        read: (read, again, totals.objects - read.min(totals.objects)),
+        read: (read, again, totals.objects.saturating_sub(read + again)),
         totals,
         pruned: work.pruned,
         unlisted: work.unlisted.into_iter().map(|(folder, _)| folder).collect(),
@@ -136,6 +158,37 @@ pub(super) fn catch_up(
         warnings,
         state,
     })
+}
+
+/// Objects that must be read again for what digests say of them now.
+fn recheck(
+    diff: &mut Diff,
+    memory: &Memory,
+    work: &Work,
+    trust: Option<&Trust>,
+    plan: &Plan,
+) -> Result<(), PipelineError> {
+    let use_all = plan.verify.as_ref().is_some_and(|verify| verify.use_unverified);
+    for (at, listed) in work.listed.iter().enumerate() {
+        let Some(entry) = memory.entries.get(&listed.name) else { continue };
+        if diff.read.contains_key(&at) || !is_signed_kind(&listed.name.1) {
+            continue;
+        }
+        let outcome = entry.outcome()?;
+        let refused = outcome.rejects.contains_key(&Reason::DigestMismatch);
+        let why = match (trust, outcome.hash) {
+            (Some(_), Hash::NotAsked) => Some(Why::Hash),
+            (Some(trust), hash) => {
+                let invalid = trust.of_entry(entry, hash) == Status::Invalid;
+                ((invalid && !use_all) != refused).then_some(Why::Digest)
+            }
+            (None, _) => refused.then_some(Why::Digest),
+        };
+        if let Some(why) = why {
+            diff.read.insert(at, why);
+        }
+    }
+    Ok(())
 }
 
 /// Entries of objects that are not listed any more: one that never was read is as good as never
@@ -208,8 +261,8 @@ impl Reading<'_> {
             plan.again.iter().filter_map(|name| names.get(name).copied()).collect();
         let count = u64::try_from(which.len()).unwrap_or(u64::MAX);
         let ends = (self.site.spill, self.site.runtime);
-        let only = Some(&plan.anew);
-        let again = scan::run(self.site.plan, context, self.work, which, only, ends, events)?;
+        let how = How { only: Some(&plan.anew), trust: None };
+        let again = scan::run(self.site.plan, context, self.work, which, how, ends, events)?;
         // What cannot be had any more leaves its days as they are.
         for (at, outcome) in &again.outcomes {
             if is_unread(outcome)

@@ -6,11 +6,15 @@
 
 mod access;
 mod catch_up;
+pub mod inputs;
 mod memory;
 pub mod remediate;
 mod scan;
 pub mod snapshot;
 mod tables;
+pub mod trust;
+pub mod verify;
+mod vouched;
 mod world;
 
 use std::collections::BTreeMap;
@@ -34,10 +38,12 @@ use crate::rbac::sensitive::Severity;
 use crate::report::catalogue::QUERIES;
 use crate::report::engine::{Engine, EnginePlan};
 use crate::report::manifest::{Input, Manifest, Share};
+use crate::report::metrics::Figures;
 use crate::report::output::OutputDir;
 use crate::report::summary::SummaryInput;
 use crate::report::{self, ReportError};
 use crate::source::{self, Location, S3Options, SourceError};
+pub use crate::table::SCHEMA_VERSION as SCHEMA;
 use crate::table::SCHEMA_VERSION;
 use crate::table::parquet::{CodecError, plain_schema, write_batches};
 use crate::table::rows::ALL;
@@ -53,6 +59,19 @@ pub enum Since {
     Days(i64),
     /// At this instant.
     At(Micros),
+}
+
+impl Since {
+    /// The start of a window that ends at `until`.
+    #[must_use]
+    pub fn before(self, until: Micros) -> Micros {
+        match self {
+            Since::Days(days) => {
+                Micros(until.0.saturating_sub(days.saturating_mul(24 * MICROS_PER_HOUR)))
+            }
+            Since::At(at) => at.hour().start(),
+        }
+    }
 }
 
 /// Everything that decides a run.
@@ -84,6 +103,8 @@ pub struct Plan {
     pub s3: S3Options,
     /// Forget what earlier runs read.
     pub rescan: bool,
+    /// Check logs against their digests.
+    pub verify: Option<trust::Verify>,
     /// Set by whoever wants the run to end early.
     pub stop: Stop,
     /// Thresholds of the verdicts; the window in it is replaced.
@@ -114,7 +135,7 @@ impl Stop {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn flag(&self) -> Arc<AtomicBool> {
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 }
@@ -128,6 +149,8 @@ pub struct Outcome {
     pub partial: bool,
     /// The worst finding, if there is one.
     pub worst: Option<Severity>,
+    /// For who watches.
+    pub figures: Figures,
 }
 
 /// Takes what happens, for progress; called from one thread.
@@ -192,6 +215,14 @@ pub enum PipelineError {
     /// The bundle cannot be made.
     #[error(transparent)]
     Remedy(#[from] crate::remedy::RemedyError),
+    /// The public keys cannot be used.
+    #[error("--public-keys {path}: {why}")]
+    PublicKeys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The output cannot be opened or switched.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -219,6 +250,9 @@ pub enum PipelineError {
         /// Objects that were to be read.
         of: usize,
     },
+    /// A live input cannot be had.
+    #[error(transparent)]
+    Input(#[from] inputs::InputError),
     /// A worker ended early.
     #[error("a worker thread ended early")]
     Worker,
@@ -272,7 +306,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         verb_groups: plan.verb_groups,
         ..AnalysePlan::new(window)
     };
-    let joined = access::join(&world, &files, window, &out)?;
+    let joined = access::join(&world, &files, window, &facts.vouched, &out)?;
     let judged = tables::write(&tables::Inputs {
         world: &world,
         policies: &policies,
@@ -285,6 +319,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         tally: &facts.totals.tally,
         unlisted: &facts.unlisted,
         inexact: &facts.inexact,
+        vouched: &facts.vouched,
         analyse,
         threads: plan.threads,
         out: &out,
@@ -359,10 +394,18 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         coverage: judged.coverage,
         counters: tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
         copies: facts.sums.copies.values().sum(),
+        objects: facts.read,
         warnings,
         out: plan.out.to_string(),
     };
-    Ok(Outcome { summary, partial, worst: judged.worst })
+    let figures = Figures {
+        objects: facts.totals.objects,
+        bytes: tally.bytes_in,
+        until: Some(window.until),
+        captured: world.captured(),
+        stages: clock.millis(),
+    };
+    Ok(Outcome { summary, partial, worst: judged.worst, figures })
 }
 
 fn read_policies(
@@ -384,12 +427,7 @@ fn window(plan: &Plan, world: &World) -> Result<(Window, &'static str), Pipeline
         (None, None) => (plan.now, "clock"),
     };
     let until = until.hour().start();
-    let since = match plan.since {
-        Since::Days(days) => {
-            Micros(until.0.saturating_sub(days.saturating_mul(24 * MICROS_PER_HOUR)))
-        }
-        Since::At(at) => at.hour().start(),
-    };
+    let since = plan.since.before(until);
     if since >= until {
         let (since, until) = (since.to_rfc3339(), until.to_rfc3339());
         return Err(PipelineError::EmptyWindow { since, until });
@@ -456,6 +494,11 @@ impl Clock {
         let now = Instant::now();
         let since = self.started.replace(now).unwrap_or(now);
         self.laps.insert(stage, now - since);
+    }
+
+    fn millis(&self) -> BTreeMap<&'static str, u64> {
+        let millis = |lap: &Duration| u64::try_from(lap.as_millis()).unwrap_or(u64::MAX);
+        self.laps.iter().map(|(stage, lap)| (*stage, millis(lap))).collect()
     }
 
     fn to_json(&self, threads: usize, (read, again, kept): (u64, u64, u64)) -> Vec<u8> {

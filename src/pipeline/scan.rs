@@ -6,19 +6,21 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
 
+use super::trust::{Trust, is_signed_kind};
 use super::world::World;
 use super::{Events, PipelineError, Plan};
 use crate::extract::clusters::ClusterResolver;
 use crate::extract::{Batch, Context, Extractor};
 use crate::facts::FactsError;
 use crate::facts::sort::{Run, Sorter, SpillDir};
+use crate::integrity::Status;
 use crate::ledger::entry::Listed;
-use crate::model::outcome::{Outcome, Unit};
+use crate::model::outcome::{Hash, Outcome, Unit};
 use crate::model::tally::{Reason, Stream};
 use crate::model::time::{Day, Micros, Window};
 use crate::source::budget::ByteBudget;
 use crate::source::key::read_key;
-use crate::source::{Fetched, Object, Prune, Store, fetch_all};
+use crate::source::{Fetched, Location, Object, Prune, S3Options, Store, fetch_all};
 
 /// Compressed bytes in flight per thread; more only hides longer latencies.
 const IN_FLIGHT_PER_THREAD: u64 = 32 << 20;
@@ -39,13 +41,21 @@ pub(super) struct Work {
     pub(super) unlisted: Vec<(String, String)>,
 }
 
+impl Work {
+    /// Where each object is.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &(Arc<Store>, Object)> {
+        self.objects.iter()
+    }
+}
+
 /// The days that a window needs: its own and one more on each side, as keys tell them.
 pub(super) fn days_of(window: Window) -> (Day, Day) {
     Prune::window(window.since, window.until).days.unwrap_or_default()
 }
 
 pub(super) fn list(
-    plan: &Plan,
+    logs: &[Location],
+    s3: &S3Options,
     window: Window,
     runtime: &tokio::runtime::Runtime,
 ) -> Result<Work, PipelineError> {
@@ -59,8 +69,8 @@ pub(super) fn list(
     };
     let mut names: BTreeMap<(String, String), u32> = BTreeMap::new();
     let mut files: BTreeSet<PathBuf> = BTreeSet::new();
-    for location in &plan.logs {
-        let store = Arc::new(runtime.block_on(Store::open(location, &plan.s3))?);
+    for location in logs {
+        let store = Arc::new(runtime.block_on(Store::open(location, s3))?);
         let listing = runtime.block_on(store.list(&prune))?;
         for (why, n) in listing.pruned {
             *work.pruned.entry(why).or_default() += n;
@@ -111,13 +121,22 @@ pub(super) struct Scanned {
     pub(super) outcomes: BTreeMap<usize, Outcome>,
 }
 
-/// Reads the objects at `which`; `only` leaves out facts of other days.
+/// What counts of what is read.
+#[derive(Clone, Copy)]
+pub(super) struct How<'a> {
+    /// Facts of these days alone.
+    pub(super) only: Option<&'a BTreeSet<Unit>>,
+    /// Logs that digests do not contradict.
+    pub(super) trust: Option<&'a Trust>,
+}
+
+/// Reads the objects at `which`.
 pub(super) fn run(
     plan: &Plan,
     context: &Arc<Context>,
     work: &Work,
     which: impl IntoIterator<Item = usize>,
-    only: Option<&BTreeSet<Unit>>,
+    how: How<'_>,
     (spill, runtime): (&SpillDir, &tokio::runtime::Runtime),
     events: &mut dyn Events,
 ) -> Result<Scanned, PipelineError> {
@@ -137,11 +156,15 @@ pub(super) fn run(
     let threads = plan.threads.max(1);
     let buffer = (plan.memory / 8 / threads).clamp(LEAST_SORT_BUFFER, SORT_BUFFER);
     let budget = ByteBudget::new(IN_FLIGHT_PER_THREAD * u64::try_from(threads).unwrap_or(1));
+    let objects = Arc::new(objects);
+    let buckets: Vec<&str> =
+        order.iter().filter_map(|(_, at)| Some(work.objects.get(*at)?.0.name())).collect();
+    let checks = how.trust.map(|trust| Checks { trust, buckets: &buckets, plan });
     let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
     let receiver = Mutex::new(receiver);
     let (done_sender, done) = std::sync::mpsc::channel::<u64>();
     runtime.spawn(fetch_all(
-        Arc::new(objects),
+        objects,
         budget,
         threads * REQUESTS_PER_THREAD,
         plan.stop.flag(),
@@ -154,7 +177,7 @@ pub(super) fn run(
                 let done = done_sender.clone();
                 let (context, receiver) = (Arc::clone(context), &receiver);
                 let sorter = Sorter::new(spill, buffer);
-                scope.spawn(move || worker(context, receiver, sorter, only, &done))
+                scope.spawn(move || worker(context, receiver, sorter, (how.only, checks), &done))
             })
             .collect();
         drop(done_sender);
@@ -176,11 +199,34 @@ pub(super) fn run(
     Ok(all)
 }
 
+/// What is asked of a log before its records count.
+#[derive(Clone, Copy)]
+struct Checks<'a> {
+    trust: &'a Trust,
+    /// By place in the work.
+    buckets: &'a [&'a str],
+    plan: &'a Plan,
+}
+
+impl Checks<'_> {
+    /// Its hash for the ledger, and why it must not be used.
+    fn of(&self, at: usize, key: &str, bytes: &[u8]) -> (Hash, Option<&'static str>) {
+        if !is_signed_kind(key) {
+            return (Hash::NotAsked, None);
+        }
+        let bucket = self.buckets.get(at).copied().unwrap_or_default();
+        let (status, why, hash) = self.trust.of(bucket, key, bytes, self.plan.limits);
+        let use_all = self.plan.verify.as_ref().is_some_and(|verify| verify.use_unverified);
+        let refused = (status == Status::Invalid && !use_all).then_some(why);
+        (hash, refused)
+    }
+}
+
 fn worker(
     context: Arc<Context>,
     receiver: &Mutex<mpsc::Receiver<Fetched>>,
     mut sorter: Sorter<'_>,
-    only: Option<&BTreeSet<Unit>>,
+    (only, checks): (Option<&BTreeSet<Unit>>, Option<Checks<'_>>),
     done: &std::sync::mpsc::Sender<u64>,
 ) -> Result<Scanned, FactsError> {
     let mut extractor = Extractor::new(context);
@@ -196,7 +242,16 @@ fn worker(
         let mut batch = Batch::default();
         let mut units = BTreeSet::new();
         let mut last = None;
+        let key = &fetched.object.key;
+        let (mut hash, mut refused) = (Hash::NotAsked, None);
+        if let (Ok(bytes), Some(checks)) = (&fetched.bytes, checks) {
+            (hash, refused) = checks.of(fetched.at, key, bytes);
+        }
         match &fetched.bytes {
+            Ok(bytes) if let Some(why) = refused => {
+                batch.tally.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                batch.tally.reject(Stream::Objects, key, Reason::DigestMismatch, why.as_bytes());
+            }
             Ok(bytes) => extractor.object(&fetched.object.key, bytes, &mut batch, &mut |fact| {
                 let unit = sorter.unit_of(&fact);
                 // Facts of an object are nearly all of one day and place.
@@ -210,7 +265,6 @@ fn worker(
             }),
             Err(error) => {
                 let example = error.to_string();
-                let key = &fetched.object.key;
                 batch.tally.reject(Stream::Objects, key, Reason::Unreadable, example.as_bytes());
             }
         }
@@ -219,6 +273,7 @@ fn worker(
         }
         let mut outcome = batch.into_outcome();
         outcome.units = units;
+        outcome.hash = hash;
         outcomes.insert(fetched.at, outcome);
         // Progress only: whether anybody listens changes nothing.
         done.send(fetched.object.size).ok();

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::{Events, PipelineError};
-use crate::live::{self, LiveError, LivePlan};
+use crate::live::{self, LiveError, LivePlan, Step};
 use crate::model::inventory::Hole;
 use crate::report::snapshot::{Whose, write};
 
@@ -51,7 +51,11 @@ pub fn snapshot(plan: &SnapshotPlan, events: &mut dyn Events) -> Result<Snapshot
         .enable_all()
         .build()
         .map_err(PipelineError::Start)?;
-    let all = runtime.block_on(live::take(&plan.live, &mut |stage| events.stage(stage)));
+    events.stage("clusters");
+    let all = runtime.block_on(live::take(&plan.live, &mut |step| match step {
+        Step::Total(n) => events.total(n, 0),
+        Step::Done => events.object(0),
+    }));
     let mut done = Snapshots::default();
     for one in all {
         match one {

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::PipelineError;
 use super::access::{FactFiles, Joined, some};
+use super::vouched::Vouched;
 use super::world::World;
 use crate::analyse::coverage::{self, Coverage, Unreadable};
 use crate::analyse::evidence::{Evidence, collect};
@@ -52,6 +53,8 @@ pub(super) struct Inputs<'a> {
     pub(super) reused: &'a Reused,
     pub(super) deliveries: &'a Deliveries,
     pub(super) tally: &'a Tally,
+    /// What digests say of hours.
+    pub(super) vouched: &'a Vouched,
     /// Folders that could not be listed.
     pub(super) unlisted: &'a [String],
     /// Days whose copies could not all be told apart.
@@ -136,6 +139,9 @@ fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
             }
             _ => unreadable.audit.extend(hours),
         }
+    }
+    for (account, hours) in &inputs.vouched.missing {
+        unreadable.cloudtrail.entry(account.clone()).or_default().extend(hours);
     }
     for folder in inputs.unlisted {
         note_unlisted(&mut unreadable, folder, inputs.analyse.window);

@@ -7,7 +7,9 @@
 pub mod bundle;
 pub mod catalogue;
 pub mod engine;
+pub mod history;
 pub mod manifest;
+pub mod metrics;
 pub mod output;
 pub mod snapshot;
 pub mod summary;

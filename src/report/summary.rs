@@ -29,6 +29,8 @@ pub struct SummaryInput {
     pub counters: BTreeMap<&'static str, Counts>,
     /// Copies folded away.
     pub copies: u64,
+    /// Objects read now, read again for days that these touch, and kept from earlier runs.
+    pub objects: (u64, u64, u64),
     /// What to know before acting.
     pub warnings: Vec<String>,
     /// Where the output is.
@@ -130,6 +132,15 @@ impl fmt::Display for Rendered<'_> {
             )?;
         }
         writeln!(out, "  {:<13}{:>9} folded away", "copies", input.copies)?;
+        let (read, again, kept) = input.objects;
+        if kept > 0 {
+            writeln!(
+                out,
+                "  {:<13}{read:>9} objects, {again} more again for days that these touch; {kept} kept \
+                 from earlier runs",
+                "this run"
+            )?;
+        }
         if !input.warnings.is_empty() {
             writeln!(out, "\nBefore you act")?;
             for warning in &input.warnings {
@@ -219,6 +230,7 @@ mod tests {
             coverage: vec![("audit of prod".to_owned(), 2184, 2184)],
             counters: BTreeMap::from([("audit", counts)]),
             copies: 3,
+            objects: (12, 3, 172),
             warnings: vec!["trails.json is missing".to_owned()],
             out: "reports".to_owned(),
         };

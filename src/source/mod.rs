@@ -18,6 +18,8 @@ pub use fetch::{Fetched, fetch_all};
 pub use key::Prune;
 pub use s3::S3Options;
 
+use crate::model::needs::statement;
+
 /// Largest inventory file that is read; a snapshot is megabytes, not gigabytes.
 const MAX_SMALL_FILE: u64 = 512 << 20;
 
@@ -85,6 +87,17 @@ impl Object {
     }
 }
 
+/// An object and the signature that is written beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// As stored.
+    pub bytes: Vec<u8>,
+    /// User metadata `signature`.
+    pub signature: Option<String>,
+    /// User metadata `signature-algorithm`.
+    pub algorithm: Option<String>,
+}
+
 /// What a location holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Listing {
@@ -117,7 +130,10 @@ pub enum SourceError {
         source: std::io::Error,
     },
     /// An S3 operation failed.
-    #[error("{operation} failed on s3://{bucket}/{key}: {message} (needs {permission})")]
+    #[error(
+        "{operation} failed on s3://{bucket}/{key}: {message} ({})",
+        needs(action, bucket, key)
+    )]
     S3 {
         /// `ListObjectsV2`, …
         operation: &'static str,
@@ -127,8 +143,8 @@ pub enum SourceError {
         key: String,
         /// What AWS said.
         message: String,
-        /// The IAM action and resource that it takes.
-        permission: String,
+        /// The IAM action that it takes.
+        action: &'static str,
     },
     /// A file of an inventory is too large to be one.
     #[error("{key} has {size} bytes; an inventory file has at most {MAX_SMALL_FILE}")]
@@ -149,6 +165,15 @@ pub enum SourceError {
     },
 }
 
+/// What allows a call, on which resource, as which statement.
+fn needs(action: &str, bucket: &str, key: &str) -> String {
+    let resource = match action {
+        "s3:ListBucket" => format!("arn:aws:s3:::{bucket}"),
+        _ => format!("arn:aws:s3:::{bucket}/{key}"),
+    };
+    format!("needs {action} on {resource}; add {}", statement(action, &resource))
+}
+
 /// An object that cannot be fetched: it is rejected, the run goes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
@@ -159,10 +184,14 @@ pub enum FetchError {
     #[error("it changed since it was listed")]
     Changed,
     /// Access is denied, to it or to its key.
-    #[error("access denied: {message} (needs s3:GetObject, and kms:Decrypt where it is encrypted)")]
+    #[error(
+        "access denied: {message} (needs s3:GetObject, and kms:Decrypt where it is encrypted; add {statement})"
+    )]
     Denied {
         /// What AWS said.
         message: String,
+        /// The statement that allows it, as JSON.
+        statement: String,
     },
     /// The credentials ran out, and new ones are no better.
     #[error("the credentials ran out: {message} (renew them and run again)")]
@@ -223,6 +252,20 @@ impl Store {
         listing.unreadable.sort();
         listing.unlisted.sort();
         Ok(listing)
+    }
+
+    /// Fetches a digest with its signature; a copy in a folder has none.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn fetch_signed(&self, object: &Object) -> Result<Signed, FetchError> {
+        match self {
+            Store::Local(folder) => {
+                let bytes = folder.fetch(object).await?;
+                Ok(Signed { bytes, signature: None, algorithm: None })
+            }
+            Store::S3(bucket) => bucket.fetch_signed(object).await,
+        }
     }
 
     /// Fetches one object whole.

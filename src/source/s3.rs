@@ -14,6 +14,7 @@ mod access;
 mod fetch;
 mod list;
 pub mod output;
+pub mod signed;
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
@@ -21,6 +22,7 @@ use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::{FetchError, SourceError};
+use crate::model::needs::statement;
 use access::{Access, is_expired};
 
 pub use access::Patience;
@@ -94,7 +96,7 @@ impl Bucket {
             self.ask(|client| client.delete_object().bucket(&self.name).key(&key).send()).await;
         match removed {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject", &key)),
+            Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject")),
         }
     }
 
@@ -103,14 +105,13 @@ impl Bucket {
         operation: &'static str,
         key: &str,
         error: &SdkError<E, R>,
-        action: &str,
-        resource_key: &str,
+        action: &'static str,
     ) -> SourceError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
-        self.failure(operation, key, message(error), action, resource_key)
+        self.failure(operation, key, message(error), action)
     }
 
     fn failure(
@@ -118,20 +119,38 @@ impl Bucket {
         operation: &'static str,
         key: &str,
         message: String,
-        action: &str,
-        resource_key: &str,
+        action: &'static str,
     ) -> SourceError {
-        let resource = if resource_key.is_empty() {
-            format!("arn:aws:s3:::{}", self.name)
-        } else {
-            format!("arn:aws:s3:::{}/{resource_key}", self.name)
-        };
         SourceError::S3 {
             operation,
             bucket: self.name.clone(),
             key: key.to_owned(),
             message,
-            permission: format!("{action} on {resource}"),
+            action,
+        }
+    }
+
+    fn fetch_error<E, R>(&self, error: &SdkError<E, R>) -> FetchError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        match error.code() {
+            Some("NoSuchKey" | "NotFound") => FetchError::Gone,
+            Some("PreconditionFailed") => FetchError::Changed,
+            Some(code @ ("AccessDenied" | "KMS.DisabledException" | "KMS.NotFoundException")) => {
+                let message = message(error);
+                let of_key = code != "AccessDenied" || message.contains("kms:Decrypt");
+                let objects = format!("arn:aws:s3:::{}/*", self.name);
+                let statement = if of_key {
+                    statement("kms:Decrypt", "the key")
+                } else {
+                    statement("s3:GetObject", &objects)
+                };
+                FetchError::Denied { message, statement }
+            }
+            code if is_expired(code) => FetchError::Expired { message: message(error) },
+            _ => FetchError::Failed { message: message(error) },
         }
     }
 }
@@ -145,21 +164,5 @@ where
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         _ => DisplayErrorContext(error).to_string(),
-    }
-}
-
-fn fetch_error<E, R>(error: &SdkError<E, R>) -> FetchError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug,
-{
-    match error.code() {
-        Some("NoSuchKey" | "NotFound") => FetchError::Gone,
-        Some("PreconditionFailed") => FetchError::Changed,
-        Some("AccessDenied" | "KMS.DisabledException" | "KMS.NotFoundException") => {
-            FetchError::Denied { message: message(error) }
-        }
-        code if is_expired(code) => FetchError::Expired { message: message(error) },
-        _ => FetchError::Failed { message: message(error) },
     }
 }

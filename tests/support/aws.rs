@@ -30,6 +30,13 @@ pub(crate) struct Stub {
     address: Mutex<String>,
     /// Operations in the order of their calls.
     pub(crate) calls: Mutex<Vec<String>>,
+    /// Access keys that asked for clusters.
+    pub(crate) callers: Mutex<BTreeSet<String>>,
+    /// Requests for the event history, as they came, and how many are answered before one fails.
+    pub(crate) lookups: Mutex<Vec<Value>>,
+    pub(crate) lookups_left: Mutex<usize>,
+    /// CloudTrail records, newest first.
+    history: Vec<Value>,
 }
 
 impl Stub {
@@ -54,6 +61,10 @@ impl Stub {
             throttled: throttles.then(Mutex::default),
             address: Mutex::default(),
             calls: Mutex::default(),
+            callers: Mutex::default(),
+            lookups: Mutex::default(),
+            lookups_left: Mutex::new(usize::MAX),
+            history: super::history::records(),
         });
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -136,7 +147,19 @@ fn wire(mut value: Value) -> Value {
     value
 }
 
-async fn cluster(State(stub): App, Path(name): Path<String>) -> Response {
+/// The access key that signed a request.
+fn key_of(headers: &HeaderMap) -> String {
+    let signed = headers["authorization"].to_str().unwrap();
+    let (_, rest) = signed.split_once("Credential=").unwrap();
+    rest.split('/').next().unwrap().to_owned()
+}
+
+async fn cluster(State(stub): App, headers: HeaderMap, Path(name): Path<String>) -> Response {
+    let key = key_of(&headers);
+    stub.callers.lock().unwrap().insert(key.clone());
+    if key.strip_prefix("ASIA").is_some_and(|account| account != super::history::ACCOUNT) {
+        return refused(StatusCode::NOT_FOUND, "ResourceNotFoundException", "No cluster found");
+    }
     if let Some(refused) = stub.refuses("DescribeCluster") {
         return refused;
     }
@@ -227,9 +250,8 @@ async fn provider(State(stub): App, body: Bytes) -> Response {
 /// IAM's form posts and CloudTrail's JSON.
 async fn query(State(stub): App, headers: HeaderMap, body: Bytes) -> Response {
     if let Some(target) = headers.get("x-amz-target") {
-        assert!(target.to_str().unwrap().ends_with(".DescribeTrails"), "{target:?}");
-        let trails = || answer(&json!({ "trailList": stub.list("trails.json") }));
-        return stub.refuses("DescribeTrails").unwrap_or_else(trails);
+        let operation = target.to_str().unwrap().rsplit('.').next().unwrap();
+        return stub.refuses(operation).unwrap_or_else(|| stub.cloudtrail(operation, &body));
     }
     let text = String::from_utf8(body.to_vec()).unwrap();
     let form: BTreeMap<String, String> = text
@@ -270,7 +292,66 @@ async fn query(State(stub): App, headers: HeaderMap, body: Bytes) -> Response {
             let list = format!("<Roles>{}</Roles><IsTruncated>false</IsTruncated>", roles.concat());
             xml(&action, &list)
         }
+        "GetCallerIdentity" => {
+            let key = key_of(&headers);
+            let account = key.strip_prefix("ASIA").unwrap_or(super::history::ACCOUNT);
+            xml(&action, &format!("<Account>{account}</Account><Arn>arn:x</Arn>"))
+        }
+        "AssumeRole" => {
+            let account = form["RoleArn"].split(':').nth(4).unwrap();
+            assert_eq!(form.get("ExternalId").map(String::as_str), Some("ours"));
+            xml(
+                &action,
+                &format!(
+                    "<Credentials><AccessKeyId>ASIA{account}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2126-01-01T00:00:00Z</Expiration></Credentials>"
+                ),
+            )
+        }
         other => panic!("{other}"),
+    }
+}
+
+impl Stub {
+    /// CloudTrail's JSON.
+    fn cloudtrail(&self, operation: &str, body: &Bytes) -> Response {
+        let asked: Value = serde_json::from_slice(body).unwrap();
+        match operation {
+            "DescribeTrails" => {
+                let named = asked["trailNameList"].as_array();
+                let mut trails = self.list("trails.json");
+                trails.retain(|trail| {
+                    named.is_none_or(|named| {
+                        named.contains(&trail["Name"]) || named.contains(&trail["TrailARN"])
+                    })
+                });
+                answer(&json!({ "trailList": trails }))
+            }
+            "ListPublicKeys" => {
+                // Two pages of one key each.
+                let second = asked["NextToken"] == "2";
+                let name = if second { "two" } else { "one" };
+                let mut page = json!({ "PublicKeyList": [
+                    { "Value": "AAEC", "Fingerprint": name, "ValidityStartTime": 1_760_000_000 }
+                ] });
+                if !second {
+                    page["NextToken"] = "2".into();
+                }
+                answer(&page)
+            }
+            "GetTrailStatus" => answer(&self.files["trail-status.json"]),
+            "GetEventSelectors" => answer(&self.files["event-selectors.json"]),
+            "LookupEvents" => {
+                let mut left = self.lookups_left.lock().unwrap();
+                if *left == 0 {
+                    let code = "ExpiredTokenException";
+                    return refused(StatusCode::BAD_REQUEST, code, "the token has expired");
+                }
+                *left -= 1;
+                self.lookups.lock().unwrap().push(asked.clone());
+                answer(&super::history::page(&self.history, &asked))
+            }
+            other => panic!("{other}"),
+        }
     }
 }
 

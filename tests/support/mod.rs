@@ -2,6 +2,7 @@
 
 pub(crate) mod aws;
 pub(crate) mod faulty_s3;
+pub(crate) mod history;
 pub(crate) mod s3;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
         limits: Limits::default(),
         s3: S3Options::default(),
         rescan: false,
+        verify: None,
         stop: overgrant::pipeline::Stop::default(),
         min_age_days: 30,
         min_coverage: 0.95,

@@ -35,6 +35,8 @@ pub(super) fn write(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), Pipe
             }
             LogStream::CloudTrail { account, region } => {
                 "cloudtrail".clone_into(&mut row.stream_kind);
+                let status = inputs.vouched.of(&account, &region, hour.hour);
+                status.as_str().clone_into(&mut row.digest_status);
                 row.account = account;
                 row.region = region;
             }

@@ -4,9 +4,11 @@
 //! a while, is continued with a range under `If-Match`; every answer must be of the version that was
 //! listed. Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 
-use super::{Bucket, fetch_error};
+use super::Bucket;
 use crate::source::{FetchError, Object};
 
 /// How often in a row a body is continued and brings nothing.
@@ -22,6 +24,13 @@ enum Cut {
     Again(FetchError),
     /// It makes no sense to.
     Final(FetchError),
+}
+
+/// An object, as far as it came.
+pub(super) struct Whole {
+    pub(super) bytes: Vec<u8>,
+    etag: Option<String>,
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 fn again(message: impl Into<String>) -> Cut {
@@ -44,18 +53,27 @@ impl Bucket {
     /// # Errors
     /// When it is gone, changed, denied, or fails after retries.
     pub async fn fetch(&self, object: &Object) -> Result<Vec<u8>, FetchError> {
+        Ok(self.fetch_whole(object).await?.bytes)
+    }
+
+    /// The same with its user metadata.
+    pub(super) async fn fetch_whole(&self, object: &Object) -> Result<Whole, FetchError> {
         let room = usize::try_from(object.size.min(MAX_ROOM)).unwrap_or(0);
-        let mut bytes = Vec::with_capacity(room);
-        let mut etag = object.etag.clone();
+        let mut whole = Whole {
+            bytes: Vec::with_capacity(room),
+            etag: object.etag.clone(),
+            metadata: BTreeMap::new(),
+        };
         let (mut most, mut fruitless, mut resumes) = (0, 0, 0);
         loop {
-            let failure = match self.fetch_rest(object, &mut etag, &mut bytes).await {
-                Ok(()) => return Ok(bytes),
+            let failure = match self.fetch_rest(object, &mut whole).await {
+                Ok(()) => return Ok(whole),
                 Err(Cut::Final(error)) => return Err(error),
                 Err(Cut::Again(error)) => error,
             };
-            fruitless = if length(&bytes) > most { 0 } else { fruitless + 1 };
-            most = most.max(length(&bytes));
+            let got = length(&whole.bytes);
+            fruitless = if got > most { 0 } else { fruitless + 1 };
+            most = most.max(got);
             resumes += 1;
             if fruitless > MAX_FRUITLESS || resumes > MAX_RESUMES + (object.size >> 20) {
                 return Err(failure);
@@ -65,12 +83,8 @@ impl Bucket {
     }
 
     /// One request for what is still missing.
-    async fn fetch_rest(
-        &self,
-        object: &Object,
-        etag: &mut Option<String>,
-        bytes: &mut Vec<u8>,
-    ) -> Result<(), Cut> {
+    async fn fetch_rest(&self, object: &Object, whole: &mut Whole) -> Result<(), Cut> {
+        let Whole { bytes, etag, metadata } = whole;
         let range = (!bytes.is_empty()).then(|| format!("bytes={}-", bytes.len()));
         let answer = self
             .ask(|client| {
@@ -85,8 +99,11 @@ impl Bucket {
                     .send()
             })
             .await
-            .map_err(|error| Cut::Final(fetch_error(&error)))?;
+            .map_err(|error| Cut::Final(self.fetch_error(&error)))?;
         check_version(&answer, etag)?;
+        if let Some(told) = answer.metadata() {
+            *metadata = told.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        }
         if !bytes.is_empty() {
             match answer.content_range() {
                 Some(range) if first_byte(range) == Some(length(bytes)) => {}

@@ -92,13 +92,8 @@ impl Bucket {
                 Ok(level) => return Ok(level),
                 Err(_) if lists < MAX_LISTS => lists += 1,
                 Err(message) => {
-                    let error = self.failure(
-                        "ListObjectsV2",
-                        prefix,
-                        message.to_owned(),
-                        "s3:ListBucket",
-                        "",
-                    );
+                    let error =
+                        self.failure("ListObjectsV2", prefix, message.to_owned(), "s3:ListBucket");
                     return Err(ListError { denied: false, error });
                 }
             }
@@ -172,7 +167,7 @@ impl Bucket {
             .await;
         answer.map_err(|error| ListError {
             denied: error.code() == Some("AccessDenied"),
-            error: self.error("ListObjectsV2", prefix, &error, "s3:ListBucket", ""),
+            error: self.error("ListObjectsV2", prefix, &error, "s3:ListBucket"),
         })
     }
 }

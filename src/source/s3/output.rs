@@ -44,7 +44,7 @@ impl Bucket {
                 return Ok(None);
             }
             Err(error) => {
-                return Err(self.error("GetObject", &key, &error, "s3:GetObject", &key));
+                return Err(self.error("GetObject", &key, &error, "s3:GetObject"));
             }
         };
         let etag = answer.e_tag().unwrap_or_default().to_owned();
@@ -97,7 +97,7 @@ impl Bucket {
                 let ours = there.is_some_and(|(there, _)| there == body);
                 Ok(if ours { Put::Done } else { Put::Lost })
             }
-            Err(error) => Err(self.error("PutObject", &key, &error, "s3:PutObject", &key)),
+            Err(error) => Err(self.error("PutObject", &key, &error, "s3:PutObject")),
         }
     }
 

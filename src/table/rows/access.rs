@@ -26,6 +26,7 @@ table! {
         "True for AWS's own and Kubernetes' own components." component: bool,
         "The STS session." session_id: Option<String>,
         "`access_key` `issue_second` `session_name` `principal` `none`." join_confidence: String,
+        "True when the session was issued in an hour whose CloudTrail logs are all verified: the audit log itself is signed by nobody." corroborated: bool,
         "Whose rights were used, if not the caller's." impersonated_username: Option<String>,
         "`direct` `impersonated` `delegated`." via: String,
         "Verb." verb: String,

@@ -18,7 +18,7 @@ table! {
         "Records, copies included." events: i64,
         "Records that were rejected." rejected: i64,
         "True when the hour counts as covered." covered: bool,
-        "`not_checked` until digests are verified." digest_status: String,
+        "With --verify what digests say of the logs of the hour, the worst: `valid` `not_checked` `unsigned` `missing` `invalid`. Audit logs carry no digest: `not_checked`." digest_status: String,
         "False when copies in late facts of the day could not be told apart." count_exact: bool,
     }
 }
