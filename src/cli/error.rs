@@ -83,9 +83,14 @@ impl UserError {
                 Some("check credentials (AWS_PROFILE), region (--region) and the bucket's policy")
             }
             UserError::Run(
-                PipelineError::Report(ReportError::Io { .. })
+                PipelineError::Report(ReportError::Io { .. } | ReportError::Table { .. })
+                | PipelineError::Codec(_)
                 | PipelineError::Publish(PublishError::Io { .. })
-                | PipelineError::Facts(FactsError::WriteFacts { .. } | FactsError::WriteSpill { .. }),
+                | PipelineError::Facts(
+                    FactsError::WriteFacts { .. }
+                    | FactsError::WriteRows { .. }
+                    | FactsError::WriteSpill { .. },
+                ),
             ) => Some("check that --out can be written and the disk is not full"),
             _ => None,
         }

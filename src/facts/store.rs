@@ -134,19 +134,24 @@ impl<R: Row> Files<R> {
                 .parent()
                 .map_or(Ok(()), std::fs::create_dir_all)
                 .and_then(|()| File::create(&full))
-                .map_err(|source| FactsError::WriteFacts { path: full, source })?;
-            let writer = RowWriter::new(BufWriter::new(file))?;
+                .map_err(|source| FactsError::WriteFacts { path: full.clone(), source })?;
+            let writer = RowWriter::new(BufWriter::new(file))
+                .map_err(|source| FactsError::WriteRows { path: full, source })?;
             self.open = Some(OpenFile { day, place: place.to_owned(), path, writer });
         }
         if let Some(open) = &mut self.open {
-            open.writer.push(row)?;
+            open.writer
+                .push(row)
+                .map_err(|source| FactsError::WriteRows { path: root.join(&open.path), source })?;
         }
         Ok(())
     }
 
     fn close(&mut self, written: &mut BTreeSet<PathBuf>) -> Result<(), FactsError> {
         let Some(OpenFile { path, writer, .. }) = self.open.take() else { return Ok(()) };
-        let (file, _) = writer.finish()?;
+        let (file, _) = writer
+            .finish()
+            .map_err(|source| FactsError::WriteRows { path: path.clone(), source })?;
         file.into_inner().map_err(|error| FactsError::WriteFacts {
             path: path.clone(),
             source: error.into_error(),

@@ -31,7 +31,7 @@ pub(crate) fn decoded(text: &str) -> String {
 }
 
 /// Reads a request off a connection; `None` at its end. `held` keeps what came too early.
-pub(crate) async fn read(socket: &mut TcpStream, held: &mut Vec<u8>) -> Option<(String, Request)> {
+pub(crate) async fn read(socket: &mut TcpStream, held: &mut Vec<u8>) -> Option<Request> {
     let head_end = loop {
         if let Some(at) = held.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
@@ -83,8 +83,7 @@ pub(crate) async fn read(socket: &mut TcpStream, held: &mut Vec<u8>) -> Option<(
     };
     let prefix = || query.get("prefix").cloned().unwrap_or_default();
     let key = if list { prefix() } else { key.to_owned() };
-    let line = format!("{method} {}", decoded(target));
-    Some((line, Request { op, bucket: bucket.to_owned(), key, query, headers, body }))
+    Some(Request { op, bucket: bucket.to_owned(), key, query, headers, body })
 }
 
 async fn more(socket: &mut TcpStream, held: &mut Vec<u8>) -> Option<()> {

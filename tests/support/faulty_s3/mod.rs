@@ -25,7 +25,6 @@ struct State {
     matched: Vec<usize>,
     /// Objects that a fault took away.
     taken: BTreeMap<String, Stored>,
-    requests: Vec<String>,
     injected: usize,
 }
 
@@ -51,7 +50,6 @@ impl FaultyS3 {
             plan: FaultPlan::default(),
             matched: Vec::new(),
             taken: BTreeMap::new(),
-            requests: Vec::new(),
             injected: 0,
         }));
         let shared = Arc::clone(&state);
@@ -130,7 +128,6 @@ impl FaultyS3 {
         state.matched = vec![0; plan.rules.len()];
         state.plan = plan;
         state.injected = 0;
-        state.requests.clear();
     }
 
     /// From now on all is well, and what was taken away is back.
@@ -142,17 +139,12 @@ impl FaultyS3 {
     pub(crate) fn injected(&self) -> usize {
         self.state().injected
     }
-
-    /// `METHOD path?query` of each request since the plan was set, decoded.
-    pub(crate) fn requests(&self) -> Vec<String> {
-        self.state().requests.clone()
-    }
 }
 
 async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
     let mut held = Vec::new();
-    while let Some((line, request)) = http::read(&mut socket, &mut held).await {
-        let (answer, fault) = state.lock().unwrap().answer(line, &request);
+    while let Some(request) = http::read(&mut socket, &mut held).await {
+        let (answer, fault) = state.lock().unwrap().answer(&request);
         match http::send(socket, request.op, &answer, fault).await {
             Some(open) => socket = open,
             None => return,
@@ -178,8 +170,7 @@ impl State {
         due
     }
 
-    fn answer(&mut self, line: String, request: &Request) -> (Answer, Option<Fault>) {
-        self.requests.push(line);
+    fn answer(&mut self, request: &Request) -> (Answer, Option<Fault>) {
         let fault = self.fault(request);
         let place = request.place();
         let error = |status, code, message: &str| Answer::error(status, code, message);
