@@ -10,7 +10,7 @@
 mod cli;
 /// Examples of running it on a schedule.
 mod deploy;
-/// What goes wrong outside: faults of a bucket, full disks; the run after ends as if nothing had been.
+/// What S3, the disk and the network do to a run.
 mod faults;
 /// The fuzz targets: their corpus and mutations of it.
 mod fuzz;

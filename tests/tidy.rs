@@ -50,19 +50,7 @@ const EDGES: &[(&str, &[&str])] = &[
     // The plan structs of rooms, the summary, and how to print hostile text.
     (
         "cli",
-        &[
-            "model",
-            "integrity",
-            "pipeline",
-            "report",
-            "source",
-            "decode",
-            "facts",
-            "publish",
-            "rbac",
-            "live",
-            "remedy",
-        ],
+        &["model", "integrity", "pipeline", "report", "source", "decode", "rbac", "live", "remedy"],
     ),
 ];
 

@@ -3,11 +3,8 @@
 use std::error::Error;
 
 use super::exit::Exit;
-use crate::facts::FactsError;
 use crate::pipeline::PipelineError;
-use crate::publish::PublishError;
 use crate::remedy::RemedyError;
-use crate::report::ReportError;
 use crate::report::summary::printable;
 use crate::source::SourceError;
 
@@ -31,6 +28,18 @@ impl From<PipelineError> for UserError {
     fn from(error: PipelineError) -> Self {
         UserError::Run(error)
     }
+}
+
+/// True when what the system said of a file is at the bottom of it.
+fn is_of_the_disk(error: &PipelineError) -> bool {
+    let mut cause: Option<&dyn Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<std::io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 impl UserError {
@@ -82,16 +91,9 @@ impl UserError {
             UserError::Run(PipelineError::Source(SourceError::S3 { .. })) => {
                 Some("check credentials (AWS_PROFILE), region (--region) and the bucket's policy")
             }
-            UserError::Run(
-                PipelineError::Report(ReportError::Io { .. } | ReportError::Table { .. })
-                | PipelineError::Codec(_)
-                | PipelineError::Publish(PublishError::Io { .. })
-                | PipelineError::Facts(
-                    FactsError::WriteFacts { .. }
-                    | FactsError::WriteRows { .. }
-                    | FactsError::WriteSpill { .. },
-                ),
-            ) => Some("check that --out can be written and the disk is not full"),
+            UserError::Run(error) if error.is_of_writing() || is_of_the_disk(error) => {
+                Some("check that --out can be written and the disk is not full")
+            }
             _ => None,
         }
     }

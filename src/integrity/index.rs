@@ -13,9 +13,12 @@ use crate::model::time::{MICROS_PER_HOUR, Micros};
 pub struct Index {
     /// By key from where the layout begins: bucket, key and hash.
     logs: BTreeMap<String, Vec<Expected>>,
-    /// By account and region: spans that whole chains cover, sorted.
-    covered: BTreeMap<(String, String), Vec<(Micros, Micros)>>,
+    /// By account and region, and by trail: spans that its chains cover.
+    covered: BTreeMap<(String, String), Trails>,
 }
+
+/// By name and home region: spans of time.
+type Trails = BTreeMap<(String, String), Vec<(Micros, Micros)>>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Expected {
@@ -28,6 +31,8 @@ impl Index {
     /// Takes in the valid digests of a chain.
     pub fn add(&mut self, chain: &ChainId, digests: &[Digest]) {
         let place = (chain.account.clone(), chain.region.clone());
+        let trail = (chain.trail.clone(), chain.home.clone());
+        let spans = self.covered.entry(place).or_default().entry(trail).or_default();
         for digest in digests {
             for log in &digest.log_files {
                 let known = self.logs.entry(in_layout(&log.s3_object).to_owned()).or_default();
@@ -44,12 +49,8 @@ impl Index {
             let span =
                 (Micros::parse(&digest.digest_start_time), Micros::parse(&digest.digest_end_time));
             if let (Some(start), Some(end)) = span {
-                self.covered.entry(place.clone()).or_default().push((start, end));
+                spans.push((start, end));
             }
-        }
-        if let Some(spans) = self.covered.get_mut(&place) {
-            spans.sort_unstable();
-            spans.dedup();
         }
     }
 
@@ -88,8 +89,14 @@ impl Index {
         let Some((account, region, at)) = delivered(key) else {
             return (Status::NotChecked, "no digest is about it: audit logs and copies carry none");
         };
-        let spans = self.covered.get(&(account, region)).map(Vec::as_slice).unwrap_or_default();
-        let covers = |at: Micros| spans.iter().any(|(start, end)| *start <= at && at < *end);
+        // The name of a log does not say its trail: only where every trail's digests cover it may its
+        // name be missed.
+        let trails = self.covered.get(&(account, region));
+        let covers = |at: Micros| {
+            trails.is_some_and(|trails| {
+                trails.values().all(|spans| spans.iter().any(|(from, to)| *from <= at && at < *to))
+            })
+        };
         // A log may be named by the digest of the next hour only.
         if covers(at) && covers(Micros(at.0 + MICROS_PER_HOUR)) {
             (Status::Unsigned, "the digests of its hour do not name it")

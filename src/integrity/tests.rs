@@ -245,7 +245,7 @@ fn logs_are_as_good_as_the_digests_that_name_them() {
     let (one, two) = (Trail::new("one"), Trail::new("two"));
     let mut index = Index::default();
     for trail in [&one, &two] {
-        let reads = trail.digests(&[1, 2, 3]);
+        let reads = trail.digests(if trail.name == "one" { &[1, 2, 3, 4] } else { &[1, 2, 3] });
         let (id, _) = chain_of(&reads[0].key).unwrap();
         index.add(&id, &walk(&reads, &[trail.key()]).valid);
     }
@@ -259,6 +259,8 @@ fn logs_are_as_good_as_the_digests_that_name_them() {
     check(here, &log_key("one", 1), hash_of("two", 1), Status::Invalid);
     // Nobody names it, in hours that are covered and whose next hour is.
     check(here, &log_key("three", 1), hash_of("three", 1), Status::Unsigned);
+    check(here, &log_key("three", 0), hash_of("three", 0), Status::Unsigned);
+    // The digests of one trail end here: it may be its.
     check(here, &log_key("three", 2), hash_of("three", 2), Status::NotChecked);
     check(here, &log_key("three", 9), hash_of("three", 9), Status::NotChecked);
     check(Some("other"), &log_key("one", 1), hash_of("one", 1), Status::Unsigned);

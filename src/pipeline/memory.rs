@@ -21,7 +21,7 @@ use crate::source::key::read_key;
 use crate::source::read_file;
 use crate::table::Row;
 use crate::table::ledger::{DayRow, LedgerRow};
-use crate::table::parquet::{CodecError, RowWriter, read_rows};
+use crate::table::parquet::{RowWriter, rows_of};
 
 const OBJECTS: &str = "ledger/objects";
 const DAYS: &str = "ledger/days/part-0.parquet";
@@ -100,11 +100,13 @@ impl Memory {
             }
             let bytes = read_file(&folders.state.join(&file.path)).map_err(PipelineError::Start)?;
             let read = if file.path == DAYS {
-                rows::<DayRow>(bytes).ok().and_then(|rows| Days::from_rows(rows).ok()).map(|days| {
-                    self.days = days;
-                })
+                rows_of::<DayRow>(bytes).ok().and_then(|rows| Days::from_rows(rows).ok()).map(
+                    |days| {
+                        self.days = days;
+                    },
+                )
             } else {
-                rows::<LedgerRow>(bytes).ok().map(|rows| {
+                rows_of::<LedgerRow>(bytes).ok().map(|rows| {
                     let entries = rows.into_iter().map(Entry::from_row);
                     self.entries.extend(entries.map(|entry| (entry.listed.name.clone(), entry)));
                 })
@@ -175,12 +177,7 @@ impl Memory {
         let gone: Vec<String> = self.facts.keys().filter(|path| of_unit(path)).cloned().collect();
         for path in gone {
             self.facts.remove(&path);
-            match std::fs::remove_file(folders.run.join(&path)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(PipelineError::Start(error));
-                }
-                _ => {}
-            }
+            crate::publish::discard(&folders.run.join(&path))?;
         }
         Ok(())
     }
@@ -260,15 +257,6 @@ fn ledger_path(day: Option<Day>) -> String {
 /// The delivery day of a ledger file; `None` where it must always be read.
 fn delivered_in(path: &str) -> Option<Day> {
     Day::parse(path.strip_prefix(OBJECTS)?.strip_prefix("/p_delivered=")?.split('/').next()?)
-}
-
-fn rows<R: Row>(bytes: Vec<u8>) -> Result<Vec<R>, CodecError> {
-    let mut rows = Vec::new();
-    read_rows(bytes::Bytes::from(bytes), |row: R| {
-        rows.push(row);
-        Ok::<(), CodecError>(())
-    })?;
-    Ok(rows)
 }
 
 fn write<R: Row>(path: &str, rows: Vec<R>, root: &Path) -> Result<KeptFile, PipelineError> {

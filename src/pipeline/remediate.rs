@@ -8,7 +8,7 @@ use crate::remedy::{self, Tables};
 use crate::report::bundle;
 use crate::source::{self, Location, S3Options};
 use crate::table::Row;
-use crate::table::parquet::{CodecError, read_rows};
+use crate::table::parquet::rows_of;
 
 /// What to make and where to put it.
 #[derive(Debug, Clone)]
@@ -66,10 +66,7 @@ async fn read<R: Row>(plan: &RemediatePlan) -> Result<Vec<R>, PipelineError> {
     let files = source::read_small_files(&location, &plan.s3).await?;
     let mut rows = Vec::new();
     for (_, bytes) in files.into_iter().filter(|(key, _)| key.ends_with(".parquet")) {
-        read_rows(bytes::Bytes::from(bytes), |row| {
-            rows.push(row);
-            Ok::<(), CodecError>(())
-        })?;
+        rows.extend(rows_of::<R>(bytes)?);
     }
     Ok(rows)
 }

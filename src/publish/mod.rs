@@ -108,6 +108,19 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), PublishError> {
     std::fs::write(path, bytes).map_err(io("write", path))
 }
 
+/// Removes a file below a staging folder, if it is there.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn discard(path: &Path) -> Result<(), PublishError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is put in place, below the staging folder.
 #[derive(Debug, Clone, Copy)]
 pub struct Finished<'a> {

@@ -158,6 +158,19 @@ pub fn read_rows<R: Row, E: From<CodecError>>(
     Ok(())
 }
 
+/// All rows of a file that is small.
+///
+/// # Errors
+/// When the bytes are no such table.
+pub fn rows_of<R: Row>(bytes: Vec<u8>) -> Result<Vec<R>, CodecError> {
+    let mut rows = Vec::new();
+    read_rows(bytes::Bytes::from(bytes), |row: R| {
+        rows.push(row);
+        Ok::<(), CodecError>(())
+    })?;
+    Ok(rows)
+}
+
 /// One input for the readers of all row groups.
 struct Shared<T>(Arc<T>);
 

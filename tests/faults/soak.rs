@@ -1,44 +1,61 @@
-//! Plans of faults drawn from seeds; `OVERGRANT_SOAK_PLANS` says how many.
+//! Random faults, the same for the same seed. `OVERGRANT_SOAK_PLANS=1000` for a long night,
+//! `OVERGRANT_SOAK_FROM` for where to begin.
 
-use overgrant::pipeline::PipelineError;
-use overgrant::source::SourceError;
+use overgrant::model::tally::Counts;
 
-use super::{World, actions, counters_partition, never_stronger, same};
+use super::{Scene, advice, no_stronger};
 use crate::support::faulty_s3::plan::FaultPlan;
 
-fn plans() -> u64 {
-    std::env::var("OVERGRANT_SOAK_PLANS").ok().and_then(|n| n.parse().ok()).unwrap_or(20)
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default)
 }
 
 #[test]
-fn any_faults_leave_whole_outputs_and_the_next_run_is_right() {
-    let world = World::new();
-    let reference = world.reference();
-    let (mut whole, mut partial, mut failed) = (0, 0, 0);
-    for seed in 0..plans() {
-        let plan = FaultPlan::from_seed(seed, &world.keys);
-        let why = format!("seed {seed}: {plan:?}");
-        world.server.meet(plan);
-        match world.run("out") {
-            Ok(outcome) => {
-                counters_partition(&outcome, &why);
-                if outcome.partial {
-                    partial += 1;
-                    never_stronger(&actions(&world.at("out")), &reference.actions, &why);
-                } else {
-                    whole += 1;
-                    same(&world.bytes("out"), &reference.bytes, &why);
-                }
-            }
-            Err(PipelineError::Source(SourceError::S3 { .. } | SourceError::Fetch { .. })) => {
-                failed += 1;
-                assert!(!world.at("out/manifest.json").exists(), "{why}");
-            }
-            Err(error) => panic!("{why}: {error:?}"),
-        }
-        world.recovers("out", &reference, &why);
-        std::fs::remove_dir_all(world.at("out")).unwrap();
-    }
-    eprintln!("{} plans: {whole} whole, {partial} partial, {failed} failed", plans());
-    assert!(plans() < 20 || whole > 0 && partial > 0, "the plans are too much alike");
+fn any_faults_and_the_next_run_is_right() {
+    let (from, plans) = (setting("OVERGRANT_SOAK_FROM", 1), setting("OVERGRANT_SOAK_PLANS", 24));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let threads = u64::try_from(threads).unwrap();
+    let counts: Vec<(u64, u64, usize)> = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads)
+            .map(|thread| {
+                scope.spawn(move || {
+                    let scene = Scene::new();
+                    let clean = scene.clean();
+                    let (mut ended, mut partial, mut met) = (0, 0, 0);
+                    for seed in (from..from + plans).filter(|seed| seed % threads == thread) {
+                        let plan = FaultPlan::from_seed(seed, &scene.keys);
+                        let why = format!("seed {seed}: {plan:?}");
+                        scene.server.meet(plan);
+                        let out = format!("seed-{seed}");
+                        match scene.run(&out) {
+                            Ok(outcome) => {
+                                no_stronger(&advice(&scene.at(&out)), &clean.advice, &why);
+                                let counters = &outcome.summary.counters;
+                                let whole = counters.values().all(Counts::partitions);
+                                assert!(whole, "{why}: {counters:?}");
+                                partial += u64::from(outcome.partial && !clean.partial);
+                            }
+                            Err(error) => {
+                                // Only a listing that cannot be had ends a run.
+                                assert!(
+                                    error.to_string().contains("ListObjectsV2"),
+                                    "{why}: {error}"
+                                );
+                                ended += 1;
+                            }
+                        }
+                        met += scene.server.injected();
+                        scene.next_run_is_right(&out, &clean, &why);
+                        std::fs::remove_dir_all(scene.at(&out)).unwrap();
+                    }
+                    (ended, partial, met)
+                })
+            })
+            .collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    });
+    let (ended, partial, met) =
+        counts.iter().fold((0, 0, 0), |sum, n| (sum.0 + n.0, sum.1 + n.1, sum.2 + n.2));
+    eprintln!("{plans} plans, {met} faults: {ended} runs ended early, {partial} were partial");
+    assert!(u64::try_from(met).unwrap() > plans / 2, "the plans are met");
 }

@@ -8,10 +8,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use overgrant::source::S3Options;
-use overgrant::source::s3::Patience;
 use tokio::net::{TcpListener, TcpStream};
 
 use bucket::{Answer, Buckets, Request, Stored};
@@ -66,18 +64,13 @@ impl FaultyS3 {
         self.state.lock().unwrap()
     }
 
-    /// How a client reaches it, and that it is in a hurry.
+    /// How a client reaches it.
     pub(crate) fn options(&self) -> S3Options {
         S3Options {
             region: Some("us-west-2".to_owned()),
             endpoint: Some(self.endpoint()),
             credentials: Some(("test".to_owned(), "testtest".to_owned())),
-            patience: Patience {
-                stall: Duration::from_millis(300),
-                attempts: 25,
-                backoff: Duration::from_millis(1),
-                max_backoff: Duration::from_millis(5),
-            },
+            ..S3Options::default()
         }
     }
 
