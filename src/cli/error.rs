@@ -4,6 +4,7 @@ use std::error::Error;
 
 use super::exit::Exit;
 use crate::pipeline::PipelineError;
+use crate::pipeline::inputs::InputError;
 use crate::remedy::RemedyError;
 use crate::report::summary::printable;
 use crate::source::SourceError;
@@ -52,7 +53,10 @@ impl UserError {
                 PipelineError::EmptyWindow { .. }
                 | PipelineError::Remedy(RemedyError::UnknownGrant { .. }),
             ) => Exit::Usage,
-            UserError::Run(PipelineError::Interrupted { .. }) => Exit::Interrupted,
+            UserError::Run(
+                PipelineError::Interrupted { .. }
+                | PipelineError::Input(InputError::Stopped { .. }),
+            ) => Exit::Interrupted,
             UserError::Run(_) => Exit::Failed,
         }
     }
@@ -64,7 +68,10 @@ impl UserError {
             UserError::Usage { flag, value, expected } => {
                 vec![format!("error: {flag} takes {expected}, not {:?}", printable(value))]
             }
-            UserError::Run(error @ PipelineError::Interrupted { .. }) => vec![error.to_string()],
+            UserError::Run(
+                error @ (PipelineError::Interrupted { .. }
+                | PipelineError::Input(InputError::Stopped { .. })),
+            ) => vec![printable(&error.to_string())],
             UserError::Run(error) => {
                 let mut lines = vec![format!("error: {}", printable(&error.to_string()))];
                 let mut source = error.source();

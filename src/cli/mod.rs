@@ -65,9 +65,19 @@ fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
     let schema_version = crate::pipeline::SCHEMA;
     let ended = metrics::Ended { now, exit: exit.code(), schema_version, outcome };
     let written = metrics::write(path, &metrics::render(&ended));
-    let (exit, _) = result?;
-    written.map_err(|error| UserError::Run(error.into()))?;
-    Ok(exit)
+    let written = written.map_err(|error| UserError::Run(error.into()));
+    match (result, written) {
+        (Ok((exit, _)), written) => written.map(|()| exit),
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(unwritten)) => {
+            // Both went wrong: the run's own error decides the exit. Of a wrong command line one
+            // mistake at a time is enough.
+            if error.exit() != Exit::Usage {
+                ui.error(&unwritten);
+            }
+            Err(error)
+        }
+    }
 }
 
 fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {

@@ -75,6 +75,14 @@ pub const CALLS: &[Call] = &[
     call(Feature::ReadBuckets, "s3:GetObject", "s3:GetObject", "arn:aws:s3:::LOGS/*"),
     call(Feature::ReadBuckets, "", "kms:Decrypt", "arn:aws:kms:*:ACCOUNT:key/KEY-OF-LOGS"),
     call(Feature::WriteOutput, "s3:ListObjectsV2", "s3:ListBucket", "arn:aws:s3:::OUTPUT"),
+    // Where the bucket of the output encrypts with a key of one's own.
+    call(
+        Feature::WriteOutput,
+        "",
+        "kms:GenerateDataKey",
+        "arn:aws:kms:*:ACCOUNT:key/KEY-OF-OUTPUT",
+    ),
+    call(Feature::WriteOutput, "", "kms:Decrypt", "arn:aws:kms:*:ACCOUNT:key/KEY-OF-OUTPUT"),
     call(Feature::WriteOutput, "s3:GetObject", "s3:GetObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
     call(Feature::WriteOutput, "s3:PutObject", "s3:PutObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
     call(

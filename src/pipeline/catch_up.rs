@@ -58,6 +58,16 @@ pub(super) struct Facts {
     pub(super) state: State,
 }
 
+impl Site<'_> {
+    /// Keeps what was read for the next run, without a report; returns how the run ends.
+    pub(super) fn stopped(&self, facts: &mut Facts) -> Result<PipelineError, PipelineError> {
+        let Folders { run, state } = self.folders;
+        self.runtime.block_on(self.place.checkpoint(run, state, &mut facts.state))?;
+        let read = usize::try_from(facts.read.0).unwrap_or(usize::MAX);
+        Ok(PipelineError::Interrupted { kept: read, of: read })
+    }
+}
+
 /// Reads, folds and remembers.
 pub(super) fn catch_up(
     site: &Site<'_>,
@@ -74,10 +84,7 @@ pub(super) fn catch_up(
         Memory::load(site.place, days, site.folders, site.runtime)?
     };
     let work = scan::list(&plan.logs, &plan.s3, window, site.runtime)?;
-    if work.listed.is_empty() {
-        let places: Vec<String> = plan.logs.iter().map(ToString::to_string).collect();
-        return Err(PipelineError::NoLogs { places: places.join(", ") });
-    }
+    scan::some_logs(&work, &plan.logs)?;
     let context = Arc::new(scan::context(plan, days, world));
     let arns: Vec<String> = world.clusters.iter().map(|(cluster, _)| cluster.arn.clone()).collect();
     let lens = memory::lens(&context, plan, &arns);

@@ -80,6 +80,15 @@ pub enum InputError {
         /// Which permission, or what AWS said.
         why: String,
     },
+    /// Somebody asked for the end.
+    #[error(
+        "interrupted while lookup-events:{region} was asked for: what was had so far is kept, the next \
+         run goes on from there; the report is the earlier one"
+    )]
+    Stopped {
+        /// As given.
+        region: String,
+    },
     /// A cluster.
     #[error(transparent)]
     Cluster(#[from] LiveError),
@@ -187,7 +196,9 @@ fn look_up(
     events: &mut dyn Events,
     settled: &mut Settled,
 ) -> Result<(), PipelineError> {
+    let stop = plan.stop.clone();
     let failed = |why| InputError::Lookup { region: region.to_owned(), why };
+    let stopped = || InputError::Stopped { region: region.to_owned() }.into();
     let opened = runtime.block_on(History::open(&inputs.clusters.reach, region, inputs.pace));
     let histories = opened.map_err(failed)?;
     let (from, to) = stretch(plan);
@@ -206,12 +217,18 @@ fn look_up(
         for (source, (from, to)) in missing {
             let fetched = runtime.block_on(history.fetch(source, from, to, &mut |part| {
                 got += part.records.len();
-                kept.put(source, (part.from, part.to), &part.records).map_err(Fetch::Keep)
+                kept.put(source, (part.from, part.to), &part.records).map_err(Fetch::Keep)?;
+                // A history takes hours; a part of it is kept whole or not at all.
+                if stop.is_set() { Err(Fetch::Stopped) } else { Ok(()) }
             }));
             fetched.map_err(|error| match error {
                 Fetch::Asked(why) => failed(why).into(),
                 Fetch::Keep(error) => PipelineError::Report(error),
+                Fetch::Stopped => stopped(),
             })?;
+            if stop.is_set() {
+                return Err(stopped());
+            }
             asked += 1;
             events.object(0);
         }
@@ -234,6 +251,7 @@ fn look_up(
 enum Fetch {
     Asked(String),
     Keep(ReportError),
+    Stopped,
 }
 
 impl From<String> for Fetch {

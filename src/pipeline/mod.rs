@@ -196,10 +196,12 @@ pub enum PipelineError {
         until: String,
     },
     /// No log object was found.
-    #[error("no log objects were found in {places}")]
+    #[error("no log objects were found in {places}{unlisted}")]
     NoLogs {
         /// Where.
         places: String,
+        /// What could not be listed, and why.
+        unlisted: String,
     },
     /// The machine refuses a runtime, a thread or a temporary folder.
     #[error("cannot start")]
@@ -306,6 +308,9 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     let folders = Folders { run: &run, state: &state };
     let site = Site { plan, runtime: &runtime, place: &place, folders, spill: &spill };
     let mut facts = catch_up::catch_up(&site, window, &world, events)?;
+    if plan.stop.is_set() {
+        return Err(site.stopped(&mut facts)?);
+    }
     let files = access::FactFiles::new(&run, &facts.paths, window, &spill, &facts.context);
     let changes = files.changes()?;
     world.learn(&changes, &policies);
@@ -378,7 +383,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     out.write(MANIFEST, &manifest)?;
     clock.lap("report");
     if plan.stop.is_set() {
-        return Err(PipelineError::Interrupted { kept: 0, of: 0 });
+        return Err(site.stopped(&mut facts)?);
     }
     let generation = digest::hex(&digest::of_bytes(&manifest), 16);
     let history = [(history_path(window), judged.history)];

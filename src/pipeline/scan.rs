@@ -41,6 +41,22 @@ pub(super) struct Work {
     pub(super) unlisted: Vec<(String, String)>,
 }
 
+/// Nothing to read is a mistake, not silence.
+pub(super) fn some_logs(work: &Work, logs: &[Location]) -> Result<(), PipelineError> {
+    if !work.listed.is_empty() {
+        return Ok(());
+    }
+    let places: Vec<String> = logs.iter().map(ToString::to_string).collect();
+    let unlisted = match work.unlisted.as_slice() {
+        [] => String::new(),
+        [(folder, why), ..] => format!(
+            "; {} folders cannot be listed, the first of them {folder}: {why}",
+            work.unlisted.len()
+        ),
+    };
+    Err(PipelineError::NoLogs { places: places.join(", "), unlisted })
+}
+
 impl Work {
     /// Where each object is.
     pub(super) fn objects(&self) -> impl Iterator<Item = &(Arc<Store>, Object)> {

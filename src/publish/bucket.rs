@@ -129,10 +129,19 @@ impl Remote {
         if self.bucket.put_bytes(MANIFEST, manifest, &only).await? == Put::Lost {
             return Err(self.busy());
         }
-        // An interrupted run may have been faster with its own: that is as good.
-        self.switch_state(finished.state, state).await?;
-        self.expose(&finished, &run, state).await?;
-        self.sweep(&generation, state).await
+        let ledger: Vec<String> = state
+            .files
+            .iter()
+            .filter(|file| file.at.is_empty())
+            .map(|file| file.path.clone())
+            .collect();
+        let switched = self.switch_state(finished.state, state).await?;
+        self.expose(&finished, (&run, &ledger), state).await?;
+        match switched {
+            Put::Done => self.sweep(&generation, state).await,
+            // An interrupted run was faster with its state: that is as good, and its files are not ours.
+            Put::Lost => Ok(()),
+        }
     }
 
     /// Puts the state of an interrupted run in place.
@@ -187,7 +196,7 @@ impl Remote {
     async fn expose(
         &self,
         finished: &Finished<'_>,
-        run: &[String],
+        (run, fresh_ledger): (&[String], &[String]),
         state: &State,
     ) -> Result<(), PublishError> {
         let exposed = self.bucket.get(EXPOSED).await?.map(|(bytes, _)| bytes);
@@ -207,7 +216,7 @@ impl Remote {
         let (facts, tables): (Vec<String>, Vec<String>) =
             visible.cloned().partition(|path| path.starts_with("facts/"));
         self.upload(finished.run, &facts, "").await?;
-        let fresh: BTreeSet<&String> = facts.iter().collect();
+        let fresh: BTreeSet<&String> = facts.iter().chain(fresh_ledger).collect();
         let places: BTreeMap<&str, &str> =
             state.files.iter().map(|file| (file.path.as_str(), file.at.as_str())).collect();
         let copies: Vec<(String, String)> = rest
@@ -223,9 +232,7 @@ impl Remote {
             .buffer_unordered(IN_FLIGHT)
             .try_collect::<Vec<()>>()
             .await?;
-        // A day of the ledger that changed has the name that it had.
-        let changed: Vec<String> = files_below(finished.state)?;
-        self.upload(finished.state, &changed, "").await?;
+        self.upload(finished.state, fresh_ledger, "").await?;
         self.upload(finished.run, &tables, "").await?;
         self.bucket.put_bytes(RUN, finished.run_json.to_vec(), &Only::Always).await?;
         for (path, bytes) in finished.history {

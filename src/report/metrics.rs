@@ -71,7 +71,7 @@ pub fn render(ended: &Ended<'_>) -> String {
     text.family(
         "exit_code",
         "",
-        "Exit code of the run: 0 complete, 1 findings, 2 usage, 3 partial, 4 failed.",
+        "Exit code of the run: 0 complete, 1 findings, 2 usage, 3 partial, 4 failed, 130 interrupted.",
     );
     text.sample("exit_code", &[], f64::from(ended.exit));
     text.family("success", "", "1 when the run wrote its output, partial or not.");

@@ -269,6 +269,33 @@ impl Events for Impatient {
 }
 
 #[test]
+fn a_run_that_is_interrupted_while_it_judges_keeps_all_that_it_read() {
+    struct AtStage(overgrant::pipeline::Stop, &'static str);
+    impl Events for AtStage {
+        fn stage(&mut self, name: &'static str) {
+            if name == self.1 {
+                self.0.set();
+            }
+        }
+        fn total(&mut self, _: u64, _: u64) {}
+        fn object(&mut self, _: u64) {}
+    }
+    for stage in ["fold", "judge", "report"] {
+        let world = with_all();
+        let plan = world.plan("out");
+        let error = run(&plan, &mut AtStage(plan.stop.clone(), stage)).unwrap_err();
+        assert!(
+            matches!(error, PipelineError::Interrupted { kept, of } if kept == of && of > 40),
+            "{stage}: {error:?}"
+        );
+        world.run("out");
+        let told = std::fs::read_to_string(world.at("out/run.json")).unwrap();
+        assert!(told.contains("\"read\":0"), "{stage}: {told}");
+        world.check("out", stage);
+    }
+}
+
+#[test]
 fn an_interrupted_run_keeps_what_it_read_and_its_report() {
     let world = World::new();
     let logs = logs_below("");

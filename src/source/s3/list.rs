@@ -92,8 +92,8 @@ impl Bucket {
                 Ok(level) => return Ok(level),
                 Err(_) if lists < MAX_LISTS => lists += 1,
                 Err(message) => {
-                    let message = message.to_owned();
-                    let error = self.failure("ListObjectsV2", prefix, message, "s3:ListBucket");
+                    let error =
+                        self.failure("ListObjectsV2", prefix, message.to_owned(), "s3:ListBucket");
                     return Err(ListError { denied: false, error });
                 }
             }
