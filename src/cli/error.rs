@@ -98,7 +98,7 @@ impl UserError {
             UserError::Run(PipelineError::Source(SourceError::S3 { .. })) => {
                 Some("check credentials (AWS_PROFILE), region (--region) and the bucket's policy")
             }
-            UserError::Run(error) if is_of_the_disk(error) => {
+            UserError::Run(error) if error.is_of_writing() || is_of_the_disk(error) => {
                 Some("check that --out can be written and the disk is not full")
             }
             _ => None,

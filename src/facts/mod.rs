@@ -49,6 +49,15 @@ pub enum FactsError {
         #[source]
         source: std::io::Error,
     },
+    /// Rows cannot be written to a fact file.
+    #[error("cannot write the fact file {path}")]
+    WriteRows {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: crate::table::parquet::CodecError,
+    },
     /// A fact file cannot be opened.
     #[error("cannot open the fact file {path}")]
     ReadFacts {

@@ -49,6 +49,8 @@ struct OpenFile<R: Row> {
     day: Day,
     place: String,
     path: PathBuf,
+    /// The same from where the system sees it.
+    full: PathBuf,
     writer: RowWriter<R, BufWriter<File>>,
 }
 
@@ -134,23 +136,26 @@ impl<R: Row> Files<R> {
                 .parent()
                 .map_or(Ok(()), std::fs::create_dir_all)
                 .and_then(|()| File::create(&full))
-                .map_err(|source| FactsError::WriteFacts { path: full, source })?;
-            let writer = RowWriter::new(BufWriter::new(file))?;
-            self.open = Some(OpenFile { day, place: place.to_owned(), path, writer });
+                .map_err(|source| FactsError::WriteFacts { path: full.clone(), source })?;
+            let writer = RowWriter::new(BufWriter::new(file))
+                .map_err(|source| FactsError::WriteRows { path: full.clone(), source })?;
+            self.open = Some(OpenFile { day, place: place.to_owned(), path, full, writer });
         }
         if let Some(open) = &mut self.open {
-            open.writer.push(row)?;
+            open.writer
+                .push(row)
+                .map_err(|source| FactsError::WriteRows { path: open.full.clone(), source })?;
         }
         Ok(())
     }
 
     fn close(&mut self, written: &mut BTreeSet<PathBuf>) -> Result<(), FactsError> {
-        let Some(OpenFile { path, writer, .. }) = self.open.take() else { return Ok(()) };
-        let (file, _) = writer.finish()?;
-        file.into_inner().map_err(|error| FactsError::WriteFacts {
-            path: path.clone(),
-            source: error.into_error(),
-        })?;
+        let Some(OpenFile { path, full, writer, .. }) = self.open.take() else { return Ok(()) };
+        let (file, _) = writer
+            .finish()
+            .map_err(|source| FactsError::WriteRows { path: full.clone(), source })?;
+        file.into_inner()
+            .map_err(|error| FactsError::WriteFacts { path: full, source: error.into_error() })?;
         written.insert(path);
         Ok(())
     }

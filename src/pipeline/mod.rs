@@ -260,6 +260,19 @@ pub enum PipelineError {
     Worker,
 }
 
+impl PipelineError {
+    /// True when rows could not be written: the Parquet writer hands on what the system said as text.
+    #[must_use]
+    pub fn is_of_writing(&self) -> bool {
+        matches!(
+            self,
+            PipelineError::Facts(FactsError::WriteRows { .. })
+                | PipelineError::Report(ReportError::Table { .. })
+                | PipelineError::Codec(_)
+        )
+    }
+}
+
 /// Runs the audit.
 ///
 /// # Errors

@@ -101,7 +101,7 @@ fn of_two_runs_into_one_bucket_one_wins() {
 fn shell(before: &str, out: &str) -> (Option<i32>, String) {
     let text = |path: &str| project(path).display().to_string();
     let script = format!(
-        "{before} exec '{}' audit '{}' --inventory '{}' --out '{out}'",
+        "{before} exec '{}' audit '{}' --inventory '{}' --out '{out}' \"$@\"",
         env!("CARGO_BIN_EXE_overgrant"),
         text("samples/logs"),
         text("samples/inventory"),
@@ -125,6 +125,13 @@ fn a_full_disk_ends_a_run_and_leaves_the_report() {
     }
     assert_eq!(shell("", &out).0, Some(0));
     assert_eq!(crate::support::bytes_of(&folder.path().join("out")), before);
+
+    // A week's facts fit a buffer: the first long file is a fact file, written by another crate.
+    let week = folder.path().join("week").display().to_string();
+    let (code, said) = shell("trap '' XFSZ; ulimit -f 1; set -- --since 7d;", &week);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("cannot write the fact file") && said.contains("/facts/"), "{said}");
+    assert!(said.contains("File too large") && said.contains("hint: check that --out"), "{said}");
 }
 
 #[test]
