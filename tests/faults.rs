@@ -15,7 +15,7 @@ use overgrant::table::rows::verdicts::VerdictRow;
 
 use crate::support::faulty_s3::FaultyS3;
 use crate::support::faulty_s3::plan::{Fault, FaultPlan, Op, Rule};
-use crate::support::{audit, bytes_of, plan, project, rows};
+use crate::support::{audit, plan, project, report_of, rows, same};
 
 /// An hour's storm in a test's time.
 const PATIENCE: Patience = Patience {
@@ -84,9 +84,7 @@ impl Scene {
     }
 
     fn bytes(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
-        let mut bytes = bytes_of(&self.at(out));
-        bytes.retain(|path, _| !path.starts_with("history/"));
-        bytes
+        report_of(&self.at(out))
     }
 
     /// A run that meets nothing.
@@ -102,7 +100,7 @@ impl Scene {
     fn next_run_is_right(&self, out: &str, clean: &Clean, why: &str) {
         self.server.heal();
         self.run(out).unwrap();
-        differ(&self.bytes(out), &clean.bytes, why);
+        same(&self.bytes(out), &clean.bytes, why);
     }
 }
 
@@ -140,14 +138,6 @@ fn no_stronger(got: &Advice, clean: &Advice, why: &str) {
     }
 }
 
-fn differ(got: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Vec<u8>>, why: &str) {
-    let names = |map: &BTreeMap<String, Vec<u8>>| map.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(got), names(expected), "{why}");
-    let all: Vec<_> = got.iter().filter(|(path, bytes)| expected[*path] != **bytes).collect();
-    let names: Vec<&String> = all.iter().map(|(path, _)| *path).collect();
-    assert!(all.is_empty(), "{why}: {names:?}");
-}
-
 /// Audit and trail objects of one day.
 const AUDIT: &str = "eks-audit/2026/11/20/";
 const TRAIL: &str = "CloudTrail/us-west-2/2026/11/20/";
@@ -161,7 +151,7 @@ fn what_passes_changes_nothing() {
         scene.server.meet(FaultPlan::new(rules));
         scene.run(&out).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(scene.server.injected() > 0, "{name}: nothing was met");
-        differ(&scene.bytes(&out), &clean.bytes, name);
+        same(&scene.bytes(&out), &clean.bytes, name);
     };
     let get = |key: &str, times, fault| Rule::times(Op::Get, key, times, fault);
     check("storm", vec![get("", 60, Fault::SlowDown)]);
@@ -234,7 +224,7 @@ fn what_ends_a_run_says_what_it_takes_and_leaves_the_report() {
         for word in words {
             assert!(error.contains(word), "{rule:?}: {error}");
         }
-        differ(&scene.bytes("clean"), &clean.bytes, "the earlier report");
+        same(&scene.bytes("clean"), &clean.bytes, "the earlier report");
     };
     let list = |fault| Rule::always(Op::List, "", fault);
     check(list(Fault::Denied), &["ListObjectsV2", "s3:ListBucket", "arn:aws:s3:::logs"]);

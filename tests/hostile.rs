@@ -17,8 +17,8 @@ use overgrant::source::Location;
 use overgrant::table::rows::access::ApiAccessRow;
 use overgrant::table::rows::evidence::TokenFindingRow;
 
-use crate::support::{audit, project, rows, samples_plan, verdicts};
-use corpus::{CAP, Case, cases, gzip, record};
+use crate::support::{audit, copy, gzip, project, rows, samples_plan, verdicts};
+use corpus::{CAP, Case, cases, record};
 
 const CLUSTER: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
 
@@ -123,19 +123,6 @@ fn mixed(to: &Path) {
     std::os::unix::fs::symlink(&hostile, hostile.join("loop")).unwrap();
     std::os::unix::fs::symlink(to, hostile.join("looks-like-a-log.json.gz/inner/up")).unwrap();
     std::os::unix::fs::symlink(to.join("nowhere"), hostile.join("dangling.json.gz")).unwrap();
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 type Said = BTreeMap<String, (String, String, String, String, i64, Option<Micros>)>;

@@ -11,7 +11,7 @@ use overgrant::pipeline::{Plan, Since};
 use overgrant::source::Location;
 use proptest::prelude::*;
 
-use crate::support::{audit, bytes_of, plan, project};
+use crate::support::{audit, bytes_of, plan, project, report_of, same};
 
 /// Logs of the samples of three weeks and more, as paths below the project's logs.
 fn logs() -> Vec<PathBuf> {
@@ -88,9 +88,7 @@ impl World {
 
     /// What readers see of an output, but for the past.
     fn bytes(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
-        let mut bytes = bytes_of(&self.at(out));
-        bytes.retain(|path, _| !path.starts_with("history/"));
-        bytes
+        report_of(&self.at(out))
     }
 
     /// The same with the ledger, which tells when files changed.
@@ -113,25 +111,6 @@ impl World {
         audit(&Plan { out: location(&self.at("whole")), ..plan.clone() }).unwrap();
         same(&self.bytes(out), &self.bytes("whole"), why);
     }
-}
-
-/// Equal maps; says which files differ, not their bytes.
-fn same(got: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Vec<u8>>, why: &str) {
-    let names = |map: &BTreeMap<String, Vec<u8>>| map.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(names(got), names(expected), "{why}");
-    let differ: Vec<_> = got.iter().filter(|(path, bytes)| expected[*path] != **bytes).collect();
-    let text: Vec<String> = differ
-        .iter()
-        .map(|(path, bytes)| {
-            if *path == "manifest.json" {
-                let both = [bytes.as_slice(), &expected[*path]].map(String::from_utf8_lossy);
-                format!("{path}:\n{}\n-- expected\n{}", both[0], both[1])
-            } else {
-                (*path).clone()
-            }
-        })
-        .collect();
-    assert!(differ.is_empty(), "{why}: {}", text.join("\n"));
 }
 
 fn moment(text: &str) -> Micros {

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use overgrant::live::{LivePlan, Reach};
 use overgrant::model::needs::{CALLS, Feature, RULES};
 use overgrant::model::time::Micros;
 use overgrant::pipeline::inputs::{LiveInputs, LogInput, Settled, settle};
@@ -14,7 +13,7 @@ use overgrant::pipeline::{PipelineError, Plan};
 use overgrant::source::Location;
 use serde_json::{Value, json};
 
-use crate::support::aws::Stub;
+use crate::support::aws::{Stub, live_plan};
 use crate::support::{Deaf, audit, project, samples_plan, verdicts};
 
 const TRAIL: &str = "arn:aws:cloudtrail:us-west-2:111122223333:trail/main";
@@ -33,19 +32,7 @@ fn trail(files: &mut BTreeMap<String, Value>) {
 fn inputs(address: SocketAddr, cache: &Path, logs: &[LogInput]) -> LiveInputs {
     LiveInputs {
         logs: logs.to_vec(),
-        clusters: LivePlan {
-            clusters: Vec::new(),
-            regions: vec!["us-west-2".to_owned()],
-            kubeconfig: None,
-            context: None,
-            concurrency: 4,
-            now: || Micros::parse("2026-11-24T00:00:00Z").unwrap(),
-            reach: Reach {
-                endpoint: Some(format!("http://{address}")),
-                credentials: Some(("AKID".to_owned(), "secret".to_owned())),
-                ..Reach::default()
-            },
-        },
+        clusters: live_plan(address, &[]),
         region: Some("us-west-2".to_owned()),
         lookup_cache: cache.to_path_buf(),
         pace: Duration::ZERO,

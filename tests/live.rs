@@ -6,13 +6,11 @@ use std::process::Command;
 
 use overgrant::inventory::load;
 use overgrant::inventory::principals::{arns_of_grants, folded_name};
-use overgrant::live::{LivePlan, Reach};
 use overgrant::model::inventory::ClusterInventory;
-use overgrant::model::time::Micros;
 use overgrant::pipeline::snapshot::{SnapshotPlan, Snapshots, snapshot};
 use serde_json::Value;
 
-use crate::support::aws::Stub;
+use crate::support::aws::{Stub, live_plan};
 use crate::support::{Deaf, audit, project, samples_plan, verdicts};
 
 fn take(
@@ -23,19 +21,7 @@ fn take(
 ) -> (Snapshots, Vec<String>) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (stub, address) = Stub::start(&runtime, denied, throttles, change);
-    let live = LivePlan {
-        clusters: vec!["prod".to_owned()],
-        regions: vec!["us-west-2".to_owned()],
-        kubeconfig: None,
-        context: None,
-        concurrency: 4,
-        now: || Micros::parse("2026-11-24T00:00:00Z").unwrap(),
-        reach: Reach {
-            endpoint: Some(format!("http://{address}")),
-            credentials: Some(("AKID".to_owned(), "secret".to_owned())),
-            ..Reach::default()
-        },
-    };
+    let live = live_plan(address, &["prod"]);
     let taken = snapshot(&SnapshotPlan { live, out: out.to_path_buf() }, &mut Deaf).unwrap();
     let calls = stub.calls.lock().unwrap().clone();
     (taken, calls)

@@ -9,20 +9,7 @@ use overgrant::model::time::Micros;
 use overgrant::source::{FetchError, Location, Prune, SourceError, Store};
 
 use crate::support::s3::{Fault, Server};
-use crate::support::{audit, bytes_of, project, samples_plan};
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
-}
+use crate::support::{audit, bytes_of, copy, project, samples_plan};
 
 fn put(root: &Path, key: &str, bytes: &[u8]) {
     let path = root.join(key);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use overgrant::table::rows::ALL;
 
-use crate::support::{audit, bytes_of, project, rows, samples_plan, verdicts};
+use crate::support::{audit, bytes_of, copy, project, rows, samples_plan, verdicts};
 
 #[test]
 fn the_output_is_as_the_contract_says() {
@@ -147,19 +147,6 @@ fn a_lost_object_makes_its_hours_holes() {
     let verdicts = verdicts(out.path());
     let (_, jenkins) = &verdicts["aws_auth_group jenkins system:masters"];
     assert!(jenkins.coverage < 1.0, "{}", jenkins.coverage);
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            std::fs::create_dir_all(&target).unwrap();
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
 }
 
 #[test]

@@ -7,23 +7,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::project;
+use crate::support::{copy, project};
 
 /// No encoding that a table or a log line uses changes it.
 const CANARY: &str = "CANARYxq7";
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).unwrap();
-        }
-    }
-}
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();

@@ -19,7 +19,7 @@ use overgrant::table::rows::access::ApiAccessRow;
 use overgrant::table::rows::evidence::{CoverageRow, RejectRow};
 
 use crate::support::s3::{Fault, Server};
-use crate::support::{Deaf, audit, plan, project, rows};
+use crate::support::{Deaf, audit, gzip, plan, project, rows};
 
 const LOGS: &str = "AWSLogs/o-exampleorg/111122223333";
 const BUCKET: &str = "trail";
@@ -177,13 +177,6 @@ impl Trail {
     fn local(&self) -> Verified {
         self.verify(&self.root.path().join(BUCKET).display().to_string(), S3Options::default())
     }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    out.write_all(bytes).unwrap();
-    out.finish().unwrap()
 }
 
 /// The log with one record less: what an intruder would do.

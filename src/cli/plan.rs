@@ -87,11 +87,7 @@ fn reach(roles: &Roles) -> Result<Reach, UserError> {
 /// # Errors
 /// When an argument does not read.
 pub fn resolve_verify(verify: &args::Verify, env: &Env) -> Result<VerifyPlan, UserError> {
-    let until = match &verify.until {
-        Some(text) => instant(text)
-            .ok_or_else(|| usage("--until", text, "a date (2026-11-24) or RFC 3339"))?,
-        None => env.now,
-    };
+    let until = until(verify.until.as_deref())?.unwrap_or(env.now);
     let since = since(&verify.since)?.before(until);
     let logs = verify.logs.iter().map(|text| location("LOGS", text)).collect::<Result<_, _>>()?;
     Ok(VerifyPlan {
@@ -112,13 +108,8 @@ pub fn resolve_inputs(audit: &Audit, env: &Env) -> Result<LiveInputs, UserError>
     if audit.kubeconfig.is_some() && audit.cluster.len() > 1 {
         return Err(usage("--kubeconfig", &audit.cluster.join(", "), "one --cluster"));
     }
-    let mut logs = Vec::new();
-    for text in &audit.logs {
-        match log_input(text)? {
-            LogInput::Location(_) => {}
-            live => logs.push(live),
-        }
-    }
+    let mut logs = log_inputs(audit)?;
+    logs.retain(|input| !matches!(input, LogInput::Location(_)));
     let lookup_cache = match (&audit.lookup_cache, &env.cache) {
         (Some(given), _) => given.clone(),
         (None, Some(cache)) => cache.join("overgrant/lookup-events"),
@@ -146,6 +137,10 @@ pub fn resolve_inputs(audit: &Audit, env: &Env) -> Result<LiveInputs, UserError>
         lookup_cache,
         pace: lookup::PACE,
     })
+}
+
+fn log_inputs(audit: &Audit) -> Result<Vec<LogInput>, UserError> {
+    audit.logs.iter().map(|text| log_input(text)).collect()
 }
 
 fn log_input(text: &str) -> Result<LogInput, UserError> {
@@ -182,13 +177,7 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
             _ => Err(usage("--cluster-map", text, "KEYPREFIX=CLUSTER-ARN")),
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let until = match &audit.until {
-        Some(text) => Some(
-            instant(text)
-                .ok_or_else(|| usage("--until", text, "a date (2026-11-24) or RFC 3339"))?,
-        ),
-        None => None,
-    };
+    let until = until(audit.until.as_deref())?;
     for (flag, share) in
         [("--min-coverage", audit.min_coverage), ("--max-rejects", audit.max_rejects)]
     {
@@ -196,18 +185,14 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
             return Err(usage(flag, &share.to_string(), "a share from 0 to 1"));
         }
     }
+    let logs = log_inputs(audit)?.into_iter().filter_map(|input| match input {
+        LogInput::Location(location) => Some(location),
+        LogInput::Trail(_) | LogInput::LookupEvents(_) => None,
+    });
+    let logs = logs.collect();
     let memory = audit.memory.saturating_mul(usize::try_from(MIB).unwrap_or(1));
     Ok(Plan {
-        logs: audit
-            .logs
-            .iter()
-            .map(|text| log_input(text))
-            .filter_map(|input| match input {
-                Ok(LogInput::Location(location)) => Some(Ok(location)),
-                Ok(_) => None,
-                Err(error) => Some(Err(error)),
-            })
-            .collect::<Result<_, _>>()?,
+        logs,
         inventories: locations(&audit.inventory, "--inventory")?,
         since: since(&audit.since)?,
         until,
@@ -257,6 +242,13 @@ fn since(text: &str) -> Result<Since, UserError> {
     instant(text)
         .map(Since::At)
         .ok_or_else(|| usage("--since", text, "days (90d), a date (2026-08-25) or RFC 3339"))
+}
+
+fn until(text: Option<&str>) -> Result<Option<Micros>, UserError> {
+    let read = |text| {
+        instant(text).ok_or_else(|| usage("--until", text, "a date (2026-11-24) or RFC 3339"))
+    };
+    text.map(read).transpose()
 }
 
 fn instant(text: &str) -> Option<Micros> {

@@ -71,24 +71,20 @@ pub(super) fn extract(
             let left = Some(Left::Rejected(why));
             return Outcome { delivered: None, left, at: None, kept: Kept::Call };
         };
-        let left = facts(record, bytes, at, context, take).err().map(Left::Filtered);
+        let (service, name) =
+            (service_of(record.event_source.as_str()), record.event_name.as_str());
+        let issued = issued_by(service, name);
+        let left = facts(record, bytes, at, issued, context, take).err().map(Left::Filtered);
         // Data, insight and network events come from selectors of their own: they prove nothing of
         // the management events that sessions are.
         let is_management = matches!(record.event_category.as_str(), "" | "Management");
-        let issues = is_management && issues_or_redeems(record);
+        let redeems = service == "sts" && name == "GetCallerIdentity";
+        let issues = issued.is_some() || redeems;
         let delivered =
             is_management.then(|| Delivery { stream: stream_of(record, key), at, issues });
-        let service = service_of(record.event_source.as_str());
-        let issued = issued_by(service, record.event_name.as_str()).is_some();
-        let kept = if issued { Kept::Session } else { Kept::Call };
+        let kept = if issued.is_some() { Kept::Session } else { Kept::Call };
         Outcome { delivered, left, at: Some(at), kept }
     })
-}
-
-fn issues_or_redeems(record: &Record<'_>) -> bool {
-    let service = service_of(record.event_source.as_str());
-    let name = record.event_name.as_str();
-    issued_by(service, name).is_some() || (service == "sts" && name == "GetCallerIdentity")
 }
 
 /// Which trail delivered: the key says it for sure, the record says it where the key does not.
@@ -114,11 +110,11 @@ fn facts(
     record: &Record<'_>,
     bytes: &[u8],
     at: Micros,
+    issued_by: Option<IssuedBy>,
     context: &Context,
     take: &mut dyn FnMut(Fact),
 ) -> Result<(), Filter> {
     let service = service_of(record.event_source.as_str());
-    let issued_by = issued_by(service, record.event_name.as_str());
     let caller = record.caller();
     if !is_wanted(record.event_source.as_str(), &caller, context) {
         return Err(Filter::NotRelevant);

@@ -122,29 +122,17 @@ impl Batch {
 #[derive(Debug)]
 pub struct Extractor {
     context: Arc<Context>,
-    expected: Expected,
-    inflater: Inflater,
-}
-
-/// Which deliveries can cover anything: records may claim any account and any hour.
-#[derive(Debug)]
-struct Expected {
+    /// Those of the context: deliveries of others cover nothing.
     accounts: BTreeSet<String>,
-    window: Window,
-}
-
-impl Expected {
-    fn holds(&self, stream: &LogStream, hour: Hour) -> bool {
-        self.window.contains(hour.start()) && stream.is_of(&self.accounts)
-    }
+    inflater: Inflater,
 }
 
 impl Extractor {
     /// An extractor for one worker.
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
-        let expected = Expected { accounts: context.accounts(), window: context.window };
-        Extractor { context, expected, inflater: Inflater::default() }
+        let accounts = context.accounts();
+        Extractor { context, accounts, inflater: Inflater::default() }
     }
 
     /// Decodes the object `key`, hands its facts (copies included) to `take` and adds the rest of
@@ -179,7 +167,7 @@ impl Extractor {
             }
         };
         batch.tally.bytes_inflated += u64::try_from(inflated.len()).unwrap_or(u64::MAX);
-        Object::new(&self.context, &self.expected, key, batch, take).read(inflated);
+        Object::new(&self.context, &self.accounts, key, batch, take).read(inflated);
     }
 }
 

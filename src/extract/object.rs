@@ -1,7 +1,7 @@
 //! One object while it is read: which of its parts are records, of which stream, of which cluster.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::authenticator;
 use crate::decode::carrier::{self, Carried};
@@ -15,7 +15,7 @@ use crate::model::outcome::{Kept, Proof};
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
-use super::{Batch, Context, Expected, audit, cloudtrail, login, reason_of};
+use super::{Batch, Context, audit, cloudtrail, login, reason_of};
 
 /// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
 const MAX_CARRIERS: usize = 4;
@@ -37,7 +37,7 @@ struct Origin<'a> {
 /// The state of one object.
 pub(super) struct Object<'a> {
     context: &'a Context,
-    expected: &'a Expected,
+    accounts: &'a BTreeSet<String>,
     key: &'a str,
     batch: &'a mut Batch,
     take: &'a mut dyn FnMut(Fact),
@@ -52,14 +52,14 @@ pub(super) struct Object<'a> {
 impl<'a> Object<'a> {
     pub(super) fn new(
         context: &'a Context,
-        expected: &'a Expected,
+        accounts: &'a BTreeSet<String>,
         key: &'a str,
         batch: &'a mut Batch,
         take: &'a mut dyn FnMut(Fact),
     ) -> Self {
         Object {
             context,
-            expected,
+            accounts,
             key,
             batch,
             take,
@@ -353,7 +353,7 @@ impl<'a> Object<'a> {
             Ok(None) => self.reject(Stream::Audit, Reason::BadTime, event),
             Err(unread) => {
                 if let Some(at) = origin.logged_at
-                    && self.expected.holds(&stream, at.hour())
+                    && self.counts(&stream, at.hour())
                 {
                     self.hours.entry((stream, at.hour())).or_default().rejected += 1;
                 }
@@ -392,9 +392,14 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// True when a delivery can cover anything: records may claim any account and any hour.
+    fn counts(&self, stream: &LogStream, hour: Hour) -> bool {
+        self.context.window.contains(hour.start()) && stream.is_of(self.accounts)
+    }
+
     fn delivered(&mut self, stream: LogStream, at: Micros, issues: bool) {
         let hour = at.hour();
-        if self.expected.holds(&stream, hour) {
+        if self.counts(&stream, hour) {
             let proof = self.hours.entry((stream, hour)).or_default();
             proof.events += 1;
             proof.issues |= issues;

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::digest::{Digest, Invalid, PublicKey, Read, in_layout};
-use super::{Finding, Status};
+use super::{Finding, Status, name_of};
 
 /// Which chain a digest is of: one trail in one region, standard and backfill apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,10 +90,14 @@ pub fn walk(reads: &[Read], keys: &[PublicKey]) -> Walked {
     let mut named: Option<Named> = None;
     let mut newer_start: Option<String> = None;
     for (_, read) in order {
-        let vouched = named.take().and_then(|named| match_named(&named, read, &mut walked));
+        let vouched = named.take().and_then(|named| match_named(named, read, &mut walked));
         let said = said.get(in_layout(&read.key)).map(Vec::as_slice).unwrap_or_default();
         let (status, why, digest) = check(read, vouched.as_ref(), said, &keys);
-        walked.findings.push(Finding { object: object(read), status, why });
+        walked.findings.push(Finding {
+            object: name_of(read.bucket.as_deref().unwrap_or_default(), &read.key),
+            status,
+            why,
+        });
         let Some(digest) = digest.filter(|_| status == Status::Valid) else { continue };
         if vouched.is_none()
             && let Some(start) = &newer_start
@@ -111,17 +115,11 @@ pub fn walk(reads: &[Read], keys: &[PublicKey]) -> Walked {
 
 /// What the newer digest says of this one, if it is the one that it names; else the one that it names is
 /// missing.
-fn match_named(named: &Named, read: &Read, walked: &mut Walked) -> Option<Named> {
+fn match_named(named: Named, read: &Read, walked: &mut Walked) -> Option<Named> {
     if in_layout(&named.key) == in_layout(&read.key) {
-        let Named { bucket, key, hash, signature } = named;
-        return Some(Named {
-            bucket: bucket.clone(),
-            key: key.clone(),
-            hash: hash.clone(),
-            signature: signature.clone(),
-        });
+        return Some(named);
     }
-    let object = format!("s3://{}/{}", named.bucket, named.key);
+    let object = name_of(&named.bucket, &named.key);
     let elsewhere = read.bucket.as_ref().is_some_and(|bucket| *bucket != named.bucket);
     let (status, why) = if elsewhere {
         (Status::NotChecked, "the chain goes on in another bucket")
@@ -193,11 +191,4 @@ fn named_by(digest: &Digest) -> Option<Named> {
         hash: digest.previous_digest_hash_value.clone()?,
         signature: digest.previous_digest_signature.clone()?,
     })
-}
-
-fn object(read: &Read) -> String {
-    match &read.bucket {
-        Some(bucket) => format!("s3://{bucket}/{}", read.key),
-        None => read.key.clone(),
-    }
 }

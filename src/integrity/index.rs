@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::chain::ChainId;
 use super::digest::{Digest, in_layout};
-use super::{Finding, Status};
+use super::{Finding, Status, name_of};
 use crate::model::digest;
 use crate::model::time::{MICROS_PER_HOUR, Micros};
 
@@ -118,7 +118,7 @@ impl Index {
                 at.is_some_and(|at| since <= at && at < until) && !there(&log.bucket, &log.key)
             })
             .map(|log| Finding {
-                object: format!("s3://{}/{}", log.bucket, log.key),
+                object: name_of(&log.bucket, &log.key),
                 status: Status::Missing,
                 why: "a digest names it, and it is not there".to_owned(),
             })

@@ -53,5 +53,11 @@ pub struct Finding {
     pub why: String,
 }
 
+/// `s3://bucket/key`; the key alone for a copy in a folder, whose bucket is empty.
+#[must_use]
+pub fn name_of(bucket: &str, key: &str) -> String {
+    if bucket.is_empty() { key.to_owned() } else { format!("s3://{bucket}/{key}") }
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,9 +7,7 @@ use aws_sdk_cloudtrail::primitives::DateTime;
 
 use super::Reach;
 use super::answer::why;
-use crate::model::time::Micros;
-
-const MICROS_PER_SECOND: i64 = 1_000_000;
+use crate::model::time::{MICROS_PER_SECOND, Micros};
 
 /// Fingerprint and DER bytes of the keys that were in use between two instants.
 ///

@@ -19,7 +19,7 @@ use aws_sdk_cloudtrail::types::{LookupAttribute, LookupAttributeKey};
 
 use super::Reach;
 use super::answer::{is, why};
-use crate::model::time::Micros;
+use crate::model::time::{MICROS_PER_SECOND, Micros};
 
 /// Services whose events are asked for: those that extraction reads whoever the caller is.
 pub const SOURCES: [&str; 4] = [
@@ -40,7 +40,6 @@ const PAGE: i32 = 50;
 const ATTEMPTS: u32 = 4;
 /// Waits after a throttled request, beyond those of the SDK.
 const MAX_WAITS: u32 = 6;
-const MICROS_PER_SECOND: i64 = 1_000_000;
 
 /// An account and region that can be asked.
 #[derive(Debug, Clone)]

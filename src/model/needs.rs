@@ -64,6 +64,11 @@ const fn call(
     Call { feature, call, action, resource }
 }
 
+/// A call that the action of its own name allows.
+const fn of_its_name(feature: Feature, name: &'static str, resource: &'static str) -> Call {
+    call(feature, name, name, resource)
+}
+
 const CLUSTERS: &str = "arn:aws:eks:*:ACCOUNT:cluster/*";
 const ENTRIES: &str = "arn:aws:eks:*:ACCOUNT:access-entry/*";
 const ASSOCIATIONS: &str = "arn:aws:eks:*:ACCOUNT:podidentityassociation/*";
@@ -72,7 +77,7 @@ const PROVIDERS: &str = "arn:aws:eks:*:ACCOUNT:identityproviderconfig/*";
 /// Every AWS call.
 pub const CALLS: &[Call] = &[
     call(Feature::ReadBuckets, "s3:ListObjectsV2", "s3:ListBucket", "arn:aws:s3:::LOGS"),
-    call(Feature::ReadBuckets, "s3:GetObject", "s3:GetObject", "arn:aws:s3:::LOGS/*"),
+    of_its_name(Feature::ReadBuckets, "s3:GetObject", "arn:aws:s3:::LOGS/*"),
     call(Feature::ReadBuckets, "", "kms:Decrypt", "arn:aws:kms:*:ACCOUNT:key/KEY-OF-LOGS"),
     call(Feature::WriteOutput, "s3:ListObjectsV2", "s3:ListBucket", "arn:aws:s3:::OUTPUT"),
     // Where the bucket of the output encrypts with a key of one's own.
@@ -83,74 +88,41 @@ pub const CALLS: &[Call] = &[
         "arn:aws:kms:*:ACCOUNT:key/KEY-OF-OUTPUT",
     ),
     call(Feature::WriteOutput, "", "kms:Decrypt", "arn:aws:kms:*:ACCOUNT:key/KEY-OF-OUTPUT"),
-    call(Feature::WriteOutput, "s3:GetObject", "s3:GetObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
-    call(Feature::WriteOutput, "s3:PutObject", "s3:PutObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
-    call(
-        Feature::WriteOutput,
-        "s3:DeleteObject",
-        "s3:DeleteObject",
-        "arn:aws:s3:::OUTPUT/PREFIX/*",
-    ),
-    call(Feature::Inventory, "eks:DescribeCluster", "eks:DescribeCluster", CLUSTERS),
-    call(Feature::Inventory, "eks:ListAccessEntries", "eks:ListAccessEntries", CLUSTERS),
-    call(Feature::Inventory, "eks:DescribeAccessEntry", "eks:DescribeAccessEntry", ENTRIES),
-    call(
+    of_its_name(Feature::WriteOutput, "s3:GetObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
+    of_its_name(Feature::WriteOutput, "s3:PutObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
+    of_its_name(Feature::WriteOutput, "s3:DeleteObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
+    of_its_name(Feature::Inventory, "eks:DescribeCluster", CLUSTERS),
+    of_its_name(Feature::Inventory, "eks:ListAccessEntries", CLUSTERS),
+    of_its_name(Feature::Inventory, "eks:DescribeAccessEntry", ENTRIES),
+    of_its_name(Feature::Inventory, "eks:ListAssociatedAccessPolicies", ENTRIES),
+    of_its_name(Feature::Inventory, "eks:ListPodIdentityAssociations", CLUSTERS),
+    of_its_name(Feature::Inventory, "eks:DescribePodIdentityAssociation", ASSOCIATIONS),
+    of_its_name(Feature::Inventory, "eks:ListIdentityProviderConfigs", CLUSTERS),
+    of_its_name(Feature::Inventory, "eks:DescribeIdentityProviderConfig", PROVIDERS),
+    of_its_name(Feature::Inventory, "iam:GetRole", "arn:aws:iam::ACCOUNT:role/*"),
+    of_its_name(Feature::Inventory, "iam:GetUser", "arn:aws:iam::ACCOUNT:user/*"),
+    of_its_name(
         Feature::Inventory,
-        "eks:ListAssociatedAccessPolicies",
-        "eks:ListAssociatedAccessPolicies",
-        ENTRIES,
-    ),
-    call(
-        Feature::Inventory,
-        "eks:ListPodIdentityAssociations",
-        "eks:ListPodIdentityAssociations",
-        CLUSTERS,
-    ),
-    call(
-        Feature::Inventory,
-        "eks:DescribePodIdentityAssociation",
-        "eks:DescribePodIdentityAssociation",
-        ASSOCIATIONS,
-    ),
-    call(
-        Feature::Inventory,
-        "eks:ListIdentityProviderConfigs",
-        "eks:ListIdentityProviderConfigs",
-        CLUSTERS,
-    ),
-    call(
-        Feature::Inventory,
-        "eks:DescribeIdentityProviderConfig",
-        "eks:DescribeIdentityProviderConfig",
-        PROVIDERS,
-    ),
-    call(Feature::Inventory, "iam:GetRole", "iam:GetRole", "arn:aws:iam::ACCOUNT:role/*"),
-    call(Feature::Inventory, "iam:GetUser", "iam:GetUser", "arn:aws:iam::ACCOUNT:user/*"),
-    call(
-        Feature::Inventory,
-        "iam:ListRoles",
         "iam:ListRoles",
         "arn:aws:iam::ACCOUNT:role/aws-reserved/sso.amazonaws.com/*",
     ),
-    call(Feature::Inventory, "cloudtrail:DescribeTrails", "cloudtrail:DescribeTrails", "*"),
-    call(Feature::Trail, "cloudtrail:DescribeTrails", "cloudtrail:DescribeTrails", "*"),
-    call(
+    of_its_name(Feature::Inventory, "cloudtrail:DescribeTrails", "*"),
+    of_its_name(Feature::Trail, "cloudtrail:DescribeTrails", "*"),
+    of_its_name(
         Feature::Trail,
-        "cloudtrail:GetTrailStatus",
         "cloudtrail:GetTrailStatus",
         "arn:aws:cloudtrail:*:ACCOUNT:trail/*",
     ),
-    call(
+    of_its_name(
         Feature::Trail,
-        "cloudtrail:GetEventSelectors",
         "cloudtrail:GetEventSelectors",
         "arn:aws:cloudtrail:*:ACCOUNT:trail/*",
     ),
-    call(Feature::Verify, "cloudtrail:ListPublicKeys", "cloudtrail:ListPublicKeys", "*"),
-    call(Feature::LookupEvents, "cloudtrail:LookupEvents", "cloudtrail:LookupEvents", "*"),
+    of_its_name(Feature::Verify, "cloudtrail:ListPublicKeys", "*"),
+    of_its_name(Feature::LookupEvents, "cloudtrail:LookupEvents", "*"),
     // Allowed to everybody, whatever a policy says.
     call(Feature::LookupEvents, "sts:GetCallerIdentity", "", ""),
-    call(Feature::AssumeRole, "sts:AssumeRole", "sts:AssumeRole", "arn:aws:iam::ACCOUNT:role/ROLE"),
+    of_its_name(Feature::AssumeRole, "sts:AssumeRole", "arn:aws:iam::ACCOUNT:role/ROLE"),
 ];
 
 /// A request to the Kubernetes API.

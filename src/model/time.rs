@@ -5,6 +5,8 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+/// Microseconds in a second.
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
 /// Microseconds in an hour.
 pub const MICROS_PER_HOUR: i64 = 3_600_000_000;
 

@@ -40,7 +40,7 @@ pub(super) struct Site<'a> {
 pub(super) struct Facts {
     /// Fact files below the run.
     pub(super) paths: Vec<PathBuf>,
-    /// Digests of those that were not written now.
+    /// Their digests.
     pub(super) known: BTreeMap<String, (u64, String)>,
     pub(super) totals: Totals,
     pub(super) sums: Sums,
@@ -86,8 +86,7 @@ pub(super) fn catch_up(
     let work = scan::list(&plan.logs, &plan.s3, window, site.runtime)?;
     scan::some_logs(&work, &plan.logs)?;
     let context = Arc::new(scan::context(plan, days, world));
-    let arns: Vec<String> = world.clusters.iter().map(|(cluster, _)| cluster.arn.clone()).collect();
-    let lens = memory::lens(&context, plan, &arns);
+    let lens = memory::lens(&context, plan, &world.arns());
     let need = Need { days, lens: &lens, lenses: &memory.lenses };
     let mut diff = diff(&work.listed, &memory.entries, need)?;
     let trust = match &plan.verify {
@@ -121,21 +120,14 @@ pub(super) fn catch_up(
     }
     let late: BTreeMap<Unit, u32> =
         plan_of_days.late.iter().map(|unit| (*unit, memory.days.next_part(*unit))).collect();
-    let mut store = FactStore::new(site.folders.run.to_path_buf()).with_late(late.clone());
     let runs = Runs { fresh: first.runs, again: runs };
     let wanted = |unit: Unit, again: bool| !again || plan_of_days.anew.contains(&unit);
-    let counts = fold_days(runs, &wanted, site.spill, &mut store)?;
-    memory.days.take(counts, &late);
-    let written = digests(&store.finish()?, site)?;
-
-    let mut paths: Vec<PathBuf> = memory.fact_paths().collect();
-    let known = memory.known_facts();
-    paths.extend(written.iter().map(|file| PathBuf::from(&file.path)));
-    paths.sort();
+    let written = fold(site, &mut memory, runs, &wanted, &late)?;
     let entries = entries(&work, first.outcomes, days, &lens)?;
     let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&diff, &memory, &work);
     let state = memory.save(entries, &lens, written, site.folders)?;
+    let (paths, known) = (memory.fact_paths().collect(), memory.known_facts());
 
     let mut totals = totals(memory.entries.iter(), window, &context.accounts())?;
     for (_, key) in diff.gone.keys() {
@@ -306,12 +298,9 @@ impl Reading<'_> {
         if kept == 0 {
             return Ok(PipelineError::Interrupted { kept, of });
         }
-        let mut store = FactStore::new(site.folders.run.to_path_buf());
         let runs = Runs { fresh: first.runs, again: Vec::new() };
         let wanted = |unit: Unit, _: bool| !open.contains(&unit);
-        let counts = fold_days(runs, &wanted, site.spill, &mut store)?;
-        memory.days.take(counts, &BTreeMap::new());
-        let written = digests(&store.finish()?, site)?;
+        let written = fold(site, &mut memory, runs, &wanted, &BTreeMap::new())?;
         let entries = entries(work, outcomes, days, lens)?;
         let mut state = memory.save(entries, lens, written, site.folders)?;
         site.runtime.block_on(site.place.checkpoint(
@@ -338,12 +327,21 @@ fn entries(
     Ok(entries)
 }
 
-/// The fact files that were written now, with their digests.
-fn digests(paths: &[PathBuf], site: &Site<'_>) -> Result<Vec<KeptFile>, PipelineError> {
-    let mut files = Vec::with_capacity(paths.len());
-    for path in paths {
-        let WrittenFile { path, bytes, sha256 } =
-            crate::report::output::written(site.folders.run, path)?;
+/// Folds what is wanted into fact files, and keeps its counts; returns the files.
+fn fold(
+    site: &Site<'_>,
+    memory: &mut Memory,
+    runs: Runs,
+    wanted: &dyn Fn(Unit, bool) -> bool,
+    late: &BTreeMap<Unit, u32>,
+) -> Result<Vec<KeptFile>, PipelineError> {
+    let run = site.folders.run;
+    let mut store = FactStore::new(run.to_path_buf()).with_late(late.clone());
+    let counts = fold_days(runs, wanted, site.spill, &mut store)?;
+    memory.days.take(counts, late);
+    let mut files = Vec::new();
+    for path in store.finish()? {
+        let WrittenFile { path, bytes, sha256 } = crate::report::output::written(run, &path)?;
         files.push(KeptFile { path, at: String::new(), bytes, sha256 });
     }
     Ok(files)

@@ -110,11 +110,7 @@ pub fn settle(
     if inputs.logs.is_empty() {
         return Ok(settled);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Start)?;
+    let runtime = super::runtime()?;
     for input in &inputs.logs {
         match input {
             LogInput::Location(location) => plan.logs.push(location.clone()),

@@ -182,13 +182,13 @@ impl Memory {
         Ok(())
     }
 
-    /// Digests of the facts that stay as they are.
+    /// Digests of all facts.
     pub(super) fn known_facts(&self) -> BTreeMap<String, (u64, String)> {
         let known = self.facts.iter();
         known.map(|(path, file)| (path.clone(), (file.bytes, file.sha256.clone()))).collect()
     }
 
-    /// Paths of the facts that stay as they are.
+    /// Paths of all facts.
     pub(super) fn fact_paths(&self) -> impl Iterator<Item = PathBuf> {
         self.facts.keys().map(PathBuf::from)
     }

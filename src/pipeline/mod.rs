@@ -6,6 +6,7 @@
 
 mod access;
 mod catch_up;
+mod fan_out;
 pub mod inputs;
 mod memory;
 pub mod remediate;
@@ -278,11 +279,7 @@ impl PipelineError {
 /// # Errors
 /// When the run cannot go on; bad input never is a reason.
 pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Start)?;
+    let runtime = runtime()?;
     let mut clock = Clock::default();
 
     events.stage("inventory");
@@ -426,6 +423,15 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     Ok(Outcome { summary, partial, worst: judged.worst, figures })
 }
 
+/// Where what waits runs; what computes has threads of its own.
+fn runtime() -> Result<tokio::runtime::Runtime, PipelineError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(PipelineError::Start)
+}
+
 fn read_policies(
     plan: &Plan,
     runtime: &tokio::runtime::Runtime,
@@ -520,11 +526,8 @@ impl Clock {
     }
 
     fn to_json(&self, threads: usize, (read, again, kept): (u64, u64, u64)) -> Vec<u8> {
-        let laps: BTreeMap<&str, u128> =
-            self.laps.iter().map(|(stage, lap)| (*stage, lap.as_millis())).collect();
         let objects = serde_json::json!({ "read": read, "read_again": again, "kept": kept });
-        let value =
-            serde_json::json!({ "threads": threads, "milliseconds": laps, "objects": objects });
+        let value = serde_json::json!({ "threads": threads, "milliseconds": self.millis(), "objects": objects });
         let mut bytes = value.to_string().into_bytes();
         bytes.push(b'\n');
         bytes

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
-
+use super::fan_out::{Feed, Load, fan_out};
 use super::trust::{Trust, is_signed_kind};
 use super::world::World;
 use super::{Events, PipelineError, Plan};
@@ -18,14 +17,11 @@ use crate::ledger::entry::Listed;
 use crate::model::outcome::{Hash, Outcome, Unit};
 use crate::model::tally::{Reason, Stream};
 use crate::model::time::{Day, Micros, Window};
-use crate::source::budget::ByteBudget;
 use crate::source::key::read_key;
-use crate::source::{Fetched, Location, Object, Prune, S3Options, Store, fetch_all};
+use crate::source::{Fetched, Location, Object, Prune, S3Options, Store};
 
 /// Compressed bytes in flight per thread; more only hides longer latencies.
 const IN_FLIGHT_PER_THREAD: u64 = 32 << 20;
-/// Requests in flight per thread.
-const REQUESTS_PER_THREAD: usize = 32;
 /// Facts buffered per thread before they are sorted and spilled. The last buffer of each thread
 /// stays in memory until it is folded, so many threads get less.
 const SORT_BUFFER: usize = 32 << 20;
@@ -118,13 +114,12 @@ pub(super) fn list(
 
 /// What the extractors must know: whole days, so that what a day holds is the same for any window.
 pub(super) fn context(plan: &Plan, days: (Day, Day), world: &World) -> Context {
-    let arns: Vec<String> = world.clusters.iter().map(|(cluster, _)| cluster.arn.clone()).collect();
     let until = Micros(Day(days.1.0.saturating_add(1)).start().0);
     Context {
         window: Window { since: days.0.start(), until },
         relevant_ids: world.principals.relevant_ids().into_iter().collect(),
         relevant_names: world.principals.relevant_names().iter().cloned().collect(),
-        clusters: ClusterResolver::new(&arns, &plan.cluster_map),
+        clusters: ClusterResolver::new(&world.arns(), &plan.cluster_map),
         limits: plan.limits,
     }
 }
@@ -167,43 +162,12 @@ pub(super) fn run(
     if objects.is_empty() {
         return Ok(Scanned::default());
     }
-    let count = u64::try_from(objects.len()).unwrap_or(u64::MAX);
-    events.total(count, objects.iter().map(|(_, object)| object.size).sum());
     let threads = plan.threads.max(1);
     let buffer = (plan.memory / 8 / threads).clamp(LEAST_SORT_BUFFER, SORT_BUFFER);
-    let budget = ByteBudget::new(IN_FLIGHT_PER_THREAD * u64::try_from(threads).unwrap_or(1));
-    let objects = Arc::new(objects);
-    let buckets: Vec<&str> =
-        order.iter().filter_map(|(_, at)| Some(work.objects.get(*at)?.0.name())).collect();
-    let checks = how.trust.map(|trust| Checks { trust, buckets: &buckets, plan });
-    let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
-    let receiver = Mutex::new(receiver);
-    let (done_sender, done) = std::sync::mpsc::channel::<u64>();
-    runtime.spawn(fetch_all(
-        objects,
-        budget,
-        threads * REQUESTS_PER_THREAD,
-        plan.stop.flag(),
-        sender,
-    ));
-
-    let workers = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads)
-            .map(|_| {
-                let done = done_sender.clone();
-                let (context, receiver) = (Arc::clone(context), &receiver);
-                let sorter = Sorter::new(spill, buffer);
-                scope.spawn(move || worker(context, receiver, sorter, (how.only, checks), &done))
-            })
-            .collect();
-        drop(done_sender);
-        for bytes in done {
-            events.object(bytes);
-        }
-        handles
-            .into_iter()
-            .map(|handle| handle.join().map_err(|_| PipelineError::Worker)?.map_err(Into::into))
-            .collect::<Result<Vec<Scanned>, PipelineError>>()
+    let in_flight = IN_FLIGHT_PER_THREAD * u64::try_from(threads).unwrap_or(1);
+    let load = Load { objects, threads, in_flight };
+    let workers = fan_out(load, &plan.stop, runtime, events, |feed| {
+        worker(Arc::clone(context), feed, Sorter::new(spill, buffer), how, plan)
     })?;
 
     let mut all = Scanned::default();
@@ -215,67 +179,55 @@ pub(super) fn run(
     Ok(all)
 }
 
-/// What is asked of a log before its records count.
-#[derive(Clone, Copy)]
-struct Checks<'a> {
-    trust: &'a Trust,
-    /// By place in the work.
-    buckets: &'a [&'a str],
-    plan: &'a Plan,
-}
-
-impl Checks<'_> {
-    /// Its hash for the ledger, and why it must not be used.
-    fn of(&self, at: usize, key: &str, bytes: &[u8]) -> (Hash, Option<&'static str>) {
-        if !is_signed_kind(key) {
-            return (Hash::NotAsked, None);
-        }
-        let bucket = self.buckets.get(at).copied().unwrap_or_default();
-        let (status, why, hash) = self.trust.of(bucket, key, bytes, self.plan.limits);
-        let use_all = self.plan.verify.as_ref().is_some_and(|verify| verify.use_unverified);
-        let refused = (status == Status::Invalid && !use_all).then_some(why);
-        (hash, refused)
+/// The hash of a log for the ledger, and why its records must not be used.
+fn check(
+    trust: &Trust,
+    plan: &Plan,
+    fetched: &Fetched,
+    bytes: &[u8],
+) -> (Hash, Option<&'static str>) {
+    let key = &fetched.object.key;
+    if !is_signed_kind(key) {
+        return (Hash::NotAsked, None);
     }
+    let (status, why, hash) = trust.of(fetched.store.name(), key, bytes, plan.limits);
+    let use_all = plan.verify.as_ref().is_some_and(|verify| verify.use_unverified);
+    let refused = (status == Status::Invalid && !use_all).then_some(why);
+    (hash, refused)
 }
 
 fn worker(
     context: Arc<Context>,
-    receiver: &Mutex<mpsc::Receiver<Fetched>>,
+    feed: &Feed<'_>,
     mut sorter: Sorter<'_>,
-    (only, checks): (Option<&BTreeSet<Unit>>, Option<Checks<'_>>),
-    done: &std::sync::mpsc::Sender<u64>,
+    how: How<'_>,
+    plan: &Plan,
 ) -> Result<Scanned, FactsError> {
     let mut extractor = Extractor::new(context);
     let mut outcomes = BTreeMap::new();
     let mut failed = None;
-    loop {
-        // The lock is held while waiting for an object, never while working on one.
-        let next = match receiver.lock() {
-            Ok(mut receiver) => receiver.blocking_recv(),
-            Err(_) => None,
-        };
-        let Some(fetched) = next else { break };
+    while let Some(fetched) = feed.next() {
         let mut batch = Batch::default();
         let mut units = BTreeSet::new();
         let mut last = None;
         let key = &fetched.object.key;
         let (mut hash, mut refused) = (Hash::NotAsked, None);
-        if let (Ok(bytes), Some(checks)) = (&fetched.bytes, checks) {
-            (hash, refused) = checks.of(fetched.at, key, bytes);
+        if let (Ok(bytes), Some(trust)) = (&fetched.bytes, how.trust) {
+            (hash, refused) = check(trust, plan, &fetched, bytes);
         }
         match &fetched.bytes {
             Ok(bytes) if let Some(why) = refused => {
                 batch.tally.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 batch.tally.reject(Stream::Objects, key, Reason::DigestMismatch, why.as_bytes());
             }
-            Ok(bytes) => extractor.object(&fetched.object.key, bytes, &mut batch, &mut |fact| {
+            Ok(bytes) => extractor.object(key, bytes, &mut batch, &mut |fact| {
                 let unit = sorter.unit_of(&fact);
                 // Facts of an object are nearly all of one day and place.
                 if last != Some(unit) {
                     units.insert(unit);
                     last = Some(unit);
                 }
-                if failed.is_none() && only.is_none_or(|only| only.contains(&unit)) {
+                if failed.is_none() && how.only.is_none_or(|only| only.contains(&unit)) {
                     failed = sorter.push(fact).err();
                 }
             }),
@@ -291,8 +243,7 @@ fn worker(
         outcome.units = units;
         outcome.hash = hash;
         outcomes.insert(fetched.at, outcome);
-        // Progress only: whether anybody listens changes nothing.
-        done.send(fetched.object.size).ok();
+        feed.done(&fetched.object);
     }
     Ok(Scanned { runs: sorter.finish(), outcomes })
 }

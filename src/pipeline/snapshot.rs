@@ -46,11 +46,7 @@ pub struct Snapshots {
 /// # Errors
 /// When no runtime starts or a folder cannot be written.
 pub fn snapshot(plan: &SnapshotPlan, events: &mut dyn Events) -> Result<Snapshots, PipelineError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Start)?;
+    let runtime = super::runtime()?;
     events.stage("clusters");
     let all = runtime.block_on(live::take(&plan.live, &mut |step| match step {
         Step::Total(n) => events.total(n, 0),

@@ -13,7 +13,7 @@ use crate::decode::gunzip::{Limits, inflate_one};
 use crate::integrity::chain::{ChainId, chain_of, walk};
 use crate::integrity::digest::{MAX_DIGEST, PublicKey, Read, public_keys};
 use crate::integrity::index::{Index, delivered};
-use crate::integrity::{Finding, Status};
+use crate::integrity::{Finding, Status, name_of};
 use crate::ledger::entry::Entry;
 use crate::live::{Reach, digest_keys};
 use crate::model::digest;
@@ -56,7 +56,6 @@ impl Trust {
         bytes: &[u8],
         limits: Limits,
     ) -> (Status, &'static str, Hash) {
-        let bucket = Some(bucket).filter(|bucket| !bucket.is_empty());
         let Ok(inflated) = inflate_one(bytes, limits) else {
             let why = "it is not one gzip member and nothing else";
             let named = self.index.names(key);
@@ -64,20 +63,24 @@ impl Trust {
             return (status, why, Hash::NotOneMember);
         };
         let hash = digest::of_bytes(&inflated);
-        let (status, why) = self.index.status(bucket, key, &hash);
+        let (status, why) = self.index.status(in_bucket(bucket), key, &hash);
         (status, why, Hash::Sha256(hash))
     }
 
     /// The same of a log that was read before.
     pub(super) fn of_entry(&self, entry: &Entry, hash: Hash) -> Status {
         let (bucket, key) = &entry.listed.name;
-        let bucket = Some(bucket.as_str()).filter(|bucket| !bucket.is_empty());
         match hash {
-            Hash::Sha256(hash) => self.index.status(bucket, key, &hash).0,
+            Hash::Sha256(hash) => self.index.status(in_bucket(bucket), key, &hash).0,
             Hash::NotOneMember if self.index.names(key) => Status::Invalid,
             Hash::NotOneMember | Hash::NotAsked => Status::NotChecked,
         }
     }
+}
+
+/// The bucket, for what is in one.
+fn in_bucket(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_empty())
 }
 
 /// True for a log of CloudTrail, which a digest may name.
@@ -170,18 +173,14 @@ async fn fetch(objects: Vec<(Arc<Store>, Object)>, findings: &mut Vec<Finding>) 
         .await;
     let mut reads = Vec::with_capacity(fetched.len());
     for (store, object, signed) in fetched {
-        let bucket = Some(store.name().to_owned()).filter(|name| !name.is_empty());
-        let place = match &bucket {
-            Some(bucket) => format!("s3://{bucket}/{}", object.key),
-            None => object.key.clone(),
-        };
+        let place = name_of(store.name(), &object.key);
         let mut bad = |status, why: String| {
             findings.push(Finding { object: place.clone(), status, why });
         };
         match signed {
             Ok(signed) => match inflate_one(&signed.bytes, limits) {
                 Ok(inflated) => reads.push(Read {
-                    bucket,
+                    bucket: in_bucket(store.name()).map(str::to_owned),
                     key: object.key,
                     inflated,
                     signature: signed.signature,

@@ -1,23 +1,17 @@
 //! The order of `overgrant verify`: digests, then every log, then what is not there.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-
-use tokio::sync::mpsc;
-
+use super::fan_out::{Feed, Load, fan_out};
 use super::trust::{self, Trust, Verify, is_signed_kind};
 use super::{Events, PipelineError, Stop, scan};
 use crate::decode::gunzip::Limits;
 use crate::integrity::chain::chain_of;
-use crate::integrity::{Finding, Status};
+use crate::integrity::{Finding, Status, name_of};
 use crate::model::time::Window;
-use crate::source::budget::ByteBudget;
-use crate::source::{Fetched, Location, S3Options, fetch_all};
+use crate::source::{Location, S3Options};
+use std::collections::BTreeMap;
 
 /// Compressed bytes in flight.
 const IN_FLIGHT: u64 = 64 << 20;
-/// Requests in flight per thread.
-const REQUESTS_PER_THREAD: usize = 32;
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -76,11 +70,7 @@ impl Verified {
 /// # Errors
 /// When a location or the keys cannot be read.
 pub fn verify(plan: &VerifyPlan, events: &mut dyn Events) -> Result<Verified, PipelineError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Start)?;
+    let runtime = super::runtime()?;
     events.stage("list");
     let work = scan::list(&plan.logs, &plan.s3, plan.window, &runtime)?;
     scan::some_logs(&work, &plan.logs)?;
@@ -106,9 +96,10 @@ pub fn verify(plan: &VerifyPlan, events: &mut dyn Events) -> Result<Verified, Pi
         .cloned()
         .partition(|(_, object)| is_signed_kind(&object.key));
     verified.others = u64::try_from(others.len()).unwrap_or(u64::MAX);
-    let count = u64::try_from(logs.len()).unwrap_or(u64::MAX);
-    events.total(count, logs.iter().map(|(_, object)| object.size).sum());
-    let mut found = read_logs(plan, &trust, logs, &runtime, events)?;
+    let load = Load { objects: logs, threads: plan.threads.max(1), in_flight: IN_FLIGHT };
+    let read = |feed: &Feed<'_>| Ok::<_, PipelineError>(read_logs(plan, &trust, feed));
+    let parts = fan_out(load, &Stop::default(), &runtime, events, read)?;
+    let mut found: Vec<Finding> = parts.into_iter().flatten().collect();
     found.extend(trust::missing(&trust, &work, plan.window));
     for finding in &found {
         *verified.logs.entry(finding.status).or_default() += 1;
@@ -122,64 +113,19 @@ pub fn verify(plan: &VerifyPlan, events: &mut dyn Events) -> Result<Verified, Pi
     Ok(verified)
 }
 
-fn read_logs(
-    plan: &VerifyPlan,
-    trust: &Trust,
-    logs: Vec<(Arc<crate::source::Store>, crate::source::Object)>,
-    runtime: &tokio::runtime::Runtime,
-    events: &mut dyn Events,
-) -> Result<Vec<Finding>, PipelineError> {
-    let buckets: Vec<String> = logs.iter().map(|(store, _)| store.name().to_owned()).collect();
-    let threads = plan.threads.max(1);
-    let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
-    let receiver = Mutex::new(receiver);
-    let (done_sender, done) = std::sync::mpsc::channel::<u64>();
-    let budget = ByteBudget::new(IN_FLIGHT);
-    let never = Stop::default();
-    let in_flight = threads * REQUESTS_PER_THREAD;
-    runtime.spawn(fetch_all(Arc::new(logs), budget, in_flight, never.flag(), sender));
-    let work = |done: std::sync::mpsc::Sender<u64>| {
-        let mut found = Vec::new();
-        loop {
-            // The lock is held while waiting for an object, never while working on one.
-            let next = match receiver.lock() {
-                Ok(mut receiver) => receiver.blocking_recv(),
-                Err(_) => None,
-            };
-            let Some(fetched) = next else { break };
-            let bucket = buckets.get(fetched.at).map(String::as_str).unwrap_or_default();
-            let key = &fetched.object.key;
-            let (status, why) = match &fetched.bytes {
-                Ok(bytes) => {
-                    let (status, why, _) = trust.of(bucket, key, bytes, plan.limits);
-                    (status, why.to_owned())
-                }
-                Err(error) => (Status::NotChecked, error.to_string()),
-            };
-            let place =
-                if bucket.is_empty() { key.clone() } else { format!("s3://{bucket}/{key}") };
-            found.push(Finding { object: place, status, why });
-            // Progress only: whether anybody listens changes nothing.
-            done.send(fetched.object.size).ok();
-        }
-        found
-    };
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads)
-            .map(|_| {
-                let done = done_sender.clone();
-                let work = &work;
-                scope.spawn(move || work(done))
-            })
-            .collect();
-        drop(done_sender);
-        for bytes in done {
-            events.object(bytes);
-        }
-        let mut all = Vec::new();
-        for handle in handles {
-            all.extend(handle.join().map_err(|_| PipelineError::Worker)?);
-        }
-        Ok(all)
-    })
+fn read_logs(plan: &VerifyPlan, trust: &Trust, feed: &Feed<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    while let Some(fetched) = feed.next() {
+        let (bucket, key) = (fetched.store.name(), &fetched.object.key);
+        let (status, why) = match &fetched.bytes {
+            Ok(bytes) => {
+                let (status, why, _) = trust.of(bucket, key, bytes, plan.limits);
+                (status, why.to_owned())
+            }
+            Err(error) => (Status::NotChecked, error.to_string()),
+        };
+        found.push(Finding { object: name_of(bucket, key), status, why });
+        feed.done(&fetched.object);
+    }
+    found
 }

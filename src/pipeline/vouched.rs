@@ -35,6 +35,12 @@ impl Vouched {
     }
 }
 
+/// Of what is known, the worst counts.
+fn worsen<K: Ord>(known: &mut BTreeMap<K, Status>, of: K, status: Status) {
+    let worst = known.entry(of).or_insert(status);
+    *worst = (*worst).max(status);
+}
+
 pub(super) fn of(
     trust: &Trust,
     entries: &BTreeMap<Name, Entry>,
@@ -50,8 +56,7 @@ pub(super) fn of(
         *counts.entry(status).or_default() += 1;
         let mut note = |account: &str, region: &str, hour: Hour| {
             let key = (account.to_owned(), region.to_owned(), hour);
-            let known = vouched.hours.entry(key).or_insert(status);
-            *known = (*known).max(status);
+            worsen(&mut vouched.hours, key, status);
         };
         for (stream, hour) in outcome.proofs.keys() {
             if let LogStream::CloudTrail { account, region } = stream {
@@ -74,15 +79,13 @@ pub(super) fn of(
         // Delivery follows the event by minutes: the hour before may be in it too.
         for hour in [Hour(at.hour().0 - 1), at.hour()] {
             let key = (account.clone(), region.clone(), hour);
-            let known = vouched.hours.entry(key).or_insert(Status::Missing);
-            *known = (*known).max(Status::Missing);
+            worsen(&mut vouched.hours, key, Status::Missing);
             vouched.missing.entry(account.clone()).or_default().insert(hour);
         }
     }
     let mut worst: BTreeMap<(&str, Hour), Status> = BTreeMap::new();
     for ((account, _, hour), status) in &vouched.hours {
-        let known = worst.entry((account, *hour)).or_insert(*status);
-        *known = (*known).max(*status);
+        worsen(&mut worst, (account, *hour), *status);
     }
     vouched.verified = worst
         .into_iter()

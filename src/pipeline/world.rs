@@ -47,6 +47,10 @@ impl World {
         self.clusters.iter().map(|(cluster, _)| cluster.captured_at).max()
     }
 
+    pub(super) fn arns(&self) -> Vec<String> {
+        self.clusters.iter().map(|(cluster, _)| cluster.arn.clone()).collect()
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
         self.clusters.iter().map(|(cluster, _)| self.name_of(cluster)).collect()
     }

@@ -116,11 +116,7 @@ impl Remote {
         let mut run = files_below(finished.run)?;
         run.retain(|path| !kept.contains(path));
         self.upload(finished.run, &run, &generation).await?;
-        for file in state.files.iter_mut().filter(|file| file.at.is_empty()) {
-            if file.path.starts_with("facts/") {
-                file.at.clone_from(&generation);
-            }
-        }
+        state.settle("facts/", &generation);
         let manifest = read(finished.run, MANIFEST)?;
         let only = match &self.manifest {
             Some((_, etag)) => Only::IfUnchanged(etag.clone()),
@@ -129,12 +125,7 @@ impl Remote {
         if self.bucket.put_bytes(MANIFEST, manifest, &only).await? == Put::Lost {
             return Err(self.busy());
         }
-        let ledger: Vec<String> = state
-            .files
-            .iter()
-            .filter(|file| file.at.is_empty())
-            .map(|file| file.path.clone())
-            .collect();
+        let ledger = state.fresh("ledger/");
         let switched = self.switch_state(finished.state, state).await?;
         self.expose(&finished, (&run, &ledger), state).await?;
         match switched {
@@ -155,18 +146,8 @@ impl Remote {
         state: &mut State,
     ) -> Result<(), PublishError> {
         let at = format!("{STATES}/{}", state.id());
-        let fresh: Vec<String> = state
-            .files
-            .iter()
-            .filter(|file| file.at.is_empty() && file.path.starts_with("facts/"))
-            .map(|file| file.path.clone())
-            .collect();
-        self.upload(run, &fresh, &at).await?;
-        for file in state.files.iter_mut().filter(|file| file.at.is_empty()) {
-            if file.path.starts_with("facts/") {
-                file.at.clone_from(&at);
-            }
-        }
+        self.upload(run, &state.fresh("facts/"), &at).await?;
+        state.settle("facts/", &at);
         match self.switch_state(folder, state).await? {
             Put::Done => Ok(()),
             Put::Lost => Err(self.busy()),
@@ -175,16 +156,8 @@ impl Remote {
 
     async fn switch_state(&self, folder: &Path, state: &mut State) -> Result<Put, PublishError> {
         let at = format!("{STATES}/{}", state.id());
-        let fresh: Vec<String> = state
-            .files
-            .iter()
-            .filter(|file| file.at.is_empty())
-            .map(|file| file.path.clone())
-            .collect();
-        self.upload(folder, &fresh, &at).await?;
-        for file in state.files.iter_mut().filter(|file| file.at.is_empty()) {
-            file.at.clone_from(&at);
-        }
+        self.upload(folder, &state.fresh("ledger/"), &at).await?;
+        state.settle("ledger/", &at);
         let only = match &self.state {
             Some((_, etag)) => Only::IfUnchanged(etag.clone()),
             None => Only::IfAbsent,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     FOLDERS, Finished, GENERATIONS, HISTORY, KeptFile, LEDGER, MANIFEST, PublishError, RUN,
-    STATE_FILE, STATES, State, io,
+    STATE_FILE, STATES, State, io, write_file,
 };
 
 const CURRENT: &str = ".current";
@@ -202,10 +202,7 @@ impl Folder {
         let folder = path.parent().unwrap_or(&self.place);
         fs::create_dir_all(folder).map_err(io("create", folder))?;
         let fresh = self.staging().join("put");
-        if let Some(folder) = fresh.parent() {
-            fs::create_dir_all(folder).map_err(io("create", folder))?;
-        }
-        fs::write(&fresh, bytes).map_err(io("write", &fresh))?;
+        write_file(&fresh, bytes)?;
         fs::rename(&fresh, &path).map_err(io("move", &fresh))
     }
 

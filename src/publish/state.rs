@@ -67,6 +67,21 @@ impl State {
         serde_json::from_slice(bytes).ok().map(Ok)
     }
 
+    /// Paths of the files below a folder that are in no place yet.
+    #[must_use]
+    pub fn fresh(&self, folder: &str) -> Vec<String> {
+        let files = self.files.iter().filter(|file| file.at.is_empty());
+        files.filter(|file| file.path.starts_with(folder)).map(|file| file.path.clone()).collect()
+    }
+
+    /// Says where these files are now.
+    pub fn settle(&mut self, folder: &str, at: &str) {
+        let files = self.files.iter_mut().filter(|file| file.at.is_empty());
+        for file in files.filter(|file| file.path.starts_with(folder)) {
+            at.clone_into(&mut file.at);
+        }
+    }
+
     /// 16 hex digits over the files: the name of the folder of a state.
     #[must_use]
     pub fn id(&self) -> String {

@@ -16,9 +16,6 @@ use flate2::write::GzEncoder;
 use super::{ReportError, io};
 use crate::model::time::{Day, Micros};
 
-/// Microseconds of a day.
-const DAY: i64 = 86_400_000_000;
-
 /// A stretch of time, end exclusive.
 pub type Stretch = (Micros, Micros);
 
@@ -52,7 +49,7 @@ impl HistoryDir {
         let mut start = from;
         while start < to {
             let day = start.day();
-            let end = Micros(day.start().0 + DAY).min(to);
+            let end = Day(day.0 + 1).start().min(to);
             let mut done = self.done(source, day)?;
             done.sort_unstable();
             let mut at = start;

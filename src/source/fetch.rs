@@ -15,6 +15,8 @@ use super::{FetchError, Object, Store};
 pub struct Fetched {
     /// Its place in the work.
     pub at: usize,
+    /// Where from.
+    pub store: Arc<Store>,
     /// Which.
     pub object: Object,
     /// What.
@@ -42,7 +44,7 @@ pub async fn fetch_all(
         async move {
             let permit = budget.acquire(object.size).await;
             let bytes = store.fetch(&object).await;
-            Fetched { at, object, bytes, _permit: permit }
+            Fetched { at, store, object, bytes, _permit: permit }
         }
     });
     let mut fetched = stream::iter(fetches).buffer_unordered(max_in_flight.max(1));

@@ -91,15 +91,6 @@ impl Bucket {
         if prefix.is_empty() { relative.to_owned() } else { format!("{prefix}/{relative}") }
     }
 
-    async fn remove(&self, key: String) -> Result<(), SourceError> {
-        let removed =
-            self.ask(|client| client.delete_object().bucket(&self.name).key(&key).send()).await;
-        match removed {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject")),
-        }
-    }
-
     fn error<E, R>(
         &self,
         operation: &'static str,

@@ -6,9 +6,9 @@ use overgrant::pipeline::{Events, PipelineError, Plan, run};
 use overgrant::publish::PublishError;
 use overgrant::source::Location;
 
-use super::{Clean, Scene, differ};
+use super::{Clean, Scene};
 use crate::support::faulty_s3::plan::{Fault, FaultPlan, Op, Rule};
-use crate::support::{audit, project};
+use crate::support::{audit, bytes_of, project, same};
 
 impl Scene {
     fn to_bucket(&self) -> Plan {
@@ -23,7 +23,7 @@ impl Scene {
     }
 
     fn out_is(&self, clean: &Clean, why: &str) {
-        differ(&self.exposed(), &clean.bytes, why);
+        same(&self.exposed(), &clean.bytes, why);
     }
 }
 
@@ -115,16 +115,16 @@ fn a_full_disk_ends_a_run_and_leaves_the_report() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out").display().to_string();
     assert_eq!(shell("", &out).0, Some(0));
-    let before = crate::support::bytes_of(&folder.path().join("out"));
+    let before = bytes_of(&folder.path().join("out"));
     // No file may grow beyond so many half kibibytes; the signal is ignored, so writing fails.
     for blocks in [1, 20, 60] {
         let (code, said) = shell(&format!("trap '' XFSZ; ulimit -f {blocks};"), &out);
         assert_eq!(code, Some(4), "{blocks}: {said}");
         assert!(said.contains("error: ") && said.contains("hint: check that --out"), "{said}");
-        assert_eq!(crate::support::bytes_of(&folder.path().join("out")), before, "{blocks}");
+        assert_eq!(bytes_of(&folder.path().join("out")), before, "{blocks}");
     }
     assert_eq!(shell("", &out).0, Some(0));
-    assert_eq!(crate::support::bytes_of(&folder.path().join("out")), before);
+    assert_eq!(bytes_of(&folder.path().join("out")), before);
 
     // A week's facts fit a buffer: the first long file is a fact file, written by another crate.
     let week = folder.path().join("week").display().to_string();

@@ -2,7 +2,7 @@
 //!
 //! Everything is generated here. A good record beside a bad one must count; nothing may panic.
 
-use std::io::Write;
+use crate::support::gzip;
 
 /// The cap under which the corpus is read, so that a bomb stays small.
 pub(crate) const CAP: u64 = 4 << 20;
@@ -16,12 +16,6 @@ pub(crate) struct Case {
     pub(crate) bytes: Vec<u8>,
     /// `stream: kept filtered rejected(reason)…`, sorted, as [`super::words`] prints it.
     pub(crate) expected: &'static str,
-}
-
-pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    out.write_all(bytes).unwrap();
-    out.finish().unwrap()
 }
 
 /// A CloudTrail record of somebody no grant is about, with `extra` members at its end.

@@ -6,8 +6,8 @@ use overgrant::pipeline::{Events, PipelineError, Since, run};
 use overgrant::table::rows::evidence::CoverageRow;
 use overgrant::table::rows::verdicts::VerdictHistoryRow;
 
-use super::{World, location, logs, logs_below, moment, same};
-use crate::support::{audit, project, rows};
+use super::{World, location, logs, logs_below, moment};
+use crate::support::{audit, project, rows, same};
 
 fn with_all() -> World {
     let world = World::new();

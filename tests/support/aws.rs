@@ -13,6 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use overgrant::live::{LivePlan, Reach};
 use overgrant::model::arn::percent_decoded;
 use overgrant::model::time::Micros;
 use serde_json::{Value, json};
@@ -20,6 +21,23 @@ use serde_json::{Value, json};
 use super::project;
 
 const PAGE: usize = 2;
+
+/// How a snapshot of these clusters is asked of a stub.
+pub(crate) fn live_plan(address: SocketAddr, clusters: &[&str]) -> LivePlan {
+    LivePlan {
+        clusters: clusters.iter().map(|name| (*name).to_owned()).collect(),
+        regions: vec!["us-west-2".to_owned()],
+        kubeconfig: None,
+        context: None,
+        concurrency: 4,
+        now: || Micros::parse("2026-11-24T00:00:00Z").unwrap(),
+        reach: Reach {
+            endpoint: Some(format!("http://{address}")),
+            credentials: Some(("AKID".to_owned(), "secret".to_owned())),
+            ..Reach::default()
+        },
+    }
+}
 
 /// What the stub serves and refuses.
 pub(crate) struct Stub {

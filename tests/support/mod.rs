@@ -6,6 +6,7 @@ pub(crate) mod history;
 pub(crate) mod s3;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use overgrant::decode::gunzip::Limits;
@@ -120,6 +121,26 @@ pub(crate) fn verdicts(out: &Path) -> Verdicts {
         .collect()
 }
 
+/// Copies a folder and all below it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
 /// Every file that readers of an output see, with its bytes, but for what may differ between equal
 /// runs: durations, and the ledger, which holds times of change.
 pub(crate) fn bytes_of(out: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -142,4 +163,34 @@ pub(crate) fn bytes_of(out: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     all
+}
+
+/// The same, but for the past.
+pub(crate) fn report_of(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut bytes = bytes_of(out);
+    bytes.retain(|path, _| !path.starts_with("history/"));
+    bytes
+}
+
+/// Equal maps; says which files differ, and not their bytes but those of the manifest.
+pub(crate) fn same(
+    got: &BTreeMap<String, Vec<u8>>,
+    expected: &BTreeMap<String, Vec<u8>>,
+    why: &str,
+) {
+    let names = |map: &BTreeMap<String, Vec<u8>>| map.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(got), names(expected), "{why}");
+    let differ: Vec<_> = got.iter().filter(|(path, bytes)| expected[*path] != **bytes).collect();
+    let text: Vec<String> = differ
+        .iter()
+        .map(|(path, bytes)| {
+            if *path == "manifest.json" {
+                let both = [bytes.as_slice(), &expected[*path]].map(String::from_utf8_lossy);
+                format!("{path}:\n{}\n-- expected\n{}", both[0], both[1])
+            } else {
+                (*path).clone()
+            }
+        })
+        .collect();
+    assert!(differ.is_empty(), "{why}: {}", text.join("\n"));
 }

@@ -132,6 +132,12 @@ impl Bucket {
     /// # Errors
     /// When it cannot be removed.
     pub async fn remove_object(&self, relative: &str) -> Result<(), SourceError> {
-        self.remove(self.key_of(relative)).await
+        let key = self.key_of(relative);
+        let removed =
+            self.ask(|client| client.delete_object().bucket(&self.name).key(&key).send()).await;
+        match removed {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject")),
+        }
     }
 }

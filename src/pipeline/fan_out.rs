@@ -1,0 +1,80 @@
+//! Objects fetched ahead within a byte budget, and threads that work on them as they come.
+
+use std::sync::{Arc, Mutex, mpsc as channel};
+
+use tokio::sync::mpsc;
+
+use super::{Events, PipelineError, Stop};
+use crate::source::budget::ByteBudget;
+use crate::source::{Fetched, Object, Store, fetch_all};
+
+/// Requests in flight per thread.
+const REQUESTS_PER_THREAD: usize = 32;
+
+/// Where a thread gets its objects.
+pub(super) struct Feed<'a> {
+    receiver: &'a Mutex<mpsc::Receiver<Fetched>>,
+    done: channel::Sender<u64>,
+}
+
+impl Feed<'_> {
+    /// The next object; `None` when there are no more.
+    pub(super) fn next(&self) -> Option<Fetched> {
+        // The lock is held while waiting for an object, never while working on one.
+        self.receiver.lock().ok()?.blocking_recv()
+    }
+
+    /// Tells that an object is done. Progress only: whether anybody listens changes nothing.
+    pub(super) fn done(&self, object: &Object) {
+        self.done.send(object.size).ok();
+    }
+}
+
+/// Objects, and how many of them at once.
+pub(super) struct Load {
+    pub(super) objects: Vec<(Arc<Store>, Object)>,
+    pub(super) threads: usize,
+    /// Compressed bytes fetched and not yet worked on.
+    pub(super) in_flight: u64,
+}
+
+/// Runs `work` on so many threads until all objects are fetched and taken, or `stop` is set; returns
+/// what each thread came to.
+pub(super) fn fan_out<T: Send, E: Into<PipelineError> + Send>(
+    load: Load,
+    stop: &Stop,
+    runtime: &tokio::runtime::Runtime,
+    events: &mut dyn Events,
+    work: impl Fn(&Feed<'_>) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, PipelineError> {
+    let Load { objects, threads, in_flight } = load;
+    let count = u64::try_from(objects.len()).unwrap_or(u64::MAX);
+    events.total(count, objects.iter().map(|(_, object)| object.size).sum());
+    let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
+    let receiver = Mutex::new(receiver);
+    let (done, all_done) = channel::channel::<u64>();
+    runtime.spawn(fetch_all(
+        Arc::new(objects),
+        ByteBudget::new(in_flight),
+        threads * REQUESTS_PER_THREAD,
+        stop.flag(),
+        sender,
+    ));
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads)
+            .map(|_| {
+                let feed = Feed { receiver: &receiver, done: done.clone() };
+                let work = &work;
+                scope.spawn(move || work(&feed))
+            })
+            .collect();
+        drop(done);
+        for bytes in all_done {
+            events.object(bytes);
+        }
+        handles
+            .into_iter()
+            .map(|handle| handle.join().map_err(|_| PipelineError::Worker)?.map_err(Into::into))
+            .collect()
+    })
+}
