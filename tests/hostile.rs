@@ -13,9 +13,11 @@ use overgrant::extract::{Batch, Context, Extractor};
 use overgrant::model::fact::{Fact, FactBody};
 use overgrant::model::tally::Tally;
 use overgrant::model::time::{Micros, Window};
+use overgrant::pipeline::Outcome;
 use overgrant::source::Location;
 use overgrant::table::rows::access::ApiAccessRow;
-use overgrant::table::rows::evidence::TokenFindingRow;
+use overgrant::table::rows::evidence::{CoverageRow, TokenFindingRow};
+use overgrant::table::rows::verdicts::VerdictRow;
 
 use crate::support::{audit, copy, gzip, project, rows, samples_plan, verdicts};
 use corpus::{CAP, Case, cases, record};
@@ -112,10 +114,10 @@ fn hostile_keys_of_maps_stay_few() {
     assert!(batch.proofs.len() <= 91 * 24, "{}", batch.proofs.len());
 }
 
-/// Copies the samples and mixes the corpus in, with what only a folder can hold.
-fn mixed(to: &Path) {
+/// Copies the samples and mixes the corpus in below `folder`, with what only a folder can hold.
+fn mixed(to: &Path, folder: &str) {
     copy(&project("samples/logs"), to);
-    let hostile = to.join("native");
+    let hostile = to.join(folder);
     std::fs::create_dir_all(hostile.join("looks-like-a-log.json.gz/inner")).unwrap();
     for Case { key, bytes, .. } in cases() {
         std::fs::write(hostile.join(key), bytes).unwrap();
@@ -125,35 +127,85 @@ fn mixed(to: &Path) {
     std::os::unix::fs::symlink(to.join("nowhere"), hostile.join("dangling.json.gz")).unwrap();
 }
 
-type Said = BTreeMap<String, (String, String, String, String, i64, Option<Micros>)>;
+type Said = BTreeMap<String, (String, String, String, i64, Option<Micros>)>;
 
-/// What is said of every grant.
+/// What is said of every grant, but how surely.
 fn said(out: &Path) -> Said {
     verdicts(out)
         .into_iter()
         .map(|(name, (_, v))| {
-            let said =
-                (v.verdict, v.severity, v.recommendation, v.confidence, v.used_count, v.last_used);
+            let said = (v.verdict, v.severity, v.recommendation, v.used_count, v.last_used);
             (name, said)
         })
         .collect()
 }
 
-#[test]
-fn mixed_into_the_samples_it_changes_no_verdict() {
-    let clean = tempfile::tempdir().unwrap();
-    audit(&samples_plan(clean.path())).unwrap();
+/// One day of ninety: a hole that verdicts bear.
+const ONE_DAY: &str = "native/2026/10/05";
 
+fn audit_mixed(folder: &str, out: &Path) -> Outcome {
     let logs = tempfile::tempdir().unwrap();
-    mixed(logs.path());
-    let out = tempfile::tempdir().unwrap();
-    let mut plan = samples_plan(out.path());
+    mixed(logs.path(), folder);
+    let mut plan = samples_plan(out);
     plan.logs = vec![Location::Local(logs.path().to_path_buf())];
     plan.cluster_map = vec![("native/".to_owned(), CLUSTER.to_owned())];
     plan.limits = Limits { max_inflated: CAP };
-    let outcome = audit(&plan).unwrap();
+    audit(&plan).unwrap()
+}
+
+#[test]
+fn what_is_lost_at_any_time_leaves_no_hour_covered() {
+    let out = tempfile::tempdir().unwrap();
+    let outcome = audit_mixed("native", out.path());
     assert!(outcome.partial);
+    let coverage = rows::<CoverageRow>(out.path());
+    assert!(coverage.len() > 2000 && coverage.iter().all(|row| !row.covered));
+    let verdicts = verdicts(out.path());
+    // What leads to no permission needs no log to be told.
+    let unsure = |v: &VerdictRow| {
+        v.verdict != "unused" && (v.recommendation != "remove" || v.verdict == "ineffective")
+    };
+    let sure: Vec<_> = verdicts.values().filter(|(_, v)| !unsure(v)).collect();
+    assert!(sure.is_empty(), "{sure:?}");
+    let said = outcome.summary.warnings.join("\n");
+    assert!(said.contains("objects cannot be read") && said.contains("native/"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_log_costs_nothing() {
+    let clean = tempfile::tempdir().unwrap();
+    audit(&samples_plan(clean.path())).unwrap();
+    let logs = tempfile::tempdir().unwrap();
+    copy(&project("samples/logs"), logs.path());
+    for (name, bytes) in [
+        ("README.md", "# Logs of prod\n\nCopied in October.\n"),
+        ("_SUCCESS", ""),
+        (".DS_Store", "\0\u{1}Bud1"),
+        ("settings.json", "{\"copied\": true}"),
+    ] {
+        std::fs::write(logs.path().join(name), bytes).unwrap();
+    }
+    let out = tempfile::tempdir().unwrap();
+    let mut plan = samples_plan(out.path());
+    plan.logs = vec![Location::Local(logs.path().to_path_buf())];
+    let outcome = audit(&plan).unwrap();
     assert_eq!(said(clean.path()), said(out.path()));
+    let objects = &outcome.summary.counters["objects"];
+    assert_eq!(objects.rejected_total(), 4, "{objects:?}");
+}
+
+#[test]
+fn mixed_into_one_day_of_the_samples_it_changes_no_verdict() {
+    let clean = tempfile::tempdir().unwrap();
+    audit(&samples_plan(clean.path())).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let outcome = audit_mixed(ONE_DAY, out.path());
+    assert!(outcome.partial);
+    let (clean, got) = (said(clean.path()), said(out.path()));
+    assert_eq!(clean.len(), got.len());
+    for (grant, before) in &clean {
+        assert_eq!(before, &got[grant], "{grant}");
+    }
 
     // Reported, not believed.
     let findings = rows::<TokenFindingRow>(out.path());
@@ -178,7 +230,7 @@ fn mixed_into_the_samples_it_changes_no_verdict() {
 #[test]
 fn through_the_binary_it_exits_3_and_steers_no_terminal() {
     let logs = tempfile::tempdir().unwrap();
-    mixed(logs.path());
+    mixed(logs.path(), ONE_DAY);
     let out = tempfile::tempdir().unwrap();
     let inventory = project("samples/inventory");
     let run = |max_object: &str| {

@@ -11,6 +11,7 @@ mod cloudtrail;
 pub mod clusters;
 mod login;
 mod object;
+mod stray;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

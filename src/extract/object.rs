@@ -15,7 +15,7 @@ use crate::model::outcome::{Kept, Proof};
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
-use super::{Batch, Context, audit, cloudtrail, login, reason_of};
+use super::{Batch, Context, audit, cloudtrail, login, reason_of, stray};
 
 /// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
 const MAX_CARRIERS: usize = 4;
@@ -426,6 +426,9 @@ impl<'a> Object<'a> {
             }
         }
         match (self.broken, self.has_records, self.filter) {
+            (Some((Reason::UnknownFormat, _)) | None, false, None) if stray::is_stray(inflated) => {
+                tally.stray(self.key, inflated);
+            }
             // Something of it reads and something does not: the object is kept, its broken part is
             // a reject of its own, so that neither is silent.
             (Some((reason, part)), true, _) => {

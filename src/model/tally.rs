@@ -199,12 +199,21 @@ impl Tally {
 
     /// Something was met that should count and cannot. `example` is raw; it is escaped and cut here.
     pub fn reject(&mut self, stream: Stream, object: &str, why: Reason, example: &[u8]) {
-        let counts = self.streams.entry(stream).or_default();
-        counts.seen += 1;
-        *counts.rejected.entry(why).or_default() += 1;
         if stream == Stream::Objects {
             self.damage(object);
         }
+        self.note_reject(stream, object, why, example);
+    }
+
+    /// An object among the logs that is no log: said, and nothing is lost with it.
+    pub fn stray(&mut self, object: &str, example: &[u8]) {
+        self.note_reject(Stream::Objects, object, Reason::UnknownFormat, example);
+    }
+
+    fn note_reject(&mut self, stream: Stream, object: &str, why: Reason, example: &[u8]) {
+        let counts = self.streams.entry(stream).or_default();
+        counts.seen += 1;
+        *counts.rejected.entry(why).or_default() += 1;
         let example = example_from_bytes(example);
         self.add_reject(object.to_owned(), why, Reject { count: 1, example });
     }

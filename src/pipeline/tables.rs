@@ -2,6 +2,7 @@
 
 mod evidence;
 mod grants;
+mod lost;
 mod proposals;
 mod sessions;
 mod tokens;
@@ -30,14 +31,13 @@ use crate::model::grant::{Grant, Ineffective};
 use crate::model::inventory::ClusterInventory;
 use crate::model::outcome::{Reused, Unit};
 use crate::model::tally::Tally;
-use crate::model::time::{Day, Hour, MICROS_PER_HOUR, Micros, Window};
+use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::cells::{Universe, needed_cells};
 use crate::rbac::policies::PolicyTable;
 use crate::rbac::sensitive::Severity;
 use crate::rbac::smallest::Offers;
 use crate::report::output::OutputDir;
 use crate::report::summary::Finding;
-use crate::source::key::{days_below, read_key};
 use crate::table::parquet::RowWriter;
 use crate::table::rows::verdicts::{RunRow, VerdictHistoryRow, VerdictRow};
 use crate::table::{Row, SCHEMA_VERSION};
@@ -88,7 +88,7 @@ pub(super) struct JudgedCluster<'a> {
 }
 
 pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
-    let coverage = coverage_of(inputs);
+    let (coverage, undated) = coverage_of(inputs);
     let people = people(&inputs.joined.sessions, inputs.analyse.window);
     let judged: Vec<JudgedCluster<'_>> = (0..inputs.joined.clusters.len())
         .map(|idx| judge_cluster(inputs, &coverage, &people, idx))
@@ -109,66 +109,30 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     tokens::write(inputs)?;
     let history = write_verdicts(inputs, &judged)?;
     proposals::write(inputs, &judged)?;
-    Ok(Judged { history, ..summarise(inputs, &coverage, &judged) })
+    let mut judged = summarise(inputs, &coverage, &judged);
+    judged.warnings.extend(undated);
+    Ok(Judged { history, ..judged })
 }
 
-fn coverage_of(inputs: &Inputs<'_>) -> Coverage {
+/// What is covered, and what to say of objects that are lost with all hours.
+fn coverage_of(inputs: &Inputs<'_>) -> (Coverage, Option<String>) {
     let mut unreadable =
         Unreadable { of_cluster: inputs.deliveries.ambiguous.clone(), ..Unreadable::default() };
-    for object in &inputs.tally.damaged {
-        let key = read_key(object);
-        let Some(day) = key.day else {
-            // The folders of an export task are named after log streams and carry no date: any hour
-            // may be missing.
-            if object.contains("/kube-apiserver-audit-") {
-                let Window { since, until } = inputs.analyse.window;
-                let hours = since.hour().0..=until.hour().0;
-                unreadable.audit.extend(hours.map(Hour));
-            }
-            continue;
-        };
-        let hours = match key.hour {
-            // Delivery follows the event by minutes: the hour before may be cut too.
-            Some(hour) => (day.0 * 24 + hour - 1)..=(day.0 * 24 + hour),
-            None => (day.0 * 24)..=(day.0 * 24 + 23),
-        };
-        let hours = hours.map(Hour);
-        match (key.is_cloudtrail, key.account) {
-            (true, Some(account)) => {
-                unreadable.cloudtrail.entry(account).or_default().extend(hours);
-            }
-            _ => unreadable.audit.extend(hours),
-        }
-    }
+    let window = inputs.analyse.window;
+    let undated: Vec<&str> = inputs
+        .tally
+        .damaged
+        .iter()
+        .filter(|object| !lost::note_object(&mut unreadable, object, window))
+        .map(String::as_str)
+        .collect();
     for (account, hours) in &inputs.vouched.missing {
         unreadable.cloudtrail.entry(account.clone()).or_default().extend(hours);
     }
     for folder in inputs.unlisted {
-        note_unlisted(&mut unreadable, folder, inputs.analyse.window);
+        lost::note_unlisted(&mut unreadable, folder, window);
     }
-    Coverage::new(inputs.deliveries, &unreadable, inputs.analyse.window)
-}
-
-/// Whatever a folder that cannot be listed would hold may be missing.
-fn note_unlisted(unreadable: &mut Unreadable, folder: &str, window: Window) {
-    let (first, last) = (window.since.day(), window.until.day());
-    let (from, to) = days_below(folder).unwrap_or((first, Day(last.0 + 1)));
-    let days = from.0.max(first.0 - 1)..to.0.min(last.0 + 2);
-    let hours = (days.start * 24..days.end * 24).map(Hour);
-    // As in a key below it.
-    let key = read_key(&format!("{}/-/-/-", folder.trim_end_matches('/')));
-    match (key.is_cloudtrail, key.account) {
-        (true, Some(account)) => unreadable.cloudtrail.entry(account).or_default().extend(hours),
-        (false, Some(account)) => {
-            // An account, and not which kind of log: either may be there.
-            unreadable.cloudtrail.entry(account).or_default().extend(hours.clone());
-            unreadable.audit.extend(hours);
-        }
-        _ => {
-            unreadable.audit.extend(hours.clone());
-            unreadable.cloudtrail_of_all.extend(hours);
-        }
-    }
+    (Coverage::new(inputs.deliveries, &unreadable, window), lost::warning(&undated))
 }
 
 fn judge_cluster<'a>(

@@ -63,6 +63,13 @@ pub fn read_key(key: &str) -> LogKey {
     found
 }
 
+/// True for what readers of data lakes skip: a name that begins with `_` or `.`, as markers of other
+/// programs do. Source: <https://docs.aws.amazon.com/athena/latest/ug/tables-location-format.html>.
+#[must_use]
+pub fn is_hidden(key: &str) -> bool {
+    key.rsplit('/').next().is_some_and(|name| name.starts_with(['_', '.']))
+}
+
 /// The delivery days of everything below a prefix, the last excluded, as far as it says.
 #[must_use]
 pub fn days_below(prefix: &str) -> Option<(Day, Day)> {
