@@ -180,6 +180,8 @@ fn what_passes_changes_nothing() {
     check("short body", vec![get(TRAIL, 2, Fault::Short)]);
     check("stalled body", vec![get(TRAIL, 2, Fault::Stall)]);
     check("expired once", vec![get("", 1, Fault::Expired).after(7)]);
+    check("no answer", vec![get(AUDIT, 2, Fault::Silence)]);
+    check("listing without answer", vec![Rule::times(Op::List, "", 2, Fault::Silence)]);
     let cut = vec![get(AUDIT, 1, Fault::ResetInside), get(AUDIT, 1, Fault::RangeIgnored).after(1)];
     check("range ignored", cut);
     let list = |times, fault| Rule::times(Op::List, "", times, fault);
@@ -189,6 +191,39 @@ fn what_passes_changes_nothing() {
     check("pages repeat", vec![list(1, Fault::RepeatedPage).after(2)]);
     check("page without end", vec![list(1, Fault::NoToken).after(3)]);
     check("listing expired", vec![list(1, Fault::Expired).after(5)]);
+}
+
+#[test]
+fn credentials_that_run_out_are_fetched_anew() {
+    let scene = Scene::new();
+    let clean = scene.clean();
+    let at = |name: &str| scene.at(name).display().to_string();
+    // As a role's: every time that the chain asks, another key.
+    let config = format!(
+        "[default]\nregion = us-west-2\ncredential_process = sh -c \"echo x >>'{0}'; n=$(wc -l <'{0}'); printf '{{\\\"Version\\\":1,\\\"AccessKeyId\\\":\\\"ASIAKEY%s\\\",\\\"SecretAccessKey\\\":\\\"s\\\",\\\"SessionToken\\\":\\\"t\\\"}}' $n\"\n",
+        at("asked")
+    );
+    std::fs::write(at("config"), config).unwrap();
+    let expired = |op, after| Rule::always(op, "", Fault::FirstKeyExpired).after(after);
+    scene.server.meet(FaultPlan::new([expired(Op::Get, 7), expired(Op::List, 1000)]));
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_overgrant"))
+        .args(["audit", "s3://logs/", "-q", "--inventory", &at("inventory"), "--out", &at("anew")])
+        .args(["--since", "2026-11-14", "--min-coverage", "1", "--max-hole", "0"])
+        .args(["--min-age", "5", "--threads", "1"])
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("AWS_CONFIG_FILE", at("config"))
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("AWS_ENDPOINT_URL_S3", scene.server.endpoint())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(matches!(ended.status.code(), Some(0 | 3)), "{said}");
+    assert!(scene.server.injected() > 0);
+    let asked = std::fs::read_to_string(at("asked")).unwrap().lines().count();
+    // Listing and fetching have a client each, and one of them renews.
+    assert!((2..=4).contains(&asked), "{asked}");
+    same(&scene.bytes("anew"), &clean.bytes, "with the second key");
 }
 
 #[test]
@@ -225,6 +260,7 @@ fn what_stays_is_said_and_lowers_verdicts() {
     check("deleted", get(AUDIT, Fault::Deleted), &["gone"], "audit");
     check("too long", get(AUDIT, Fault::TooLong), &["more than"], "audit");
     check("never whole", get(AUDIT, Fault::ResetInside), &[], "audit");
+    check("never answered", get(AUDIT, Fault::Silence), &[], "audit");
     check("always stalled", get(AUDIT, Fault::Stall), &["no byte came"], "audit");
     check("expired for good", get(AUDIT, Fault::Expired), &["ExpiredToken"], "audit");
     check("undated denied", get("spare/", Fault::Denied), &["AccessDenied"], "audit");

@@ -36,6 +36,9 @@ fn puts_that_fail_leave_a_whole_run_and_the_next_one_repairs() {
     for rules in [
         vec![put("", 30, Fault::SlowDown)],
         vec![put("manifest.json", 1, Fault::LostAnswer)],
+        vec![put("", 4, Fault::Silence), Rule::times(Op::Get, "nightly/", 2, Fault::Silence)],
+        vec![Rule::times(Op::Get, "nightly/", 3, Fault::ResetInside)],
+        vec![put("manifest.json", 3, Fault::Conflict)],
         vec![put(".state.json", 1, Fault::LostAnswer), put("tables/", 3, Fault::ResetBefore)],
     ] {
         scene.server.meet(FaultPlan::new(rules.clone()));

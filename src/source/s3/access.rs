@@ -14,6 +14,9 @@ use super::Bucket;
 /// How often one request may ask for new credentials.
 const MAX_RENEWALS: usize = 2;
 
+/// Bytes a second that a line must carry: what sends more slowly counts as stalled.
+const SLOWEST: usize = 64 << 10;
+
 /// How long to wait for a server, and how often to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
@@ -61,7 +64,13 @@ impl Patience {
 
     /// Settings of requests that send nothing large: their answer begins soon.
     pub(super) fn of_reads(&self) -> Builder {
-        let timeouts = TimeoutConfig::builder().read_timeout(self.stall).build();
+        self.of_writes(0)
+    }
+
+    /// Settings of requests that send so many bytes first.
+    pub(super) fn of_writes(&self, bytes: usize) -> Builder {
+        let sending = Duration::from_secs(u64::try_from(bytes / SLOWEST).unwrap_or(u64::MAX));
+        let timeouts = TimeoutConfig::builder().read_timeout(self.stall + sending).build();
         Builder::new().timeout_config(timeouts)
     }
 }
@@ -95,7 +104,16 @@ impl Access {
 
 /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 pub(super) fn is_expired(code: Option<&str>) -> bool {
-    matches!(code, Some("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired"))
+    matches!(
+        code,
+        Some(
+            "ExpiredToken"
+                | "ExpiredTokenException"
+                | "InvalidToken"
+                | "RequestExpired"
+                | "TokenRefreshRequired"
+        )
+    )
 }
 
 impl Bucket {

@@ -27,9 +27,13 @@ enum Cut {
 }
 
 /// An object, as far as it came.
+#[derive(Default)]
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    etag: Option<String>,
+    /// As listed, or as first answered.
+    pub(super) etag: Option<String>,
+    /// The same.
+    size: Option<u64>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
@@ -58,15 +62,20 @@ impl Bucket {
 
     /// The same with its user metadata.
     pub(super) async fn fetch_whole(&self, object: &Object) -> Result<Whole, FetchError> {
-        let room = usize::try_from(object.size.min(MAX_ROOM)).unwrap_or(0);
-        let mut whole = Whole {
-            bytes: Vec::with_capacity(room),
-            etag: object.etag.clone(),
-            metadata: BTreeMap::new(),
-        };
+        let whole =
+            Whole { etag: object.etag.clone(), size: Some(object.size), ..Whole::default() };
+        self.fetch_from(&object.key, whole).await
+    }
+
+    /// Fetches what is at a key now, listed or not.
+    pub(super) async fn fetch_current(&self, key: &str) -> Result<Whole, FetchError> {
+        self.fetch_from(key, Whole::default()).await
+    }
+
+    async fn fetch_from(&self, key: &str, mut whole: Whole) -> Result<Whole, FetchError> {
         let (mut most, mut fruitless, mut resumes) = (0, 0, 0);
         loop {
-            let failure = match self.fetch_rest(object, &mut whole).await {
+            let failure = match self.fetch_rest(key, &mut whole).await {
                 Ok(()) => return Ok(whole),
                 Err(Cut::Final(error)) => return Err(error),
                 Err(Cut::Again(error)) => error,
@@ -75,7 +84,8 @@ impl Bucket {
             fruitless = if got > most { 0 } else { fruitless + 1 };
             most = most.max(got);
             resumes += 1;
-            if fruitless > MAX_FRUITLESS || resumes > MAX_RESUMES + (object.size >> 20) {
+            if fruitless > MAX_FRUITLESS || resumes > MAX_RESUMES + (whole.size.unwrap_or(0) >> 20)
+            {
                 return Err(failure);
             }
             tokio::time::sleep(self.patience.pause(fruitless)).await;
@@ -83,15 +93,15 @@ impl Bucket {
     }
 
     /// One request for what is still missing.
-    async fn fetch_rest(&self, object: &Object, whole: &mut Whole) -> Result<(), Cut> {
-        let Whole { bytes, etag, metadata } = whole;
+    async fn fetch_rest(&self, key: &str, whole: &mut Whole) -> Result<(), Cut> {
+        let Whole { bytes, etag, size, metadata } = whole;
         let range = (!bytes.is_empty()).then(|| format!("bytes={}-", bytes.len()));
         let answer = self
             .ask(|client| {
                 client
                     .get_object()
                     .bucket(&self.name)
-                    .key(&object.key)
+                    .key(key)
                     .set_if_match(etag.clone())
                     .set_range(range.clone())
                     .customize()
@@ -112,6 +122,15 @@ impl Bucket {
                 None => bytes.clear(),
             }
         }
+        // A whole body's length is told, and a range is only asked for once it is known.
+        let told = answer.content_length().and_then(|length| u64::try_from(length).ok());
+        *size = size.or(told);
+        let Some(size) = *size else {
+            return Err(Cut::Final(FetchError::Failed {
+                message: "no length was told".to_owned(),
+            }));
+        };
+        bytes.reserve(usize::try_from(size.min(MAX_ROOM)).unwrap_or(0).saturating_sub(bytes.len()));
         let mut body = answer.body;
         loop {
             match tokio::time::timeout(self.patience.stall, body.next()).await {
@@ -120,15 +139,14 @@ impl Bucket {
                     return Err(again(format!("no byte came for {seconds} seconds")));
                 }
                 Ok(Some(Ok(part))) => {
-                    if length(bytes) + length(&part) > object.size {
-                        let message =
-                            format!("it has more than the {} bytes that were listed", object.size);
+                    if length(bytes) + length(&part) > size {
+                        let message = format!("it has more than the {size} bytes that were listed");
                         return Err(Cut::Final(FetchError::Failed { message }));
                     }
                     bytes.extend_from_slice(&part);
                 }
                 Ok(Some(Err(error))) => return Err(again(error.to_string())),
-                Ok(None) if length(bytes) == object.size => return Ok(()),
+                Ok(None) if length(bytes) == size => return Ok(()),
                 Ok(None) => return Err(again("the body is short")),
             }
         }

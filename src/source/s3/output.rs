@@ -7,7 +7,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 
 use super::Bucket;
-use crate::source::SourceError;
+use crate::source::{FetchError, SourceError};
 
 /// When an object may be put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,28 +36,11 @@ impl Bucket {
     /// When it cannot be had.
     pub async fn get(&self, relative: &str) -> Result<Option<(Vec<u8>, String)>, SourceError> {
         let key = self.key_of(relative);
-        let answer =
-            self.ask(|client| client.get_object().bucket(&self.name).key(&key).send()).await;
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) if matches!(error.code(), Some("NoSuchKey" | "NotFound")) => {
-                return Ok(None);
-            }
-            Err(error) => {
-                return Err(self.error("GetObject", &key, &error, "s3:GetObject"));
-            }
-        };
-        let etag = answer.e_tag().unwrap_or_default().to_owned();
-        let size = u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0);
-        if let Ok(body) = answer.body.collect().await {
-            return Ok(Some((body.to_vec(), etag)));
+        match self.fetch_current(&key).await {
+            Ok(whole) => Ok(Some((whole.bytes, whole.etag.unwrap_or_default()))),
+            Err(FetchError::Gone) => Ok(None),
+            Err(source) => Err(SourceError::Fetch { key, source }),
         }
-        // The reader of logs resumes where a body was cut.
-        let known = Some(etag.clone()).filter(|etag| !etag.is_empty());
-        let object = crate::source::Object { key: key.clone(), size, etag: known, path: None };
-        let bytes =
-            self.fetch(&object).await.map_err(|source| SourceError::Fetch { key, source })?;
-        Ok(Some((bytes, etag)))
     }
 
     /// Puts an object below the prefix.
@@ -72,33 +55,43 @@ impl Bucket {
     ) -> Result<Put, SourceError> {
         let key = self.key_of(relative);
         let body = bytes::Bytes::from(bytes);
-        let put = self
-            .ask(|client| {
-                let put = client.put_object().bucket(&self.name).key(&key);
-                let put = match only {
-                    Only::Always => put,
-                    Only::IfAbsent => put.if_none_match("*"),
-                    Only::IfUnchanged(etag) => put.if_match(etag),
-                };
-                put.body(ByteStream::from(body.clone())).send()
-            })
-            .await;
-        match put {
-            Ok(_) => Ok(Put::Done),
-            Err(error)
-                if *only != Only::Always
-                    && matches!(
-                        error.code(),
-                        Some("PreconditionFailed" | "ConditionalRequestConflict" | "NoSuchKey")
-                    ) =>
-            {
-                // A put whose answer was lost is tried again, and then meets itself.
-                let there = self.get(relative).await?;
-                let ours = there.is_some_and(|(there, _)| there == body);
-                Ok(if ours { Put::Done } else { Put::Lost })
+        let mut conflicts = 0;
+        let error = loop {
+            let put = self
+                .ask(|client| {
+                    let put = client.put_object().bucket(&self.name).key(&key);
+                    let put = match only {
+                        Only::Always => put,
+                        Only::IfAbsent => put.if_none_match("*"),
+                        Only::IfUnchanged(etag) => put.if_match(etag),
+                    };
+                    put.body(ByteStream::from(body.clone()))
+                        .customize()
+                        .config_override(self.patience.of_writes(body.len()))
+                        .send()
+                })
+                .await;
+            match put {
+                Ok(_) => return Ok(Put::Done),
+                // Somebody else is about to put or remove it: who wins is not known yet.
+                Err(error)
+                    if error.code() == Some("ConditionalRequestConflict")
+                        && conflicts < self.patience.attempts =>
+                {
+                    tokio::time::sleep(self.patience.pause(conflicts)).await;
+                    conflicts += 1;
+                }
+                Err(error) => break error,
             }
-            Err(error) => Err(self.error("PutObject", &key, &error, "s3:PutObject")),
+        };
+        let lost = ["PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"];
+        if *only == Only::Always || !error.code().is_some_and(|code| lost.contains(&code)) {
+            return Err(self.error("PutObject", &key, &error, "s3:PutObject"));
         }
+        // A put whose answer was lost is tried again, and then meets itself.
+        let there = self.get(relative).await?;
+        let ours = there.is_some_and(|(there, _)| there == body);
+        Ok(if ours { Put::Done } else { Put::Lost })
     }
 
     /// Copies an object below the prefix within the bucket.
@@ -108,10 +101,7 @@ impl Bucket {
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), SourceError> {
         match self.get(from).await? {
             Some((bytes, _)) => self.put_bytes(to, bytes, &Only::Always).await.map(drop),
-            None => Err(SourceError::Fetch {
-                key: self.key_of(from),
-                source: crate::source::FetchError::Gone,
-            }),
+            None => Err(SourceError::Fetch { key: self.key_of(from), source: FetchError::Gone }),
         }
     }
 
@@ -133,8 +123,17 @@ impl Bucket {
     /// When it cannot be removed.
     pub async fn remove_object(&self, relative: &str) -> Result<(), SourceError> {
         let key = self.key_of(relative);
-        let removed =
-            self.ask(|client| client.delete_object().bucket(&self.name).key(&key).send()).await;
+        let removed = self
+            .ask(|client| {
+                client
+                    .delete_object()
+                    .bucket(&self.name)
+                    .key(&key)
+                    .customize()
+                    .config_override(self.patience.of_reads())
+                    .send()
+            })
+            .await;
         match removed {
             Ok(_) => Ok(()),
             Err(error) => Err(self.error("DeleteObject", &key, &error, "s3:DeleteObject")),

@@ -43,6 +43,13 @@ impl Request {
         format!("{}/{}", self.bucket, self.key)
     }
 
+    /// Of the signature. Source:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>.
+    pub(crate) fn access_key(&self) -> Option<String> {
+        let (_, credential) = self.header("authorization")?.split_once("Credential=")?;
+        Some(credential.split('/').next()?.to_owned())
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::bucket::{Answer, Request};
 use super::plan::{Fault, Op};
 
-/// How long a stalled body stays open; clients give up long before.
+/// How long a connection is held without a byte; clients give up long before.
 const STALL: Duration = Duration::from_secs(30);
 
 /// Percent-decoding, as keys and queries need it.
@@ -138,6 +138,12 @@ fn from_aws_chunked(mut rest: &[u8]) -> Vec<u8> {
     body
 }
 
+/// Until the client goes, or at last.
+async fn wait(socket: &mut TcpStream) {
+    let mut byte = [0];
+    tokio::time::timeout(STALL, socket.read(&mut byte)).await.ok();
+}
+
 /// Sends an answer, spoilt by `fault`; false when the connection is over.
 pub(crate) async fn send(
     mut socket: TcpStream,
@@ -148,6 +154,10 @@ pub(crate) async fn send(
     if matches!(fault, Some(Fault::ResetBefore | Fault::LostAnswer)) {
         // Without lingering, dropping the socket resets the connection.
         socket.set_zero_linger().ok();
+        return None;
+    }
+    if fault == Some(Fault::Silence) {
+        wait(&mut socket).await;
         return None;
     }
     let mut head = format!("HTTP/1.1 {} X\r\n", answer.status);
@@ -178,9 +188,7 @@ pub(crate) async fn send(
         }
         Some(Fault::Stall) => {
             socket.write_all(half).await.ok()?;
-            // Ends when the client goes, or at last.
-            let mut byte = [0];
-            tokio::time::timeout(STALL, socket.read(&mut byte)).await.ok();
+            wait(&mut socket).await;
             None
         }
         _ => {

@@ -24,6 +24,8 @@ struct State {
     /// Objects that a fault took away.
     taken: BTreeMap<String, Stored>,
     injected: usize,
+    /// The first access key that signed a request.
+    first_key: Option<String>,
 }
 
 /// A running server; it ends with its runtime.
@@ -49,6 +51,7 @@ impl FaultyS3 {
             matched: Vec::new(),
             taken: BTreeMap::new(),
             injected: 0,
+            first_key: None,
         }));
         let shared = Arc::clone(&state);
         runtime.spawn(async move {
@@ -121,6 +124,7 @@ impl FaultyS3 {
         state.matched = vec![0; plan.rules.len()];
         state.plan = plan;
         state.injected = 0;
+        state.first_key = None;
     }
 
     /// From now on all is well, and what was taken away is back.
@@ -147,9 +151,13 @@ async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
 
 impl State {
     fn fault(&mut self, request: &Request) -> Option<Fault> {
+        self.first_key = self.first_key.take().or_else(|| request.access_key());
         let mut due = None;
         for (rule, matched) in self.plan.rules.iter().zip(&mut self.matched) {
             if rule.op != request.op || !request.key.contains(&rule.key) {
+                continue;
+            }
+            if rule.fault == Fault::FirstKeyExpired && self.first_key != request.access_key() {
                 continue;
             }
             let n = *matched;
@@ -177,8 +185,14 @@ impl State {
                 "User: arn:aws:iam::111122223333:role/overgrant is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-west-2:111122223333:key/k because no identity-based policy allows the kms:Decrypt action",
             ),
             Some(Fault::Expired) => error(400, "ExpiredToken", "The provided token has expired."),
+            Some(Fault::FirstKeyExpired) => error(400, "ExpiredToken", "It has expired."),
+            Some(Fault::Conflict) => error(
+                409,
+                "ConditionalRequestConflict",
+                "The conditional request cannot succeed due to a conflicting operation against this resource.",
+            ),
             // Nothing happens to what never arrived.
-            Some(Fault::ResetBefore) => Answer::default(),
+            Some(Fault::ResetBefore | Fault::Silence) => Answer::default(),
             Some(Fault::Overwritten) => {
                 if let Some(stored) = self.buckets.objects.get_mut(&place) {
                     stored.version += 1;

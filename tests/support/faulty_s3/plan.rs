@@ -46,6 +46,12 @@ pub(crate) enum Fault {
     TooLong,
     /// A put is done and its answer lost: the connection is reset.
     LostAnswer,
+    /// The request is taken, and neither done nor answered.
+    Silence,
+    /// 409 ConditionalRequestConflict.
+    Conflict,
+    /// 400 ExpiredToken for the first access key that the plan met; others are served.
+    FirstKeyExpired,
 }
 
 /// Requests of `op` whose key (prefix, for a listing) contains `key` meet `fault`: those from number
@@ -132,7 +138,39 @@ const LOST: [Fault; 7] = [
     Fault::ResetInside,
 ];
 
+/// Faults of a put, a removal or a read of the output that pass.
+const OUTPUT: [Fault; 7] = [
+    Fault::SlowDown,
+    Fault::Broken,
+    Fault::ResetBefore,
+    Fault::LostAnswer,
+    Fault::Silence,
+    Fault::Conflict,
+    Fault::Expired,
+];
+/// What is written of an output in a bucket.
+const WRITTEN: [&str; 7] =
+    ["", "manifest.json", ".state.json", ".state/", ".generations/", "tables/", "history/"];
+
 impl FaultPlan {
+    /// Adds up to three faults of an output below `place`; some stay.
+    pub(crate) fn with_output(mut self, seed: u64, place: &str) -> Self {
+        let mut dice = Dice(seed ^ 0x6f75_7470_7574);
+        for _ in 0..dice.roll(4) {
+            let key = format!("{place}{}", dice.pick(&WRITTEN));
+            let times = 1 + dice.roll(3);
+            let first = dice.roll(6);
+            self.rules.push(match dice.roll(8) {
+                0 => Rule::always(Op::Put, &key, Fault::Denied).after(first),
+                1 => Rule::times(Op::Delete, place, times, Fault::SlowDown).after(first),
+                2 => Rule::times(Op::Get, place, times, Fault::ResetInside).after(first),
+                3 => Rule::times(Op::List, place, times, Fault::SlowDown).after(first),
+                _ => Rule::times(Op::Put, &key, times, *dice.pick(&OUTPUT)).after(first),
+            });
+        }
+        self
+    }
+
     pub(crate) fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         FaultPlan { rules: rules.into_iter().collect() }
     }
