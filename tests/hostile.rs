@@ -35,6 +35,7 @@ fn extractor(max_inflated: u64) -> Extractor {
             &[("native/".to_owned(), CLUSTER.to_owned())],
         ),
         limits: Limits { max_inflated },
+        hide_secret_names: false,
     }))
 }
 

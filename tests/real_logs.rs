@@ -40,6 +40,7 @@ fn extractor(relevant: &[&str]) -> Extractor {
         relevant_names: std::iter::empty().collect(),
         clusters: ClusterResolver::new(std::slice::from_ref(&arn), &[(String::new(), arn.clone())]),
         limits: Limits::default(),
+        hide_secret_names: false,
     }))
 }
 

@@ -7,7 +7,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{copy, project};
+use overgrant::table::rows::grants::GrantRow;
+use overgrant::table::rows::verdicts::VerdictRow;
+
+use crate::support::{copy, project, report_of, rows, same};
 
 /// No encoding that a table or a log line uses changes it.
 const CANARY: &str = "CANARYxq7";
@@ -76,6 +79,30 @@ fn plant_below(value: &mut Value) -> u64 {
             .sum::<u64>()
 }
 
+/// True when a file holds one of the words, in its bytes or in a row of a table; and how many rows.
+fn holds(path: &Path, words: &[&str]) -> (bool, usize) {
+    let within = |bytes: &[u8]| {
+        words.iter().any(|word| bytes.windows(word.len()).any(|w| w == word.as_bytes()))
+    };
+    let (mut held, mut rows) = (within(&std::fs::read(path).unwrap()), 0);
+    if path.extension().is_some_and(|extension| extension == "parquet") {
+        let file = std::fs::File::open(path).unwrap();
+        let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file);
+        for batch in reader.unwrap().build().unwrap() {
+            let batch = batch.unwrap();
+            rows += batch.num_rows();
+            for column in batch.columns() {
+                held |= within(format!("{column:?}").as_bytes());
+                for row in 0..column.len() {
+                    let shown = arrow::util::display::array_value_to_string(column, row);
+                    held |= within(shown.unwrap().as_bytes());
+                }
+            }
+        }
+    }
+    (held, rows)
+}
+
 #[test]
 fn tokens_and_bodies_stay_where_they_are() {
     let folder = tempfile::tempdir().unwrap();
@@ -125,27 +152,124 @@ fn tokens_and_bodies_stay_where_they_are() {
     assert!(matches!(got.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&got.stderr));
     let mut values = 0;
     for path in files(&out) {
-        let bytes = std::fs::read(&path).unwrap();
-        let holds = |bytes: &[u8]| bytes.windows(CANARY.len()).any(|w| w == CANARY.as_bytes());
-        assert!(!holds(&bytes), "{}", path.display());
-        if path.extension().is_some_and(|extension| extension == "parquet") {
-            let file = std::fs::File::open(&path).unwrap();
-            let reader =
-                parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file);
-            for batch in reader.unwrap().build().unwrap() {
-                let batch = batch.unwrap();
-                values += batch.num_rows();
-                for column in batch.columns() {
-                    let text = format!("{column:?}");
-                    assert!(!text.contains(CANARY), "{}", path.display());
-                    for row in 0..column.len() {
-                        let shown = arrow::util::display::array_value_to_string(column, row);
-                        assert!(!shown.unwrap().contains(CANARY), "{}", path.display());
-                    }
-                }
-            }
-        }
+        let (held, rows) = holds(&path, &[CANARY]);
+        assert!(!held, "{}", path.display());
+        values += rows;
     }
     assert!(values > 1000, "{values} rows were looked at");
     assert!(!std::fs::read_to_string(folder.path().join("metrics")).unwrap().contains(CANARY));
+}
+
+/// Of the samples, what requests and a rule call by name.
+const SECRET: &str = "db-password";
+
+#[test]
+fn names_of_secrets_are_hidden_and_verdicts_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    copy(&project("samples/logs"), &at("logs"));
+    copy(&project("samples/inventory"), &at("inventory"));
+    // A ServiceAccount that may read one Secret and does, another that may and does not.
+    let role = |name: &str, secret: &str| {
+        json!({ "kind": "Role", "metadata": { "name": name, "namespace": "shop" }, "rules": [
+            { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": [secret] },
+            { "apiGroups": [""], "resources": ["secrets", "configmaps"], "verbs": ["update"],
+                "resourceNames": ["settings"] }] })
+    };
+    let binding = |name: &str| {
+        json!({ "kind": "RoleBinding", "metadata": { "name": name, "namespace": "shop" },
+            "roleRef": { "kind": "Role", "name": name },
+            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": "shop" }] })
+    };
+    let account = |name: &str| {
+        json!({ "kind": "ServiceAccount", "metadata": { "name": name, "namespace": "shop",
+            "creationTimestamp": "2026-05-01T00:00:00Z" } })
+    };
+    let token = json!({ "kind": "Secret", "type": "kubernetes.io/service-account-token",
+        "metadata": { "name": format!("{SECRET}-token"), "namespace": "shop",
+            "annotations": { "kubernetes.io/service-account.name": "reader" } } });
+    let added = json!({ "kind": "List", "items": [role("reader", SECRET), role("idler", "db-other"),
+        binding("reader"), binding("idler"), account("reader"), account("idler"), token] });
+    std::fs::write(at("inventory/prod/kubernetes-more.json"), added.to_string()).unwrap();
+    let events: Vec<String> = (0..40)
+        .map(|n| {
+            let at = format!("2026-11-{:02}T08:{n:02}:00.000000Z", 1 + n % 20);
+            json!({ "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata",
+                "auditID": format!("s-{n}"), "stage": "ResponseComplete", "verb": "get",
+                "requestURI": format!("/api/v1/namespaces/shop/secrets/{SECRET}"),
+                "user": { "username": "system:serviceaccount:shop:reader",
+                    "groups": ["system:serviceaccounts", "system:serviceaccounts:shop",
+                        "system:authenticated"] },
+                "objectRef": { "resource": "secrets", "namespace": "shop", "name": SECRET,
+                    "apiVersion": "v1" },
+                "responseStatus": { "code": 200 }, "requestReceivedTimestamp": at,
+                "annotations": { "authorization.k8s.io/decision": "allow",
+                    "authorization.k8s.io/reason": "RBAC: allowed by RoleBinding \"reader/shop\" of Role \"reader\" to ServiceAccount \"reader/shop\"" } })
+            .to_string()
+        })
+        .collect();
+    let place = at("logs/native/2026/11/20");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("audit.log"), events.join("\n")).unwrap();
+    // What is rejected shows what it was.
+    let broken = format!("{{\"kind\":\"Event\",\"auditID\":\"{SECRET}\",\n");
+    std::fs::write(place.join("broken.log"), broken).unwrap();
+
+    let run = |out: &str, more: &[&str]| {
+        let got = Command::new(env!("CARGO_BIN_EXE_overgrant"))
+            .args(["audit", "-vv"])
+            .arg(at("logs"))
+            .arg("--inventory")
+            .arg(at("inventory"))
+            .arg("--out")
+            .arg(at(out))
+            .args(["--cluster-map", "native/=arn:aws:eks:us-west-2:111122223333:cluster/prod"])
+            .args(more)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&got.stderr).into_owned()
+            + &String::from_utf8_lossy(&got.stdout);
+        assert!(matches!(got.status.code(), Some(0 | 3)), "{said}");
+        said
+    };
+    let named = |out: &str| -> Vec<PathBuf> {
+        let current = std::fs::canonicalize(at(out).join(".current")).unwrap();
+        let all = files(&current);
+        assert!(all.len() > 20, "{all:?}");
+        all.into_iter().filter(|path| holds(path, &[SECRET, "db-other"]).0).collect()
+    };
+    run("open", &[]);
+    assert!(named("open").len() > 3);
+    let said = run("hidden", &["--hide-secret-names"]);
+    assert!(!said.contains(SECRET), "{said}");
+    let left = named("hidden");
+    assert!(left.is_empty(), "{left:?}");
+    let said = |out: &str| {
+        let rows: Vec<VerdictRow> = rows(&at(out));
+        rows.into_iter()
+            .map(|row| {
+                (row.grant_id, row.verdict, row.recommendation, row.used_count, row.excess_before)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said("open"), said("hidden"));
+
+    // Onto an open report: all is read again, and nothing of it is kept.
+    let told = run("open", &["--hide-secret-names"]);
+    assert!(told.contains("--hide-secret-names came or went"), "{told}");
+    assert!(named("open").is_empty());
+    same(&report_of(&at("open")), &report_of(&at("hidden")), "as if it had always been hidden");
+
+    let grants: Vec<GrantRow> = rows(&at("hidden"));
+    let reader = grants.iter().find(|row| row.principal == "shop/reader").unwrap();
+    let got = Command::new(env!("CARGO_BIN_EXE_overgrant"))
+        .args(["remediate", "--only", &reader.grant_id, "--from"])
+        .arg(at("hidden"))
+        .arg("--to")
+        .arg(at("remedy"))
+        .output()
+        .unwrap();
+    let said =
+        String::from_utf8_lossy(&got.stdout).into_owned() + &String::from_utf8_lossy(&got.stderr);
+    assert!(said.contains("--hide-secret-names"), "{said}");
 }

@@ -146,6 +146,7 @@ fn scan(load: Load, threads: usize, spill: &SpillDir) -> Result<Scanned, Box<dyn
         relevant_names: std::iter::empty().collect(),
         clusters: ClusterResolver::new(&[CLUSTER.to_owned()], &[]),
         limits: Limits::default(),
+        hide_secret_names: false,
     });
     let next = AtomicU64::new(0);
     let parts: Vec<Result<Scanned, FactsError>> = std::thread::scope(|scope| {

@@ -48,6 +48,7 @@ pub(crate) fn context() -> Arc<Context> {
         relevant_names: std::iter::empty().collect(),
         clusters: ClusterResolver::new(&[CLUSTER.to_owned()], &[]),
         limits: Limits::default(),
+        hide_secret_names: false,
     })
 }
 

@@ -206,6 +206,13 @@ pub struct Audit {
     /// Public keys, as `aws cloudtrail list-public-keys` prints them; by default CloudTrail is asked
     #[arg(long, value_name = "FILE", requires = "verify")]
     pub public_keys: Vec<std::path::PathBuf>,
+    /// Put marks in place of the names of Secrets, in all that is written and said
+    ///
+    /// One mark for one name, so that verdicts stay the same. Rejects show no example then, and remediate
+    /// leaves what is given by such a name to a person. A name that a rule gives for other resources too
+    /// is also theirs, and stays.
+    #[arg(long)]
+    pub hide_secret_names: bool,
     /// Name the cluster of audit logs that do not say it: key prefix and cluster ARN
     #[arg(long, value_name = "KEYPREFIX=ARN")]
     pub cluster_map: Vec<String>,

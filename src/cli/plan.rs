@@ -205,6 +205,7 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         limits: Limits { max_inflated: audit.max_object.saturating_mul(MIB) },
         s3: S3Options { region: audit.region.clone(), ..S3Options::default() },
         rescan: audit.rescan,
+        hide_secret_names: audit.hide_secret_names,
         verify: audit.verify.then(|| trust::Verify {
             public_keys: audit.public_keys.clone(),
             use_unverified: audit.use_unverified,

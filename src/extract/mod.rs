@@ -48,6 +48,8 @@ pub struct Context {
     pub clusters: ClusterResolver,
     /// Caps.
     pub limits: Limits,
+    /// Marks stand in place of the names of Secrets, and rejects show no example.
+    pub hide_secret_names: bool,
 }
 
 impl Context {
@@ -146,6 +148,13 @@ impl Extractor {
         batch: &mut Batch,
         take: &mut dyn FnMut(Fact),
     ) {
+        self.read(key, bytes, batch, take);
+        if self.context.hide_secret_names {
+            batch.tally.hide_examples();
+        }
+    }
+
+    fn read(&mut self, key: &str, bytes: &[u8], batch: &mut Batch, take: &mut dyn FnMut(Fact)) {
         batch.tally.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if bytes.is_empty() {
             // A key that ends in a slash is how consoles show a folder.

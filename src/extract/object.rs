@@ -10,8 +10,9 @@ use crate::decode::lenient::Unread;
 use crate::decode::sniff::{Kind, kind};
 use crate::decode::split::{self, Piece};
 use crate::model::coverage::LogStream;
-use crate::model::fact::Fact;
+use crate::model::fact::{Fact, FactBody};
 use crate::model::outcome::{Kept, Proof};
+use crate::model::secret_names;
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
@@ -330,8 +331,12 @@ impl<'a> Object<'a> {
             logged_at: origin.logged_at,
         };
         let mut n = 0_usize;
-        let mut take = |fact| {
+        let hide = self.context.hide_secret_names;
+        let mut take = |mut fact: Fact| {
             n += 1;
+            if hide && let FactBody::Access(access) = &mut fact.body {
+                secret_names::hide(&mut access.permission);
+            }
             (self.take)(fact);
         };
         let outcome = audit::extract(event, &asked, &mut take);

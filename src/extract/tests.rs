@@ -30,6 +30,7 @@ fn extract(objects: &[(&str, &[u8])]) -> Got {
             &[("native/".to_owned(), CLUSTER.to_owned())],
         ),
         limits: Limits { max_inflated: 1 << 20 },
+        hide_secret_names: false,
     };
     let mut extractor = Extractor::new(Arc::new(context));
     let mut batch = Batch::default();

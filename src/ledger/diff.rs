@@ -24,6 +24,8 @@ pub enum Why {
     Clusters,
     /// More bytes are allowed now.
     Limit,
+    /// Names of Secrets are hidden now, or not any more.
+    SecretNames,
     /// Its hash was not asked for, and is needed to verify it.
     Hash,
     /// What its digest says of it changed.
@@ -44,6 +46,7 @@ impl Why {
             Why::Principals => "the inventory has principals that were not looked for before",
             Why::Clusters => "the clusters of the inventory, or --cluster-map, changed",
             Why::Limit => "--max-object allows them now",
+            Why::SecretNames => "--hide-secret-names came or went",
             Why::Hash => "--verify needs their hashes",
             Why::Digest => "what their digests say of them changed, or whether that counts",
             Why::Version => "another version of overgrant read them",

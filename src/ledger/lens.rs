@@ -33,6 +33,9 @@ pub struct Lens {
     pub cluster_map: Vec<(String, String)>,
     /// Bytes that an object may inflate to.
     pub max_inflated: u64,
+    /// Marks stand in place of the names of Secrets.
+    #[serde(default)]
+    pub hide_secret_names: bool,
 }
 
 impl Lens {
@@ -54,6 +57,10 @@ impl Lens {
         }
         if outcome.streams.contains_key(&Stream::CloudTrail) && !self.sees_as_much_as(old) {
             return Some(Why::Principals);
+        }
+        let names = outcome.streams.contains_key(&Stream::Audit) || !outcome.rejects.is_empty();
+        if names && self.hide_secret_names != old.hide_secret_names {
+            return Some(Why::SecretNames);
         }
         self.names_other_clusters(old, outcome).then_some(Why::Clusters)
     }

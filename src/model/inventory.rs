@@ -4,6 +4,7 @@
 //! unobservable.
 
 use super::permission::Rule;
+use super::secret_names;
 use super::time::Micros;
 
 /// Which of the two IAM mappings a cluster consults.
@@ -286,6 +287,20 @@ pub struct Kubernetes {
     pub aws_auth: Option<AwsAuth>,
     /// Secrets of type `kubernetes.io/service-account-token`: namespace, name, ServiceAccount.
     pub token_secrets: Vec<(String, String, String)>,
+}
+
+impl Kubernetes {
+    /// Puts marks in place of the names of Secrets.
+    pub fn hide_secret_names(&mut self) {
+        for role in &mut self.roles {
+            let rules = std::mem::take(&mut role.rules);
+            role.rules = rules.into_iter().flat_map(secret_names::hidden).collect();
+        }
+        for (_, name, _) in &mut self.token_secrets {
+            *name = secret_names::mark(name);
+        }
+        self.token_secrets.sort();
+    }
 }
 
 /// `kubectl api-resources`, one line.

@@ -14,5 +14,6 @@ pub mod inventory;
 pub mod needs;
 pub mod outcome;
 pub mod permission;
+pub mod secret_names;
 pub mod tally;
 pub mod time;

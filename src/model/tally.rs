@@ -223,6 +223,13 @@ impl Tally {
         self.streams.entry(stream).or_default().salvaged += 1;
     }
 
+    /// Forgets what rejected things looked like.
+    pub fn hide_examples(&mut self) {
+        for reject in self.rejects.values_mut() {
+            reject.example.clear();
+        }
+    }
+
     /// An unknown number of records of this object is lost.
     pub fn damage(&mut self, object: &str) {
         if !self.damaged.contains(object) {

@@ -191,11 +191,16 @@ fn recheck(
 }
 
 /// Entries of objects that are not listed any more: one that never was read is as good as never
-/// listed; one whose facts another version wrote cannot be used.
+/// listed; one whose facts another version wrote cannot be used, nor
+/// one whose facts call Secrets by other names than is asked for now.
 fn settle_gone(diff: &mut Diff, memory: &mut Memory) -> Result<(), PipelineError> {
-    let versions = diff.gone.values().filter(|why| **why == Why::Version).count();
+    let gone = |which: Why| diff.gone.values().filter(|why| **why == which).count();
+    let (versions, names) = (gone(Why::Version), gone(Why::SecretNames));
     if versions > 0 {
         return Err(PipelineError::Expired { objects: versions });
+    }
+    if names > 0 {
+        return Err(PipelineError::Named { objects: names });
     }
     let unread: Vec<Name> = diff
         .gone

@@ -246,6 +246,7 @@ pub(super) fn lens(context: &crate::extract::Context, plan: &super::Plan, arns: 
         clusters: arns.iter().cloned().collect(),
         cluster_map: plan.cluster_map.clone(),
         max_inflated: plan.limits.max_inflated,
+        hide_secret_names: plan.hide_secret_names,
     }
 }
 

@@ -104,6 +104,8 @@ pub struct Plan {
     pub s3: S3Options,
     /// Forget what earlier runs read.
     pub rescan: bool,
+    /// Put marks in place of the names of Secrets.
+    pub hide_secret_names: bool,
     /// Check logs against their digests.
     pub verify: Option<trust::Verify>,
     /// Set by whoever wants the run to end early.
@@ -242,6 +244,15 @@ pub enum PipelineError {
         /// How many.
         objects: usize,
     },
+    /// Facts name Secrets, or do not, and rest on objects that are gone.
+    #[error(
+        "--hide-secret-names is not as it was in the runs before, and {objects} of their log objects are \
+         gone: go on as before, give --out another place, or --rescan to start with what is still there"
+    )]
+    Named {
+        /// How many.
+        objects: usize,
+    },
     /// Somebody asked for the end.
     #[error(
         "interrupted: {kept} of {of} objects are read and kept, the next run goes on from there; the \
@@ -288,7 +299,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     for location in &plan.inventories {
         files.extend(runtime.block_on(source::read_small_files(location, &plan.s3))?);
     }
-    let mut world = World::new(&files, &policies);
+    let mut world = World::new(&files, &policies, plan.hide_secret_names);
     drop(files);
     let (window, until_from) = window(plan, &world)?;
     clock.lap("inventory");

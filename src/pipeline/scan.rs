@@ -121,6 +121,7 @@ pub(super) fn context(plan: &Plan, days: (Day, Day), world: &World) -> Context {
         relevant_names: world.principals.relevant_names().iter().cloned().collect(),
         clusters: ClusterResolver::new(&world.arns(), &plan.cluster_map),
         limits: plan.limits,
+        hide_secret_names: plan.hide_secret_names,
     }
 }
 

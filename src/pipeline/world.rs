@@ -8,7 +8,7 @@ use crate::inventory::grants::{Enumerated, enumerate};
 use crate::inventory::principals::Principals;
 use crate::inventory::{Problem, load, newest};
 use crate::model::fact::ChangeFact;
-use crate::model::inventory::ClusterInventory;
+use crate::model::inventory::{ClusterInventory, Kubernetes};
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::policies::PolicyTable;
 
@@ -20,8 +20,16 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(files: &[(String, Vec<u8>)], policies: &PolicyTable) -> Self {
-        let loaded = load(files);
+    pub(super) fn new(
+        files: &[(String, Vec<u8>)],
+        policies: &PolicyTable,
+        hide_secret_names: bool,
+    ) -> Self {
+        let mut loaded = load(files);
+        if hide_secret_names {
+            let objects = loaded.clusters.iter_mut().filter_map(|c| c.kubernetes.as_mut());
+            objects.for_each(Kubernetes::hide_secret_names);
+        }
         let snapshots = newest(&loaded.clusters);
         let principals = Principals::new(&snapshots);
         let clusters = snapshots

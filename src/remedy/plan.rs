@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::grant::has_reserved_prefix;
 use crate::model::permission::{Rule, Scope, ScopedRule};
+use crate::model::secret_names::is_mark;
 use crate::report::summary::printable;
 use crate::table::rows::grants::GrantRow;
 use crate::table::rows::verdicts::{ProposalRow, VerdictRow};
@@ -162,6 +163,9 @@ fn replace(grant: &GrantRow, chosen: &[&ProposalRow], state: &State) -> Result<V
     let key = entry_key(grant, state);
     let (cluster, principal) = key.clone();
     let rules: Vec<ScopedRule> = chosen.iter().filter_map(|row| rule_of(row)).collect();
+    if rules.iter().flat_map(|scoped| &scoped.rule.resource_names).any(|name| is_mark(name)) {
+        return Err("it names Secrets, and the audit ran with --hide-secret-names".to_owned());
+    }
     let policies: Vec<(String, Option<Vec<String>>)> = chosen
         .iter()
         .filter_map(|row| {

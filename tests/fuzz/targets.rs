@@ -309,6 +309,7 @@ fn extractor() -> Extractor {
             &[("native/".to_owned(), CLUSTER.to_owned())],
         ),
         limits: Limits { max_inflated: CAP },
+        hide_secret_names: false,
     }))
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
         threads: 2,
         memory: 512 << 20,
         limits: Limits::default(),
+        hide_secret_names: false,
         s3: S3Options::default(),
         rescan: false,
         verify: None,
