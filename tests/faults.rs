@@ -199,10 +199,14 @@ fn credentials_that_run_out_are_fetched_anew() {
     let clean = scene.clean();
     let at = |name: &str| scene.at(name).display().to_string();
     // As a role's: every time that the chain asks, another key.
-    let config = format!(
-        "[default]\nregion = us-west-2\ncredential_process = sh -c \"echo x >>'{0}'; n=$(wc -l <'{0}'); printf '{{\\\"Version\\\":1,\\\"AccessKeyId\\\":\\\"ASIAKEY%s\\\",\\\"SecretAccessKey\\\":\\\"s\\\",\\\"SessionToken\\\":\\\"t\\\"}}' $n\"\n",
+    let script = format!(
+        r#"echo x >>'{0}'
+printf '{{"Version":1,"AccessKeyId":"ASIAKEY%s","SecretAccessKey":"s","SessionToken":"t"}}' $(wc -l <'{0}')"#,
         at("asked")
     );
+    std::fs::write(at("key.sh"), script).unwrap();
+    let config =
+        format!("[default]\nregion = us-west-2\ncredential_process = sh {}\n", at("key.sh"));
     std::fs::write(at("config"), config).unwrap();
     let expired = |op, after| Rule::always(op, "", Fault::FirstKeyExpired).after(after);
     scene.server.meet(FaultPlan::new([expired(Op::Get, 7), expired(Op::List, 1000)]));
@@ -223,6 +227,8 @@ fn credentials_that_run_out_are_fetched_anew() {
     let asked = std::fs::read_to_string(at("asked")).unwrap().lines().count();
     // Listing and fetching have a client each, and one of them renews.
     assert!((2..=4).contains(&asked), "{asked}");
+    let rejects: Vec<RejectRow> = rows(&scene.at("anew"));
+    assert!(rejects.is_empty(), "{said} {asked} {} {rejects:?}", scene.server.injected());
     same(&scene.bytes("anew"), &clean.bytes, "with the second key");
 }
 

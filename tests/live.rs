@@ -7,6 +7,7 @@ use std::process::Command;
 use overgrant::inventory::load;
 use overgrant::inventory::principals::{arns_of_grants, folded_name};
 use overgrant::model::inventory::ClusterInventory;
+use overgrant::pipeline::Stop;
 use overgrant::pipeline::snapshot::{SnapshotPlan, Snapshots, snapshot};
 use serde_json::Value;
 
@@ -22,7 +23,9 @@ fn take(
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let (stub, address) = Stub::start(&runtime, denied, throttles, change);
     let live = live_plan(address, &["prod"]);
-    let taken = snapshot(&SnapshotPlan { live, out: out.to_path_buf() }, &mut Deaf).unwrap();
+    let taken =
+        snapshot(&SnapshotPlan { live, out: out.to_path_buf(), stop: Stop::default() }, &mut Deaf)
+            .unwrap();
     let calls = stub.calls.lock().unwrap().clone();
     (taken, calls)
 }
@@ -226,4 +229,23 @@ fn the_command_and_its_exit_codes() {
     let (code, _, complaint) = run(&["DescribeCluster"], "prod");
     assert_eq!(code, Some(4));
     assert!(complaint.contains("eks:DescribeCluster was denied"), "{complaint}");
+}
+
+#[test]
+fn a_wish_to_end_is_heard_while_clusters_are_read() {
+    // Takes connections and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let live = live_plan(listener.local_addr().unwrap(), &["prod"]);
+    let out = tempfile::tempdir().unwrap();
+    let stop = Stop::default();
+    let plan = SnapshotPlan { live, out: out.path().to_path_buf(), stop: stop.clone() };
+    let asking = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        stop.set();
+    });
+    let began = std::time::Instant::now();
+    let error = snapshot(&plan, &mut Deaf).unwrap_err().to_string();
+    asking.join().unwrap();
+    assert!(error.starts_with("interrupted while clusters"), "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
 }

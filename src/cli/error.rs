@@ -55,7 +55,7 @@ impl UserError {
             ) => Exit::Usage,
             UserError::Run(
                 PipelineError::Interrupted { .. }
-                | PipelineError::Input(InputError::Stopped { .. }),
+                | PipelineError::Input(InputError::Stopped { .. } | InputError::StoppedClusters),
             ) => Exit::Interrupted,
             UserError::Run(_) => Exit::Failed,
         }
@@ -70,7 +70,9 @@ impl UserError {
             }
             UserError::Run(
                 error @ (PipelineError::Interrupted { .. }
-                | PipelineError::Input(InputError::Stopped { .. })),
+                | PipelineError::Input(
+                    InputError::Stopped { .. } | InputError::StoppedClusters,
+                )),
             ) => vec![printable(&error.to_string())],
             UserError::Run(error) => {
                 let mut lines = vec![format!("error: {}", printable(&error.to_string()))];

@@ -65,7 +65,7 @@ pub fn resolve_inventory(inventory: &Inventory) -> Result<SnapshotPlan, UserErro
         now: || Env::read().now,
         reach: reach(&inventory.roles)?,
     };
-    Ok(SnapshotPlan { live, out: inventory.out.clone() })
+    Ok(SnapshotPlan { live, out: inventory.out.clone(), stop: Stop::default() })
 }
 
 fn reach(roles: &Roles) -> Result<Reach, UserError> {

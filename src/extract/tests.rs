@@ -277,17 +277,18 @@ fn objects_that_are_no_logs() {
         ("empty", b""),
         ("folder/", b""),
         ("other", b"A text.\nNo log."),
+        ("binary", b"PAR1\x00\x01 and more"),
         ("gzip", b"\x1f\x8b\x08\x00broken"),
         ("cut", br#"{"Records":[{"eventName":"#),
     ]);
     assert_eq!(
         counts(&batch),
         [
-            "objects: 8 0 | not_a_log 2,control_message 2 | empty 1,bad_gzip 1,unknown_format 1,bad_json 1"
+            "objects: 9 0 | not_a_log 2,control_message 2 | empty 1,bad_gzip 1,unknown_format 2,bad_json 1"
         ]
     );
     let damaged: Vec<&str> = batch.tally.damaged.iter().map(String::as_str).collect();
-    assert_eq!(damaged, ["cut", "empty", "gzip", "other"]);
+    assert_eq!(damaged, ["binary", "cut", "empty", "gzip"], "a text is said and loses nothing");
 }
 
 #[test]

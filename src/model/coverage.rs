@@ -61,3 +61,22 @@ pub struct Deliveries {
     /// its silence proves nothing.
     pub issuing: BTreeSet<String>,
 }
+
+impl Deliveries {
+    /// `audit` or `cloudtrail` and the cluster or account, and the newest hour with a record of it.
+    #[must_use]
+    pub fn newest(&self) -> BTreeMap<(&'static str, String), Hour> {
+        let mut newest = BTreeMap::new();
+        for ((stream, hour), delivered) in &self.by_hour {
+            let key = match stream {
+                LogStream::Audit { cluster, .. } => ("audit", cluster.clone()),
+                LogStream::CloudTrail { account, .. } => ("cloudtrail", account.clone()),
+            };
+            if delivered.events > 0 {
+                let known = newest.entry(key).or_insert(*hour);
+                *known = (*known).max(*hour);
+            }
+        }
+        newest
+    }
+}

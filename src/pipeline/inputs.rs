@@ -89,6 +89,9 @@ pub enum InputError {
         /// As given.
         region: String,
     },
+    /// Somebody asked for the end.
+    #[error("interrupted while clusters were read: the report is the earlier one")]
+    StoppedClusters,
     /// A cluster.
     #[error(transparent)]
     Cluster(#[from] LiveError),
@@ -136,8 +139,10 @@ fn take_clusters(
 ) -> Result<(), PipelineError> {
     let scratch = tempfile::tempdir().map_err(PipelineError::Start)?;
     let out = scratch.path().to_path_buf();
-    let taken =
-        snapshot(&SnapshotPlan { live: inputs.clusters.clone(), out: out.clone() }, events)?;
+    let taken = snapshot(
+        &SnapshotPlan { live: inputs.clusters.clone(), out: out.clone(), stop: plan.stop.clone() },
+        events,
+    )?;
     if let Some(error) = taken.failed.into_iter().next() {
         return Err(InputError::Cluster(error).into());
     }

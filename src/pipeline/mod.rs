@@ -30,7 +30,7 @@ use crate::facts::FactsError;
 use crate::facts::sort::SpillDir;
 use crate::model::digest;
 use crate::model::tally::Stream;
-use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
+use crate::model::time::{Hour, MICROS_PER_HOUR, Micros, Window};
 use crate::publish::place::Place;
 use crate::publish::{Finished, MANIFEST, PublishError};
 use crate::rbac::exact::VerbGroups;
@@ -136,6 +136,13 @@ impl Stop {
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Waits until somebody asks.
+    async fn asked(&self) {
+        while !self.is_set() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub(crate) fn flag(&self) -> Arc<AtomicBool> {
@@ -428,6 +435,13 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         objects: facts.totals.objects,
         bytes: tally.bytes_in,
         until: Some(window.until),
+        newest: facts
+            .totals
+            .deliveries
+            .newest()
+            .into_iter()
+            .map(|(of, hour)| (of, Hour(hour.0 + 1).start()))
+            .collect(),
         captured: world.captured(),
         stages: clock.millis(),
     };

@@ -5,7 +5,8 @@
 
 use std::path::PathBuf;
 
-use super::{Events, PipelineError};
+use super::inputs::InputError;
+use super::{Events, PipelineError, Stop};
 use crate::live::{self, LiveError, LivePlan, Step};
 use crate::model::inventory::Hole;
 use crate::report::snapshot::{Whose, write};
@@ -17,6 +18,8 @@ pub struct SnapshotPlan {
     pub live: LivePlan,
     /// Folder that gets a folder per cluster.
     pub out: PathBuf,
+    /// Set by whoever wants it to end early.
+    pub stop: Stop,
 }
 
 /// A snapshot that was written.
@@ -44,14 +47,21 @@ pub struct Snapshots {
 /// Takes and writes all of them.
 ///
 /// # Errors
-/// When no runtime starts or a folder cannot be written.
+/// When no runtime starts, a folder cannot be written, or somebody asks for the end.
 pub fn snapshot(plan: &SnapshotPlan, events: &mut dyn Events) -> Result<Snapshots, PipelineError> {
     let runtime = super::runtime()?;
     events.stage("clusters");
-    let all = runtime.block_on(live::take(&plan.live, &mut |step| match step {
-        Step::Total(n) => events.total(n, 0),
-        Step::Done => events.object(0),
-    }));
+    let all = runtime.block_on(async {
+        let mut step = |step| match step {
+            Step::Total(n) => events.total(n, 0),
+            Step::Done => events.object(0),
+        };
+        tokio::select! {
+            all = live::take(&plan.live, &mut step) => Some(all),
+            () = plan.stop.asked() => None,
+        }
+    });
+    let all = all.ok_or(InputError::StoppedClusters)?;
     let mut done = Snapshots::default();
     for one in all {
         match one {

@@ -27,6 +27,8 @@ pub struct Figures {
     pub bytes: u64,
     /// End of the window.
     pub until: Option<Micros>,
+    /// Kind of log and where it is from, and the end of the newest hour with a record of it.
+    pub newest: BTreeMap<(&'static str, String), Micros>,
     /// Cluster ARN and when its inventory was taken.
     pub captured: BTreeMap<String, String>,
     /// Milliseconds by stage.
@@ -122,6 +124,15 @@ fn of_outcome(text: &mut Text, now: Micros, summary: &SummaryInput, figures: &Fi
         );
         text.sample("window_age_seconds", &[], age);
     }
+    text.family(
+        "log_age_seconds",
+        "seconds",
+        "From the end of the newest hour in which a log delivered to the end of the run.",
+    );
+    for ((kind, of), newest) in &figures.newest {
+        let age = seconds(Micros(now.0.saturating_sub(newest.0).max(0)));
+        text.sample("log_age_seconds", &[("log", kind), ("of", of)], age);
+    }
     text.family("inventory_age_seconds", "seconds", "Since the inventory of a cluster was taken.");
     for (arn, at) in &figures.captured {
         if let Some(at) = Micros::parse(at) {
@@ -212,6 +223,10 @@ mod tests {
             objects: 3,
             bytes: 1 << 40,
             until: Micros::parse("2026-11-24T00:00:00Z"),
+            newest: BTreeMap::from([(
+                ("audit", "arn:x".to_owned()),
+                Micros::parse("2026-11-24T00:00:00Z").unwrap(),
+            )]),
             captured: BTreeMap::from([("arn:x".to_owned(), "2026-11-24T00:00:00Z".to_owned())]),
             stages: BTreeMap::from([("scan", 1500)]),
         };
@@ -225,6 +240,7 @@ mod tests {
             "overgrant_grants{verdict=\"unused\"} 2\n",
             "overgrant_findings{verdict=\"unused\",severity=\"high\"} 2\n",
             "overgrant_window_age_seconds 3600.5\n",
+            "overgrant_log_age_seconds{log=\"audit\",of=\"arn:x\"} 3600.5\n",
             "overgrant_inventory_age_seconds{cluster=\"arn:x\"} 3600.5\n",
             "overgrant_stage_duration_seconds{stage=\"scan\"} 1.5\n",
         ] {
