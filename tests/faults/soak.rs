@@ -85,12 +85,17 @@ fn any_faults_and_the_next_run_is_right() {
                                 partial += u64::from(lowered(&got) > lowered(&clean.advice));
                             }
                             Err(error) => {
-                                // Only a listing that cannot be had ends a run, or an output that may
-                                // not be written.
+                                // Only a listing that cannot be had ends a run, or an output that
+                                // cannot be read or written.
                                 let said = error.to_string();
-                                let put =
-                                    matches!(out, Out::Bucket(_)) && said.contains("PutObject");
-                                assert!(put || said.contains("ListObjectsV2"), "{why}: {said}");
+                                let output = match &out {
+                                    Out::Bucket(place) => {
+                                        said.contains("PutObject")
+                                            || said.contains(&format!("cannot fetch {place}/"))
+                                    }
+                                    Out::Folder(_) => false,
+                                };
+                                assert!(output || said.contains("ListObjectsV2"), "{why}: {said}");
                                 ended += 1;
                             }
                         }
