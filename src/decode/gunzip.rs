@@ -11,6 +11,8 @@ use std::io::{ErrorKind, Read};
 
 use flate2::bufread::GzDecoder;
 
+use super::audited::{Deflate, Member};
+
 /// How far decoding may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -29,6 +31,10 @@ const MAX_LAYERS: usize = 3;
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Scratch larger than this is given back after the object that needed it.
 const KEEP_SCRATCH: usize = 64 << 20;
+/// A member that inflates to more is streamed.
+const ONE_SHOT: usize = 64 << 20;
+/// The first room of a scratch.
+const LEAST_ROOM: usize = 256 << 10;
 
 /// Why an object does not inflate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,9 +47,12 @@ pub enum GunzipError {
     TooLarge,
 }
 
-/// Reused buffers.
+/// Reused buffers: growing and clearing memory costs more than inflating into it.
 #[derive(Debug, Default)]
 pub struct Inflater {
+    /// `None` until the first object, and where there is no memory for it.
+    deflate: Option<Deflate>,
+    /// Longer than what they hold.
     front: Vec<u8>,
     back: Vec<u8>,
 }
@@ -62,19 +71,24 @@ impl Inflater {
             return Ok(object);
         }
         for scratch in [&mut self.front, &mut self.back] {
-            if scratch.capacity() > KEEP_SCRATCH {
+            if scratch.len() > KEEP_SCRATCH {
                 *scratch = Vec::new();
             }
         }
-        inflate_members(object, &mut self.front, limits)?;
+        if self.deflate.is_none() {
+            self.deflate = Deflate::new();
+        }
+        let deflate = &mut self.deflate;
+        let mut len = inflate_members(deflate, object, &mut self.front, limits)?;
         for _ in 1..MAX_LAYERS {
-            if !self.front.starts_with(&MAGIC) {
+            let layer = self.front.get(..len).unwrap_or_default();
+            if !layer.starts_with(&MAGIC) {
                 break;
             }
-            inflate_members(&self.front, &mut self.back, limits)?;
+            len = inflate_members(deflate, layer, &mut self.back, limits)?;
             std::mem::swap(&mut self.front, &mut self.back);
         }
-        Ok(&self.front)
+        Ok(self.front.get(..len).unwrap_or_default())
     }
 }
 
@@ -92,10 +106,59 @@ pub fn inflate_one(object: &[u8], limits: Limits) -> Result<Vec<u8>, GunzipError
     if member.into_inner().into_inner().is_empty() { Ok(out) } else { Err(GunzipError::Broken) }
 }
 
-fn inflate_members(mut rest: &[u8], out: &mut Vec<u8>, limits: Limits) -> Result<(), GunzipError> {
-    out.clear();
+/// Inflates all members to the start of `out`, which grows as it must; returns how far it is filled.
+fn inflate_members(
+    deflate: &mut Option<Deflate>,
+    mut rest: &[u8],
+    out: &mut Vec<u8>,
+    limits: Limits,
+) -> Result<usize, GunzipError> {
+    let cap = usize::try_from(limits.max_inflated).unwrap_or(usize::MAX);
+    let mut filled = 0;
     while rest.starts_with(&MAGIC) {
-        let room = limits.max_inflated.saturating_sub(u64::try_from(out.len()).unwrap_or(u64::MAX));
+        let Some(deflate) = deflate else {
+            return stream_members(rest, out, filled, cap);
+        };
+        let room = out.len() - filled;
+        match deflate.member(rest, out.get_mut(filled..).unwrap_or_default()) {
+            Member::Whole { read, written } => {
+                filled += written;
+                if filled > cap {
+                    return Err(GunzipError::TooLarge);
+                }
+                rest = rest.get(read..).unwrap_or_default();
+            }
+            Member::TooSmall if room > cap - filled => return Err(GunzipError::TooLarge),
+            Member::TooSmall if room > ONE_SHOT => return stream_members(rest, out, filled, cap),
+            Member::TooSmall => {
+                let more = expected(rest).max(2 * room).clamp(LEAST_ROOM, ONE_SHOT + 1);
+                out.resize(filled + more, 0);
+            }
+            Member::Broken => return Err(GunzipError::Broken),
+        }
+    }
+    if rest.iter().all(|byte| *byte == 0) { Ok(filled) } else { Err(GunzipError::Broken) }
+}
+
+/// What the last four bytes say the last member inflates to: right for the one member of a CloudTrail
+/// file, a hint at best for others, and never believed.
+fn expected(rest: &[u8]) -> usize {
+    let told = rest.last_chunk::<4>().map_or(0, |tail| u32::from_le_bytes(*tail));
+    let told = usize::try_from(told).unwrap_or(0);
+    // Logs inflate ten times or so; what claims more may be lying.
+    told.min(rest.len().saturating_mul(32)).saturating_add(1)
+}
+
+/// Members that are too large to be inflated in one go: what is read grows with what is there.
+fn stream_members(
+    mut rest: &[u8],
+    out: &mut Vec<u8>,
+    filled: usize,
+    cap: usize,
+) -> Result<usize, GunzipError> {
+    out.truncate(filled);
+    while rest.starts_with(&MAGIC) {
+        let room = u64::try_from(cap.saturating_sub(out.len())).unwrap_or(u64::MAX);
         let mut member = GzDecoder::new(rest).take(room.saturating_add(1));
         match member.read_to_end(out) {
             Ok(got) if u64::try_from(got).unwrap_or(u64::MAX) > room => {
@@ -107,7 +170,7 @@ fn inflate_members(mut rest: &[u8], out: &mut Vec<u8>, limits: Limits) -> Result
         }
         rest = member.into_inner().into_inner();
     }
-    if rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(GunzipError::Broken) }
+    if rest.iter().all(|byte| *byte == 0) { Ok(out.len()) } else { Err(GunzipError::Broken) }
 }
 
 #[cfg(test)]

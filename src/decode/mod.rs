@@ -7,11 +7,13 @@
 //! what it does not need without parsing it, because other services' shapes break rigid types.
 
 pub mod audit;
+mod audited;
 pub mod authenticator;
 pub mod aws_auth;
 pub mod carrier;
 pub mod cloudtrail;
 pub mod envelope;
+pub mod find;
 pub mod gunzip;
 pub mod lenient;
 pub mod sniff;

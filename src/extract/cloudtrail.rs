@@ -89,7 +89,14 @@ pub(super) fn extract(
 
 /// Which trail delivered: the key says it for sure, the record says it where the key does not.
 fn stream_of(record: &Record<'_>, key: &str) -> LogStream {
-    let from_key = key.rsplit_once("AWSLogs/").and_then(|(_, rest)| {
+    let (account, region) = place_of(key)
+        .unwrap_or_else(|| (record.recipient_account_id.to_owned(), record.aws_region.to_owned()));
+    LogStream::CloudTrail { account, region }
+}
+
+/// Account and region of a trail's object, as its key says.
+pub(super) fn place_of(key: &str) -> Option<(String, String)> {
+    key.rsplit_once("AWSLogs/").and_then(|(_, rest)| {
         let mut parts = rest.split('/').filter(|part| !part.is_empty());
         let mut account = parts.next()?;
         if account.starts_with("o-") {
@@ -100,10 +107,7 @@ fn stream_of(record: &Record<'_>, key: &str) -> LogStream {
         let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
         (is_account && kind.starts_with("CloudTrail"))
             .then(|| (account.to_owned(), region.to_owned()))
-    });
-    let (account, region) = from_key
-        .unwrap_or_else(|| (record.recipient_account_id.to_owned(), record.aws_region.to_owned()));
-    LogStream::CloudTrail { account, region }
+    })
 }
 
 fn facts(
@@ -170,8 +174,12 @@ fn service_of(event_source: &str) -> &str {
 /// True when a call is of a service that issues or redeems credentials, of EKS, or by a principal
 /// that some grant is about.
 pub(super) fn is_wanted(event_source: &str, caller: &AwsCaller, context: &Context) -> bool {
+    is_wanted_service(event_source) || is_relevant(caller, context)
+}
+
+/// True for services whose every call counts.
+pub(super) fn is_wanted_service(event_source: &str) -> bool {
     matches!(service_of(event_source), "sts" | "eks" | "eks-auth" | "rolesanywhere")
-        || is_relevant(caller, context)
 }
 
 /// True when the call was made by a principal that a grant is about: by id, else by name.

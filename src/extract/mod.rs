@@ -11,6 +11,7 @@ mod cloudtrail;
 pub mod clusters;
 mod login;
 mod object;
+mod skim;
 mod stray;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
+use crate::decode::find::Found;
 use crate::decode::gunzip::{GunzipError, Inflater, Limits};
 use crate::decode::lenient::Unread;
 use crate::model::arn::PrincipalName;
@@ -30,6 +32,7 @@ use crate::model::time::{Hour, Micros, Window};
 
 use clusters::ClusterResolver;
 use object::Object;
+use skim::Skim;
 
 /// A user agent's family is cut here: it is a label, not evidence.
 const FAMILY_CHARS: usize = 40;
@@ -121,6 +124,13 @@ impl Batch {
     }
 }
 
+/// What is passed over, and the records of the file at hand.
+#[derive(Debug)]
+struct Skimmer {
+    skim: Skim,
+    found: Vec<Found>,
+}
+
 /// One worker's extractor: scratch buffers and what all workers share.
 #[derive(Debug)]
 pub struct Extractor {
@@ -128,6 +138,7 @@ pub struct Extractor {
     /// Those of the context: deliveries of others cover nothing.
     accounts: BTreeSet<String>,
     inflater: Inflater,
+    skimmer: Skimmer,
 }
 
 impl Extractor {
@@ -135,7 +146,8 @@ impl Extractor {
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
         let accounts = context.accounts();
-        Extractor { context, accounts, inflater: Inflater::default() }
+        let skimmer = Skimmer { skim: Skim::new(&context), found: Vec::new() };
+        Extractor { context, accounts, inflater: Inflater::default(), skimmer }
     }
 
     /// Decodes the object `key`, hands its facts (copies included) to `take` and adds the rest of
@@ -177,7 +189,8 @@ impl Extractor {
             }
         };
         batch.tally.bytes_inflated += u64::try_from(inflated.len()).unwrap_or(u64::MAX);
-        Object::new(&self.context, &self.accounts, key, batch, take).read(inflated);
+        Object::new(&self.context, &self.accounts, key, batch, take)
+            .read(inflated, &mut self.skimmer);
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::decode::authenticator;
 use crate::decode::carrier::{self, Carried};
 use crate::decode::envelope::{Envelope, cluster_from_log_group};
+use crate::decode::find;
 use crate::decode::lenient::Unread;
 use crate::decode::sniff::{Kind, kind};
 use crate::decode::split::{self, Piece};
@@ -16,7 +17,7 @@ use crate::model::secret_names;
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
-use super::{Batch, Context, audit, cloudtrail, login, reason_of, stray};
+use super::{Batch, Context, Skimmer, audit, cloudtrail, login, reason_of, stray};
 
 /// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
 const MAX_CARRIERS: usize = 4;
@@ -72,7 +73,12 @@ impl<'a> Object<'a> {
         }
     }
 
-    pub(super) fn read(mut self, inflated: &[u8]) {
+    pub(super) fn read(mut self, inflated: &[u8], skimmer: &mut Skimmer) {
+        if find::records(inflated, &mut skimmer.found) {
+            self.cloudtrail_file(inflated, skimmer);
+            self.finish(inflated);
+            return;
+        }
         // An export task names its folders after log streams.
         let stream = self.key.rsplit('/').nth(1).unwrap_or_default();
         let origin = Origin { log_stream: stream, ..Origin::default() };
@@ -369,6 +375,42 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A file whose records are found: what no grant is about is counted and not parsed.
+    fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, found }: &mut Skimmer) {
+        self.has_records = true;
+        let of_key = cloudtrail::place_of(self.key);
+        let mut passed_over = 0;
+        let mut run: Option<(LogStream, Hour, u64)> = None;
+        for one in found.iter() {
+            let Some(passed) = skim.pass(file, one, self.context) else {
+                self.cloudtrail_record(one.bytes(file));
+                continue;
+            };
+            passed_over += 1;
+            let Some(told) = passed.delivered else { continue };
+            let place = of_key.as_ref().map_or(told, |(account, region)| (account, region));
+            // Records that follow each other are of one place and hour.
+            match &mut run {
+                Some((LogStream::CloudTrail { account, region }, hour, n))
+                    if (account.as_str(), region.as_str()) == place && *hour == passed.hour =>
+                {
+                    *n += 1;
+                }
+                _ => {
+                    let (account, region) = (place.0.to_owned(), place.1.to_owned());
+                    let next = (LogStream::CloudTrail { account, region }, passed.hour, 1);
+                    if let Some((stream, hour, n)) = run.replace(next) {
+                        self.delivered_many(stream, hour.start(), n, false);
+                    }
+                }
+            }
+        }
+        if let Some((stream, hour, n)) = run {
+            self.delivered_many(stream, hour.start(), n, false);
+        }
+        self.batch.tally.filter_many(Stream::CloudTrail, Filter::NotRelevant, passed_over);
+    }
+
     fn cloudtrail_record(&mut self, record: &[u8]) {
         self.has_records = true;
         match cloudtrail::extract(record, self.context, self.key, self.take) {
@@ -403,10 +445,15 @@ impl<'a> Object<'a> {
     }
 
     fn delivered(&mut self, stream: LogStream, at: Micros, issues: bool) {
+        self.delivered_many(stream, at, 1, issues);
+    }
+
+    /// So many records of the hour of `at`.
+    fn delivered_many(&mut self, stream: LogStream, at: Micros, times: u64, issues: bool) {
         let hour = at.hour();
         if self.counts(&stream, hour) {
             let proof = self.hours.entry((stream, hour)).or_default();
-            proof.events += 1;
+            proof.events += times;
             proof.issues |= issues;
         } else if !self.context.window.contains(at) {
             self.batch.is_outside(at);

@@ -2,6 +2,7 @@
 
 mod changes;
 mod exports;
+mod passing;
 
 use super::*;
 use crate::model::coverage::LogStream;
@@ -16,12 +17,12 @@ struct Got {
     ambiguous: BTreeSet<(String, Hour)>,
 }
 
-fn extract(objects: &[(&str, &[u8])]) -> Got {
+pub(super) fn context() -> Context {
     let window = Window {
         since: Micros::parse("2026-01-01T00:00:00Z").unwrap(),
         until: Micros::parse("2026-02-01T00:00:00Z").unwrap(),
     };
-    let context = Context {
+    Context {
         window,
         relevant_ids: std::iter::once("AROAKNOWN".to_owned()).collect(),
         relevant_names: PrincipalName::from_arn("arn:aws:iam::1:role/known").into_iter().collect(),
@@ -31,8 +32,11 @@ fn extract(objects: &[(&str, &[u8])]) -> Got {
         ),
         limits: Limits { max_inflated: 1 << 20 },
         hide_secret_names: false,
-    };
-    let mut extractor = Extractor::new(Arc::new(context));
+    }
+}
+
+fn extract(objects: &[(&str, &[u8])]) -> Got {
+    let mut extractor = Extractor::new(Arc::new(context()));
     let mut batch = Batch::default();
     let mut facts = Vec::new();
     for (key, bytes) in objects {

@@ -192,9 +192,17 @@ impl Tally {
 
     /// Something was met and is left out on purpose.
     pub fn filter(&mut self, stream: Stream, why: Filter) {
+        self.filter_many(stream, why, 1);
+    }
+
+    /// The same, so often at once.
+    pub fn filter_many(&mut self, stream: Stream, why: Filter, times: u64) {
+        if times == 0 {
+            return;
+        }
         let counts = self.streams.entry(stream).or_default();
-        counts.seen += 1;
-        *counts.filtered.entry(why).or_default() += 1;
+        counts.seen += times;
+        *counts.filtered.entry(why).or_default() += times;
     }
 
     /// Something was met that should count and cannot. `example` is raw; it is escaped and cut here.

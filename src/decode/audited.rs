@@ -1,0 +1,94 @@
+//! The one place with unsafe code: what a C library and the machine ask for beyond Rust's own checks.
+//!
+//! Two calls, each with its reason. Nothing here decides anything: callers get a length or a bool, and
+//! what they do with it is checked as everywhere.
+#![expect(
+    unsafe_code,
+    reason = "the one audited place: libdeflate, and instructions found at run time"
+)]
+
+use std::ptr::NonNull;
+
+use libdeflate_sys::{
+    libdeflate_alloc_decompressor, libdeflate_decompressor, libdeflate_free_decompressor,
+    libdeflate_gzip_decompress_ex, libdeflate_result_LIBDEFLATE_INSUFFICIENT_SPACE,
+    libdeflate_result_LIBDEFLATE_SUCCESS,
+};
+
+/// Inflates whole gzip members, one call each.
+#[derive(Debug)]
+pub(super) struct Deflate(NonNull<libdeflate_decompressor>);
+
+// SAFETY: a decompressor is plain memory that libdeflate reaches through this pointer alone; it has no
+// tie to a thread. It is not `Sync`: calls change it.
+unsafe impl Send for Deflate {}
+
+/// What became of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Member {
+    /// Its checksum was right: so many bytes were read and written.
+    Whole {
+        /// Of the input, header and trailer included.
+        read: usize,
+        /// To the output.
+        written: usize,
+    },
+    /// It has more bytes than the output has room for.
+    TooSmall,
+    /// It is broken or cut.
+    Broken,
+}
+
+impl Deflate {
+    /// `None` when there is no memory for its tables, about 12 KiB.
+    pub(super) fn new() -> Option<Self> {
+        // SAFETY: takes nothing; returns null or a decompressor that is ours until it is freed.
+        NonNull::new(unsafe { libdeflate_alloc_decompressor() }).map(Deflate)
+    }
+
+    /// Inflates the member that `input` begins with to the start of `output`.
+    pub(super) fn member(&mut self, input: &[u8], output: &mut [u8]) -> Member {
+        let (mut read, mut written) = (0, 0);
+        // SAFETY: the decompressor lives as long as `self`, which is borrowed for this call alone. Both
+        // buffers are given with their own lengths and outlive the call; the library reads the first and
+        // writes the second, within these lengths. The two counters are plain integers of this frame.
+        let result = unsafe {
+            libdeflate_gzip_decompress_ex(
+                self.0.as_ptr(),
+                input.as_ptr().cast(),
+                input.len(),
+                output.as_mut_ptr().cast(),
+                output.len(),
+                &raw mut read,
+                &raw mut written,
+            )
+        };
+        if result == libdeflate_result_LIBDEFLATE_SUCCESS {
+            Member::Whole { read, written }
+        } else if result == libdeflate_result_LIBDEFLATE_INSUFFICIENT_SPACE {
+            Member::TooSmall
+        } else {
+            Member::Broken
+        }
+    }
+}
+
+impl Drop for Deflate {
+    fn drop(&mut self) {
+        // SAFETY: it came from `libdeflate_alloc_decompressor` and is freed once.
+        unsafe { libdeflate_free_decompressor(self.0.as_ptr()) }
+    }
+}
+
+/// [`super::find::records`] with AVX2; `None` where the machine has not all of what it needs.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn records_by_avx2(bytes: &[u8], found: &mut Vec<super::find::Found>) -> Option<bool> {
+    let has = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("pclmulqdq")
+        && is_x86_feature_detected!("popcnt");
+    // SAFETY: every feature that the function was compiled for was just found on this machine.
+    has.then(|| unsafe { super::find::records_avx2(bytes, found) })
+}

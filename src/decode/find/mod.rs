@@ -1,0 +1,373 @@
+//! Finds the records of a CloudTrail file, and in each the members that decide whether it matters, in
+//! one pass and without parsing.
+//!
+//! Input: the inflated bytes of a file. Output: a [`Found`] per record, or "not of this shape", which
+//! sends the whole object the general way ([`super::split`]); nothing is handed on before the end of
+//! the file was seen. Borders come from an exact count of quotes and brackets, as there: a separator
+//! can be forged by whoever chooses a request parameter. A member counts at the depth of the record
+//! alone. What is out of the ordinary about a record (an escape in a key, a member twice, a value of
+//! another type) marks it as [`Found::odd`]: it must be parsed to be judged.
+
+mod lanes;
+
+use lanes::{BLOCK, Masks};
+use memchr::memchr;
+
+/// One record, as offsets into the file. 0 stands for a member that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Found {
+    /// Its brace.
+    pub start: u32,
+    /// After its closing brace.
+    pub end: u32,
+    /// It must be parsed: its members cannot be told from here.
+    pub odd: bool,
+    time: u32,
+    source: u32,
+    category: u32,
+    account: u32,
+    region: u32,
+    identity: u32,
+    /// Not before the end of the identity.
+    identity_end: u32,
+}
+
+/// Depth of the members of a record: file, list, record.
+const MEMBERS: i32 = 3;
+/// A key of ours with every character escaped is not longer.
+const LONGEST_KEY: usize = 128;
+
+/// Finds all records of `bytes`; false when it is no file of the one shape that CloudTrail writes:
+/// `{"Records":[{…},{…}]}`, with any white space between. `found` is cleared first.
+pub fn records(bytes: &[u8], found: &mut Vec<Found>) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(done) = super::audited::records_by_avx2(bytes, found) {
+        return done;
+    }
+    walk(bytes, found, lanes::masks, lanes::prefix_xor)
+}
+
+/// The same with the instructions of newer machines.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
+pub(super) fn records_avx2(bytes: &[u8], found: &mut Vec<Found>) -> bool {
+    walk(bytes, found, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits))
+}
+
+#[inline(always)]
+fn walk(
+    bytes: &[u8],
+    found: &mut Vec<Found>,
+    masks: impl Fn(&[u8; BLOCK]) -> Masks,
+    prefix_xor: impl Fn(u64) -> u64,
+) -> bool {
+    found.clear();
+    let Some(first) = first_record(bytes).filter(|_| u32::try_from(bytes.len()).is_ok()) else {
+        return false;
+    };
+    let mut walk = Walk { bytes, found, record: Found::default(), depth: 2, last: first };
+    walk.all(first, masks, prefix_xor)
+        .is_some_and(|end| bytes.get(end..).unwrap_or_default().trim_ascii() == b"}")
+}
+
+/// After the bracket of `Records`.
+fn first_record(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    for part in [b"{".as_slice(), b"\"Records\"", b":", b"["] {
+        rest = rest.trim_ascii_start().strip_prefix(part)?;
+    }
+    Some(bytes.len() - rest.len())
+}
+
+struct Walk<'a> {
+    bytes: &'a [u8],
+    found: &'a mut Vec<Found>,
+    /// The record that is open.
+    record: Found,
+    depth: i32,
+    /// End of the last record, or of the bracket.
+    last: usize,
+}
+
+/// What one block hands to the next.
+#[derive(Default)]
+struct Carry {
+    /// All ones within a string.
+    in_string: u64,
+    /// 1 when the next byte is escaped.
+    escaped: u64,
+    /// End of the last block that had a backslash.
+    backslash: usize,
+}
+
+impl Walk<'_> {
+    /// Returns where the list ends; `None` when it does not, or not as expected.
+    #[inline(always)]
+    fn all(
+        &mut self,
+        first: usize,
+        masks: impl Fn(&[u8; BLOCK]) -> Masks,
+        prefix_xor: impl Fn(u64) -> u64,
+    ) -> Option<usize> {
+        let mut carry = Carry::default();
+        let mut base = first;
+        loop {
+            let rest = self.bytes.get(base..)?;
+            let ended = if let Some((block, _)) = rest.split_first_chunk::<BLOCK>() {
+                self.block(base, &masks(block), &prefix_xor, &mut carry)?
+            } else {
+                let mut block = [b' '; BLOCK];
+                block.get_mut(..rest.len())?.copy_from_slice(rest);
+                let ended = self.block(base, &masks(&block), &prefix_xor, &mut carry)?;
+                // The file ends and its list does not.
+                Some(ended?)
+            };
+            if ended.is_some() {
+                return ended;
+            }
+            base += BLOCK;
+        }
+    }
+
+    /// `Some(Some(end))` at the end of the list, `None` when the shape is another.
+    #[inline(always)]
+    fn block(
+        &mut self,
+        base: usize,
+        of: &Masks,
+        prefix_xor: &impl Fn(u64) -> u64,
+        carry: &mut Carry,
+    ) -> Option<Option<usize>> {
+        let mut quote = of.quote;
+        if of.backslash | carry.escaped != 0 {
+            quote &= !escaped(of.backslash, &mut carry.escaped);
+            if of.backslash != 0 {
+                carry.backslash = base + BLOCK;
+            }
+        }
+        let in_string = prefix_xor(quote) ^ carry.in_string;
+        carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
+        // A raw line end in a string is no JSON: a value that was cut must not swallow what follows.
+        if of.control & in_string != 0 {
+            return None;
+        }
+        let (open, close) = (of.open & !in_string, of.close & !in_string);
+        let colon = of.colon & !in_string;
+        let careful = carry.backslash + LONGEST_KEY > base;
+        if open | close == 0 {
+            if self.depth == MEMBERS {
+                self.members(base, colon, careful);
+            }
+            return Some(None);
+        }
+        let falls = i32::try_from(close.count_ones()).unwrap_or(0);
+        if self.depth - falls > MEMBERS {
+            self.depth += i32::try_from(open.count_ones()).unwrap_or(0) - falls;
+            return Some(None);
+        }
+        self.brackets(base, (open, close, colon), careful)
+    }
+
+    #[inline(always)]
+    fn brackets(
+        &mut self,
+        base: usize,
+        (open, close, colon): (u64, u64, u64),
+        careful: bool,
+    ) -> Option<Option<usize>> {
+        let mut both = open | close;
+        // Bits from here on.
+        let mut rest = u64::MAX;
+        while both != 0 {
+            let bit = both & both.wrapping_neg();
+            let below = bit - 1;
+            if self.depth == MEMBERS {
+                self.members(base, colon & below & rest, careful);
+            }
+            rest = !(below | bit);
+            both ^= bit;
+            let at = base + bit_number(bit);
+            if open & bit != 0 {
+                if self.depth == 2 {
+                    self.begin(at)?;
+                }
+                self.depth += 1;
+                continue;
+            }
+            self.depth -= 1;
+            match self.depth {
+                2 => self.end(at)?,
+                1 => {
+                    let whole = self.bytes.get(at) == Some(&b']') && self.only_between(at);
+                    return whole.then_some(Some(at + 1));
+                }
+                _ => {}
+            }
+        }
+        if self.depth == MEMBERS {
+            self.members(base, colon & rest, careful);
+        }
+        Some(None)
+    }
+
+    /// True when nothing but commas and white space is between the last record and `at`.
+    fn only_between(&self, at: usize) -> bool {
+        let between = self.bytes.get(self.last..at).unwrap_or_default();
+        between.iter().all(|byte| *byte == b',' || byte.is_ascii_whitespace())
+    }
+
+    fn begin(&mut self, at: usize) -> Option<()> {
+        if self.bytes.get(at) != Some(&b'{') || !self.only_between(at) {
+            return None;
+        }
+        self.record = Found { start: offset(at), ..Found::default() };
+        Some(())
+    }
+
+    fn end(&mut self, at: usize) -> Option<()> {
+        if self.bytes.get(at) != Some(&b'}') {
+            return None;
+        }
+        self.last = at + 1;
+        self.record.end = offset(at + 1);
+        if self.record.identity_end == 0 {
+            self.record.identity_end = self.record.end;
+        }
+        self.found.push(self.record);
+        Some(())
+    }
+
+    /// Looks at the keys before the colons of a record's own members.
+    #[inline(always)]
+    fn members(&mut self, base: usize, mut colons: u64, careful: bool) {
+        while colons != 0 {
+            let at = base + colons.trailing_zeros() as usize;
+            colons &= colons - 1;
+            self.member(at, careful);
+        }
+    }
+
+    #[inline(always)]
+    fn member(&mut self, colon: usize, careful: bool) {
+        let record = &mut self.record;
+        if record.identity != 0 && record.identity_end == 0 {
+            record.identity_end = offset(colon);
+        }
+        let before = self.bytes.get(..colon).unwrap_or_default();
+        // The nine bytes that end every key of ours, or more.
+        let Some((rest, tail)) = before.split_last_chunk::<9>() else {
+            record.odd = true;
+            return;
+        };
+        if tail[8] != b'"' || careful && has_escape(before) {
+            record.odd = true;
+            return;
+        }
+        let (slot, key): (&mut u32, &[u8]) = match &tail[..8] {
+            b"ventTime" => (&mut record.time, b"\"e"),
+            b"ntSource" => (&mut record.source, b"\"eve"),
+            b"Category" => (&mut record.category, b"\"event"),
+            b"Identity" => (&mut record.identity, b"\"user"),
+            b"ccountId" => (&mut record.account, b"\"recipientA"),
+            b"wsRegion" => (&mut record.region, b"\"a"),
+            _ => return,
+        };
+        if rest.ends_with(key) {
+            record.odd |= *slot != 0;
+            *slot = offset(colon + 1);
+        }
+    }
+}
+
+/// Files are shorter than 4 GiB, which [`records`] has seen to.
+#[inline]
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+#[inline]
+fn bit_number(bit: u64) -> usize {
+    bit.trailing_zeros() as usize
+}
+
+/// True when the key that ends here has an escape, or is too long to be one of ours without.
+#[cold]
+fn has_escape(before: &[u8]) -> bool {
+    let key = before.strip_suffix(b"\"").unwrap_or(before);
+    let near = key.get(key.len().saturating_sub(LONGEST_KEY)..).unwrap_or_default();
+    match near.iter().rposition(|byte| *byte == b'"') {
+        // A quote with a backslash before it is part of the key, and an escape.
+        Some(quote) => near.get(quote.saturating_sub(1)..).unwrap_or_default().contains(&b'\\'),
+        None => true,
+    }
+}
+
+/// The bytes that a backslash before them escapes: every second one after the start of a run of
+/// backslashes. Adding a run that starts at an odd place to itself carries past its end, which tells runs
+/// of both kinds apart without looking at each.
+#[inline(always)]
+fn escaped(backslash: u64, carry: &mut u64) -> u64 {
+    const EVEN: u64 = 0x5555_5555_5555_5555;
+    // Of a backslash that is escaped itself nothing comes.
+    let active = backslash & !*carry;
+    let follows = active << 1 | *carry;
+    let odd_starts = active & !EVEN & !follows;
+    let (ends, over) = odd_starts.overflowing_add(active);
+    *carry = u64::from(over);
+    (EVEN ^ ends << 1) & follows
+}
+
+impl Found {
+    /// The record itself.
+    #[must_use]
+    pub fn bytes<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        file.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// `eventTime`; `None` when it is absent, no text, or has an escape.
+    #[must_use]
+    pub fn time<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+        self.text(file, self.time)
+    }
+
+    /// `eventSource`, in the same way.
+    #[must_use]
+    pub fn source<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+        self.text(file, self.source)
+    }
+
+    /// `eventCategory`; empty when it is absent.
+    #[must_use]
+    pub fn category<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+        if self.category == 0 { Some(b"") } else { self.text(file, self.category) }
+    }
+
+    /// `recipientAccountId` and `awsRegion`; empty when absent.
+    #[must_use]
+    pub fn account_and_region<'a>(&self, file: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let text = |at| if at == 0 { Some(b"".as_slice()) } else { self.text(file, at) };
+        Some((text(self.account)?, text(self.region)?))
+    }
+
+    /// The bytes of `userIdentity`, and perhaps of a key after it; empty when absent.
+    #[must_use]
+    pub fn identity<'a>(&self, file: &'a [u8]) -> &'a [u8] {
+        if self.identity == 0 {
+            return b"";
+        }
+        file.get(self.identity as usize..self.identity_end as usize).unwrap_or_default()
+    }
+
+    fn text<'a>(&self, file: &'a [u8], at: u32) -> Option<&'a [u8]> {
+        if at == 0 {
+            return None;
+        }
+        let value = file.get(at as usize..self.end as usize)?.trim_ascii_start();
+        let rest = value.strip_prefix(b"\"")?;
+        let text = rest.get(..memchr(b'"', rest)?)?;
+        (!text.contains(&b'\\')).then_some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;
