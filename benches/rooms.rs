@@ -93,7 +93,7 @@ fn extract(c: &mut Criterion) {
         });
     }
     let events = support::audit_events(4000, 1);
-    let object = support::firehose(&events);
+    let (object, _) = support::firehose(&events);
     group.throughput(bytes(events.iter().map(String::len).sum()));
     let mut extractor = Extractor::new(support::context());
     group.bench_function("audit through firehose", |b| {
@@ -130,7 +130,7 @@ fn facts_of(object: &[u8]) -> Vec<Fact> {
 }
 
 fn facts(c: &mut Criterion) {
-    let facts = facts_of(&support::firehose(&support::audit_events(20_000, 2)));
+    let facts = facts_of(&support::firehose(&support::audit_events(20_000, 2)).0);
     let Ok(dir) = tempfile::tempdir() else { return };
     let spill = SpillDir::new(dir.path().to_path_buf());
     let mut group = c.benchmark_group("facts");

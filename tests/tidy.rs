@@ -122,6 +122,24 @@ fn only_the_engine_names_the_engine() {
 }
 
 #[test]
+fn unsafe_code_is_in_one_place() {
+    for path in files_below(&project("src"), "rs") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let code = |line: &&str| !line.trim_start().starts_with("//");
+        let says = |what: &str| text.lines().filter(code).any(|line| line.contains(what));
+        let place = path.ends_with("decode/audited.rs");
+        let loose =
+            says("unsafe {") || says("unsafe fn") || says("unsafe impl") || says("(unsafe_code");
+        assert_eq!(loose, place, "{}", path.display());
+        // Each has its reason in front.
+        let count = |what: &str| text.matches(what).count();
+        if place {
+            assert_eq!(count("// SAFETY:"), count("unsafe {") + count("unsafe impl"));
+        }
+    }
+}
+
+#[test]
 fn files_open_with_what_they_are_for_and_stay_small() {
     for path in
         files_below(&project("src"), "rs").into_iter().chain(files_below(&project("tests"), "rs"))

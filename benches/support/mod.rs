@@ -7,6 +7,7 @@ use std::sync::Arc;
 use overgrant::decode::gunzip::Limits;
 use overgrant::extract::Context;
 use overgrant::extract::clusters::ClusterResolver;
+use overgrant::model::arn::PrincipalName;
 use overgrant::model::time::{Micros, Window};
 
 /// The cluster of all generated events.
@@ -39,13 +40,24 @@ impl Dice {
 
 /// What an extractor must know of the generated logs.
 pub(crate) fn context() -> Arc<Context> {
+    context_of(0)
+}
+
+/// The same, with so many roles in the inventory.
+pub(crate) fn context_of(roles: u64) -> Arc<Context> {
+    let names = (0..roles).filter_map(|role| {
+        PrincipalName::from_arn(&format!("arn:aws:iam::111122223333:role/service-role-{role}"))
+    });
     Arc::new(Context {
         window: Window {
             since: Micros::parse("2026-01-01T00:00:00Z").unwrap_or_default(),
             until: Micros::parse("2027-01-01T00:00:00Z").unwrap_or_default(),
         },
-        relevant_ids: (0..20).map(|n| format!("AROAINVENTORY{n:08}")).collect(),
-        relevant_names: std::iter::empty().collect(),
+        relevant_ids: (0..20)
+            .map(|n| format!("AROAINVENTORY{n:08}"))
+            .chain((0..roles).map(|role| format!("AROA{role:017}")))
+            .collect(),
+        relevant_names: names.collect(),
         clusters: ClusterResolver::new(&[CLUSTER.to_owned()], &[]),
         limits: Limits::default(),
         hide_secret_names: false,
@@ -113,9 +125,9 @@ pub(crate) fn audit_events(events: u64, seed: u64) -> Vec<String> {
         .collect()
 }
 
-/// The events as Firehose leaves them: gzip members back to back.
-pub(crate) fn firehose(events: &[String]) -> Vec<u8> {
-    let mut object = Vec::new();
+/// The events as Firehose leaves them: gzip members back to back; and how many bytes they hold.
+pub(crate) fn firehose(events: &[String]) -> (Vec<u8>, usize) {
+    let (mut object, mut raw) = (Vec::new(), 0);
     for chunk in events.chunks(60) {
         let lines: Vec<String> = chunk
             .iter()
@@ -129,9 +141,10 @@ pub(crate) fn firehose(events: &[String]) -> Vec<u8> {
             r#"{{"messageType":"DATA_MESSAGE","owner":"111122223333","logGroup":"/aws/eks/bench/cluster","logStream":"kube-apiserver-audit-0","subscriptionFilters":["f"],"logEvents":[{}]}}"#,
             lines.join(",")
         );
+        raw += text.len();
         object.extend(gzip(text.as_bytes()));
     }
-    object
+    (object, raw)
 }
 
 /// One gzip member at the usual level.

@@ -82,7 +82,7 @@ impl Drop for Deflate {
 
 /// [`super::find::records`] with AVX2; `None` where the machine has not all of what it needs.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn records_by_avx2(bytes: &[u8], found: &mut Vec<super::find::Found>) -> Option<bool> {
+pub(super) fn records_by_avx2(bytes: &[u8], into: &mut super::find::Records) -> Option<bool> {
     let has = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
@@ -90,5 +90,5 @@ pub(super) fn records_by_avx2(bytes: &[u8], found: &mut Vec<super::find::Found>)
         && is_x86_feature_detected!("pclmulqdq")
         && is_x86_feature_detected!("popcnt");
     // SAFETY: every feature that the function was compiled for was just found on this machine.
-    has.then(|| unsafe { super::find::records_avx2(bytes, found) })
+    has.then(|| unsafe { super::find::records_avx2(bytes, into) })
 }

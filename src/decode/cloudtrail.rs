@@ -6,12 +6,13 @@
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, part, read_or_repair};
+use super::find::{Found, Records};
+use super::lenient::{Part, Raw, Text, Unread, part, read_or_repair};
 use crate::model::fact::AwsCaller;
 use crate::model::time::Micros;
 
 /// One record. Absent fields are empty.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record<'a> {
     /// Who.
@@ -62,6 +63,57 @@ pub struct Record<'a> {
     /// Set on a corrected copy.
     #[serde(borrow, default)]
     pub addendum: Part<'a>,
+}
+
+impl<'a> Record<'a> {
+    /// A record whose members were found. `None` for one that must be parsed: a text that has an escape
+    /// or is a number, a member twice, bytes that are no text.
+    #[must_use]
+    pub fn from_found(records: &Records, one: &Found, file: &'a [u8]) -> Option<Self> {
+        if one.odd || std::str::from_utf8(one.bytes(file)).is_err() {
+            return None;
+        }
+        let mut record = Record::default();
+        let mut seen = 0_u32;
+        for (key, value) in records.members(one, file) {
+            let (n, slot) = match key {
+                b"userIdentity" => (0, Slot::Part(&mut record.user_identity)),
+                b"eventTime" => (1, Slot::Text(&mut record.event_time)),
+                b"eventSource" => (2, Slot::Text(&mut record.event_source)),
+                b"eventName" => (3, Slot::Text(&mut record.event_name)),
+                b"awsRegion" => (4, Slot::Text(&mut record.aws_region)),
+                b"sourceIPAddress" => (5, Slot::Text(&mut record.source_ip_address)),
+                b"userAgent" => (6, Slot::Text(&mut record.user_agent)),
+                b"errorCode" => (7, Slot::Text(&mut record.error_code)),
+                b"requestParameters" => (8, Slot::Part(&mut record.request_parameters)),
+                b"responseElements" => (9, Slot::Part(&mut record.response_elements)),
+                b"eventID" => (10, Slot::Text(&mut record.event_id)),
+                b"eventType" => (11, Slot::Text(&mut record.event_type)),
+                b"eventCategory" => (12, Slot::Text(&mut record.event_category)),
+                b"recipientAccountId" => (13, Slot::Text(&mut record.recipient_account_id)),
+                b"sharedEventID" => (14, Slot::Text(&mut record.shared_event_id)),
+                b"addendum" => (15, Slot::Part(&mut record.addendum)),
+                _ => continue,
+            };
+            if seen & 1 << n != 0 {
+                return None;
+            }
+            seen |= 1 << n;
+            let value = std::str::from_utf8(value).ok()?;
+            match slot {
+                Slot::Part(part) => *part = Raw::part(value),
+                Slot::Text(_) if value == "null" => {}
+                Slot::Text(text) => *text = Text::plain(value)?,
+            }
+        }
+        Some(record)
+    }
+}
+
+/// Where a member goes.
+enum Slot<'r, 'a> {
+    Text(&'r mut Text<'a>),
+    Part(&'r mut Part<'a>),
 }
 
 impl Record<'_> {

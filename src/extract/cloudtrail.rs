@@ -61,30 +61,37 @@ pub(super) fn extract(
     key: &str,
     take: &mut dyn FnMut(Fact),
 ) -> Result<Outcome, Unread> {
-    Record::read(bytes, |record| {
-        let Some(at) = Micros::parse(record.event_time.as_str()) else {
-            let why = if record.event_time.as_str().is_empty() {
-                Reason::MissingField
-            } else {
-                Reason::BadTime
-            };
-            let left = Some(Left::Rejected(why));
-            return Outcome { delivered: None, left, at: None, kept: Kept::Call };
+    Record::read(bytes, |record| read(record, bytes, context, key, take))
+}
+
+/// The same for a record that is read.
+pub(super) fn read(
+    record: &Record<'_>,
+    bytes: &[u8],
+    context: &Context,
+    key: &str,
+    take: &mut dyn FnMut(Fact),
+) -> Outcome {
+    let Some(at) = Micros::parse(record.event_time.as_str()) else {
+        let why = if record.event_time.as_str().is_empty() {
+            Reason::MissingField
+        } else {
+            Reason::BadTime
         };
-        let (service, name) =
-            (service_of(record.event_source.as_str()), record.event_name.as_str());
-        let issued = issued_by(service, name);
-        let left = facts(record, bytes, at, issued, context, take).err().map(Left::Filtered);
-        // Data, insight and network events come from selectors of their own: they prove nothing of
-        // the management events that sessions are.
-        let is_management = matches!(record.event_category.as_str(), "" | "Management");
-        let redeems = service == "sts" && name == "GetCallerIdentity";
-        let issues = issued.is_some() || redeems;
-        let delivered =
-            is_management.then(|| Delivery { stream: stream_of(record, key), at, issues });
-        let kept = if issued.is_some() { Kept::Session } else { Kept::Call };
-        Outcome { delivered, left, at: Some(at), kept }
-    })
+        let left = Some(Left::Rejected(why));
+        return Outcome { delivered: None, left, at: None, kept: Kept::Call };
+    };
+    let (service, name) = (service_of(record.event_source.as_str()), record.event_name.as_str());
+    let issued = issued_by(service, name);
+    let left = facts(record, bytes, at, issued, context, take).err().map(Left::Filtered);
+    // Data, insight and network events come from selectors of their own: they prove nothing of
+    // the management events that sessions are.
+    let is_management = matches!(record.event_category.as_str(), "" | "Management");
+    let redeems = service == "sts" && name == "GetCallerIdentity";
+    let issues = issued.is_some() || redeems;
+    let delivered = is_management.then(|| Delivery { stream: stream_of(record, key), at, issues });
+    let kept = if issued.is_some() { Kept::Session } else { Kept::Call };
+    Outcome { delivered, left, at: Some(at), kept }
 }
 
 /// Which trail delivered: the key says it for sure, the record says it where the key does not.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashSet;
 
-use crate::decode::find::Found;
+use crate::decode::find::Records;
 use crate::decode::gunzip::{GunzipError, Inflater, Limits};
 use crate::decode::lenient::Unread;
 use crate::model::arn::PrincipalName;
@@ -128,7 +128,7 @@ impl Batch {
 #[derive(Debug)]
 struct Skimmer {
     skim: Skim,
-    found: Vec<Found>,
+    records: Records,
 }
 
 /// One worker's extractor: scratch buffers and what all workers share.
@@ -146,7 +146,7 @@ impl Extractor {
     #[must_use]
     pub fn new(context: Arc<Context>) -> Self {
         let accounts = context.accounts();
-        let skimmer = Skimmer { skim: Skim::new(&context), found: Vec::new() };
+        let skimmer = Skimmer { skim: Skim::new(&context), records: Records::default() };
         Extractor { context, accounts, inflater: Inflater::default(), skimmer }
     }
 

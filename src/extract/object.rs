@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::authenticator;
 use crate::decode::carrier::{self, Carried};
+use crate::decode::cloudtrail::Record;
 use crate::decode::envelope::{Envelope, cluster_from_log_group};
 use crate::decode::find;
 use crate::decode::lenient::Unread;
@@ -74,7 +75,7 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn read(mut self, inflated: &[u8], skimmer: &mut Skimmer) {
-        if find::records(inflated, &mut skimmer.found) {
+        if find::records(inflated, &mut skimmer.records) {
             self.cloudtrail_file(inflated, skimmer);
             self.finish(inflated);
             return;
@@ -376,14 +377,22 @@ impl<'a> Object<'a> {
     }
 
     /// A file whose records are found: what no grant is about is counted and not parsed.
-    fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, found }: &mut Skimmer) {
+    fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, records }: &mut Skimmer) {
         self.has_records = true;
         let of_key = cloudtrail::place_of(self.key);
         let mut passed_over = 0;
         let mut run: Option<(LogStream, Hour, u64)> = None;
-        for one in found.iter() {
+        for one in &records.found {
             let Some(passed) = skim.pass(file, one, self.context) else {
-                self.cloudtrail_record(one.bytes(file));
+                let record = one.bytes(file);
+                let read = Record::from_found(records, one, file);
+                let read = read
+                    .as_ref()
+                    .map(|read| cloudtrail::read(read, record, self.context, self.key, self.take));
+                match read {
+                    Some(outcome) => self.cloudtrail_outcome(outcome, record),
+                    None => self.cloudtrail_record(record),
+                }
                 continue;
             };
             passed_over += 1;
@@ -414,28 +423,30 @@ impl<'a> Object<'a> {
     fn cloudtrail_record(&mut self, record: &[u8]) {
         self.has_records = true;
         match cloudtrail::extract(record, self.context, self.key, self.take) {
-            Ok(outcome) => {
-                if let Some(delivery) = outcome.delivered {
-                    self.delivered(delivery.stream, delivery.at, delivery.issues);
-                }
-                match outcome.left {
-                    None => {
-                        let at = outcome.at.unwrap_or_default();
-                        self.batch.keep(outcome.kept, at, false);
-                    }
-                    Some(cloudtrail::Left::Filtered(Filter::OutsideWindow)) => {
-                        self.batch.is_outside(outcome.at.unwrap_or_default());
-                        self.batch.tally.filter(Stream::CloudTrail, Filter::OutsideWindow);
-                    }
-                    Some(cloudtrail::Left::Filtered(why)) => {
-                        self.batch.tally.filter(Stream::CloudTrail, why);
-                    }
-                    Some(cloudtrail::Left::Rejected(why)) => {
-                        self.reject(Stream::CloudTrail, why, record);
-                    }
-                }
-            }
+            Ok(outcome) => self.cloudtrail_outcome(outcome, record),
             Err(unread) => self.reject(Stream::CloudTrail, reason_of(unread), record),
+        }
+    }
+
+    fn cloudtrail_outcome(&mut self, outcome: cloudtrail::Outcome, record: &[u8]) {
+        if let Some(delivery) = outcome.delivered {
+            self.delivered(delivery.stream, delivery.at, delivery.issues);
+        }
+        match outcome.left {
+            None => {
+                let at = outcome.at.unwrap_or_default();
+                self.batch.keep(outcome.kept, at, false);
+            }
+            Some(cloudtrail::Left::Filtered(Filter::OutsideWindow)) => {
+                self.batch.is_outside(outcome.at.unwrap_or_default());
+                self.batch.tally.filter(Stream::CloudTrail, Filter::OutsideWindow);
+            }
+            Some(cloudtrail::Left::Filtered(why)) => {
+                self.batch.tally.filter(Stream::CloudTrail, why);
+            }
+            Some(cloudtrail::Left::Rejected(why)) => {
+                self.reject(Stream::CloudTrail, why, record);
+            }
         }
     }
 

@@ -5,15 +5,15 @@
 //! they prove to be delivered is counted. Never the other way round: what is passed over here would be
 //! filtered as not relevant there, or rejected because some member that nobody reads is no JSON.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memrchr};
 use rustc_hash::{FxHashSet, FxHasher};
 
 use super::Context;
 use super::cloudtrail::is_wanted_service;
 use crate::decode::find::Found;
-use crate::model::arn::{PrincipalKind, PrincipalName, unique_id_from_principal_id};
+use crate::model::arn::unique_id_from_principal_id;
 use crate::model::time::{Hour, Micros};
 
 /// Longest account or region that is looked at as it stands.
@@ -24,8 +24,6 @@ const LONGEST_PLACE: usize = 64;
 pub(super) struct Skim {
     /// Digests of the names of the inventory's principals.
     names: FxHashSet<u64>,
-    principal_id: memmem::Finder<'static>,
-    arn: memmem::Finder<'static>,
     /// Date and hour of the last record, as text, and which hour that is.
     last: ([u8; HOUR_LEN], Hour),
 }
@@ -45,9 +43,7 @@ impl Skim {
     pub(super) fn new(context: &Context) -> Self {
         let names = context.relevant_names.iter();
         Skim {
-            names: names.map(|name| digest_of(&name.account, name.kind, &name.name)).collect(),
-            principal_id: memmem::Finder::new("\"principalId\""),
-            arn: memmem::Finder::new("\"arn\""),
+            names: names.map(|name| digest_of(last_segment(name.name.as_bytes()))).collect(),
             last: ([0; HOUR_LEN], Hour::default()),
         }
     }
@@ -64,7 +60,7 @@ impl Skim {
         }
         let hour = self.hour(one.time(file)?)?;
         let is_management = matches!(one.category(file)?, b"" | b"Management");
-        if self.may_be_wanted(one.identity(file), context) {
+        if self.may_be_wanted(file, one, context) {
             return None;
         }
         let (account, region) = one.account_and_region(file)?;
@@ -91,48 +87,52 @@ impl Skim {
     }
 
     /// False only when no id and no ARN of the caller is one that is looked for.
-    fn may_be_wanted(&self, identity: &[u8], context: &Context) -> bool {
-        if memchr(b'\\', identity).is_some() {
-            return true;
-        }
-        let unknown = |text: Option<&str>, is_known: &dyn Fn(&str) -> bool| {
-            text.is_some_and(|text| !is_known(text))
+    fn may_be_wanted(&self, file: &[u8], one: &Found, context: &Context) -> bool {
+        let (mut ids, mut arns) = one.callers(file);
+        let is_wanted = |id: Option<&[u8]>| {
+            let id = id.and_then(|id| std::str::from_utf8(id).ok());
+            id.is_none_or(|id| context.relevant_ids.contains(unique_id_from_principal_id(id)))
         };
-        let is_id = |id: &str| context.relevant_ids.contains(unique_id_from_principal_id(id));
-        let is_name = |arn: &str| {
-            PrincipalName::parts(arn).is_some_and(|(account, kind, name)| {
-                self.names.contains(&digest_of(account, kind, name))
-            })
-        };
-        let all_unknown = values(identity, &self.principal_id).all(|id| unknown(id, &is_id))
-            && values(identity, &self.arn).all(|arn| unknown(arn, &is_name));
-        !all_unknown
+        ids.any(is_wanted)
+            || arns.any(|arn| arn.is_none_or(|arn| self.names.contains(&digest_of(name_of(arn)))))
     }
 }
 
-/// What stands after each place of a key: a text, or `None` where it is anything else.
-fn values<'a>(
-    bytes: &'a [u8],
-    key: &'a memmem::Finder<'static>,
-) -> impl Iterator<Item = Option<&'a str>> {
-    key.find_iter(bytes).map(move |at| {
-        let rest = bytes.get(at + key.needle().len()..)?.trim_ascii_start();
-        let text = rest.strip_prefix(b":")?.trim_ascii_start().strip_prefix(b"\"")?;
-        std::str::from_utf8(text.get(..memchr(b'"', text)?)?).ok()
-    })
+/// The part of an ARN that may be the name of a principal: of a session the role's, else what comes
+/// last. Its account and kind are for the parser to look at.
+fn name_of(arn: &[u8]) -> &[u8] {
+    let Some(first) = memchr(b'/', arn) else {
+        let colon = memrchr(b':', arn).map_or(0, |colon| colon + 1);
+        return arn.get(colon..).unwrap_or_default();
+    };
+    let (before, rest) = arn.split_at(first);
+    let rest = rest.get(1..).unwrap_or_default();
+    if before.ends_with(b":assumed-role") {
+        rest.get(..memchr(b'/', rest).unwrap_or(rest.len())).unwrap_or_default()
+    } else {
+        last_segment(rest)
+    }
 }
 
-/// IAM compares names without regard to case.
-fn digest_of(account: &str, kind: PrincipalKind, name: &str) -> u64 {
+fn last_segment(name: &[u8]) -> &[u8] {
+    name.get(memrchr(b'/', name).map_or(0, |slash| slash + 1)..).unwrap_or_default()
+}
+
+/// IAM compares names without regard to case, which is one bit of a letter. Some names that are two have
+/// one digest: then there is something to parse.
+fn digest_of(name: &[u8]) -> u64 {
+    const CASE: u64 = 0x2020_2020_2020_2020;
     let mut hasher = FxHasher::default();
-    (account, kind).hash(&mut hasher);
-    for chunk in name.as_bytes().chunks(8) {
-        let mut eight = [0; 8];
-        for (to, from) in eight.iter_mut().zip(chunk) {
-            *to = from.to_ascii_lowercase();
-        }
-        hasher.write_u64(u64::from_le_bytes(eight));
+    let (eights, rest) = name.as_chunks::<8>();
+    for eight in eights {
+        hasher.write_u64(u64::from_le_bytes(*eight) | CASE);
     }
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    hasher.write_u64(u64::from_le_bytes(last) | CASE);
+    hasher.write_usize(name.len());
     hasher.finish()
 }
 
@@ -167,12 +167,12 @@ mod tests {
 
     #[test]
     fn names_are_told_whatever_their_case() {
-        let of = |arn| PrincipalName::parts(arn).map(|(a, kind, name)| digest_of(a, kind, name));
-        let role = of("arn:aws:iam::1:role/path/Deployer");
-        assert!(role.is_some());
-        assert_eq!(role, of("arn:aws:sts::1:assumed-role/deployer/session"));
-        assert_ne!(role, of("arn:aws:iam::2:role/Deployer"));
-        assert_ne!(role, of("arn:aws:iam::1:user/Deployer"));
-        assert_ne!(role, of("arn:aws:iam::1:role/Deployer2"));
+        let of = |arn: &str| digest_of(name_of(arn.as_bytes()));
+        let role = of("arn:aws:iam::1:role/path/Deployer-of-prod");
+        assert_eq!(role, of("arn:aws:sts::1:assumed-role/deployer-OF-prod/session"));
+        assert_eq!(role, digest_of(b"deployer-of-prod"));
+        assert_ne!(role, of("arn:aws:iam::1:role/Deployer-of-prod2"));
+        assert_eq!(of("arn:aws:iam::1:root"), digest_of(b"root"));
+        assert_eq!(of("arn:aws:sts::1:federated-user/a/b"), digest_of(last_segment(b"a/b")));
     }
 }

@@ -11,7 +11,7 @@
 mod lanes;
 
 use lanes::{BLOCK, Masks};
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 /// One record, as offsets into the file. 0 stands for a member that is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,44 +28,61 @@ pub struct Found {
     account: u32,
     region: u32,
     identity: u32,
-    /// Not before the end of the identity.
-    identity_end: u32,
+    /// Whether that was left.
+    identity_ended: bool,
+    /// Values of `principalId` and of `arn` in it, at whatever depth.
+    ids: [u32; PLACES],
+    arns: [u32; PLACES],
+    /// Where its colons are among those of the file.
+    colons: (u32, u32),
+}
+
+/// The records of a file. Kept for the next one: it makes no new memory then.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// In the order of the file.
+    pub found: Vec<Found>,
+    /// The colons after the keys of all records, each record's in order.
+    colons: Vec<u32>,
 }
 
 /// Depth of the members of a record: file, list, record.
 const MEMBERS: i32 = 3;
+/// Ids and ARNs of a caller: its own and its role's.
+const PLACES: usize = 2;
 /// A key of ours with every character escaped is not longer.
 const LONGEST_KEY: usize = 128;
 
 /// Finds all records of `bytes`; false when it is no file of the one shape that CloudTrail writes:
-/// `{"Records":[{…},{…}]}`, with any white space between. `found` is cleared first.
-pub fn records(bytes: &[u8], found: &mut Vec<Found>) -> bool {
+/// `{"Records":[{…},{…}]}`, with any white space between. `into` is cleared first.
+pub fn records(bytes: &[u8], into: &mut Records) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if let Some(done) = super::audited::records_by_avx2(bytes, found) {
+    if let Some(done) = super::audited::records_by_avx2(bytes, into) {
         return done;
     }
-    walk(bytes, found, lanes::masks, lanes::prefix_xor)
+    walk(bytes, into, lanes::masks, lanes::prefix_xor)
 }
 
 /// The same with the instructions of newer machines.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
-pub(super) fn records_avx2(bytes: &[u8], found: &mut Vec<Found>) -> bool {
-    walk(bytes, found, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits))
+pub(super) fn records_avx2(bytes: &[u8], into: &mut Records) -> bool {
+    walk(bytes, into, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits))
 }
 
 #[inline(always)]
 fn walk(
     bytes: &[u8],
-    found: &mut Vec<Found>,
+    into: &mut Records,
     masks: impl Fn(&[u8; BLOCK]) -> Masks,
     prefix_xor: impl Fn(u64) -> u64,
 ) -> bool {
-    found.clear();
+    into.found.clear();
+    into.colons.clear();
     let Some(first) = first_record(bytes).filter(|_| u32::try_from(bytes.len()).is_ok()) else {
         return false;
     };
-    let mut walk = Walk { bytes, found, record: Found::default(), depth: 2, last: first };
+    let mut walk = Walk { bytes, into, record: Found::default(), depth: 2, last: first };
     walk.all(first, masks, prefix_xor)
         .is_some_and(|end| bytes.get(end..).unwrap_or_default().trim_ascii() == b"}")
 }
@@ -81,7 +98,7 @@ fn first_record(bytes: &[u8]) -> Option<usize> {
 
 struct Walk<'a> {
     bytes: &'a [u8],
-    found: &'a mut Vec<Found>,
+    into: &'a mut Records,
     /// The record that is open.
     record: Found,
     depth: i32,
@@ -147,25 +164,37 @@ impl Walk<'_> {
         }
         let in_string = prefix_xor(quote) ^ carry.in_string;
         carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
-        // A raw line end in a string is no JSON: a value that was cut must not swallow what follows.
-        if of.control & in_string != 0 {
+        // A raw line end in a string is no JSON: a value that was cut must not swallow what follows. Nor
+        // is a backslash outside of one.
+        if of.control & in_string | of.backslash & !in_string != 0 {
             return None;
         }
         let (open, close) = (of.open & !in_string, of.close & !in_string);
         let colon = of.colon & !in_string;
         let careful = carry.backslash + LONGEST_KEY > base;
-        if open | close == 0 {
-            if self.depth == MEMBERS {
-                self.members(base, colon, careful);
-            }
-            return Some(None);
+        if self.record.identity != 0 && !self.record.identity_ended {
+            self.callers(base, colon, of.backslash);
         }
         let falls = i32::try_from(close.count_ones()).unwrap_or(0);
         if self.depth - falls > MEMBERS {
             self.depth += i32::try_from(open.count_ones()).unwrap_or(0) - falls;
             return Some(None);
         }
-        self.brackets(base, (open, close, colon), careful)
+        let ended = if open | close == 0 {
+            if self.depth == MEMBERS {
+                self.members(base, colon, careful);
+            }
+            None
+        } else {
+            self.brackets(base, (open, close, colon), careful)?
+        };
+        // A caller that begins in this block.
+        if self.record.identity as usize > base {
+            let after = self.record.identity as usize - base;
+            let later = u32::try_from(after).ok().and_then(|n| u64::MAX.checked_shl(n));
+            self.callers(base, colon & later.unwrap_or(0), of.backslash);
+        }
+        Some(ended)
     }
 
     #[inline(always)]
@@ -196,7 +225,7 @@ impl Walk<'_> {
             }
             self.depth -= 1;
             match self.depth {
-                2 => self.end(at)?,
+                2 => self.end(base, at)?,
                 1 => {
                     let whole = self.bytes.get(at) == Some(&b']') && self.only_between(at);
                     return whole.then_some(Some(at + 1));
@@ -220,20 +249,21 @@ impl Walk<'_> {
         if self.bytes.get(at) != Some(&b'{') || !self.only_between(at) {
             return None;
         }
-        self.record = Found { start: offset(at), ..Found::default() };
+        let colons = offset(self.into.colons.len());
+        self.record = Found { start: offset(at), colons: (colons, colons), ..Found::default() };
         Some(())
     }
 
-    fn end(&mut self, at: usize) -> Option<()> {
+    fn end(&mut self, base: usize, at: usize) -> Option<()> {
         if self.bytes.get(at) != Some(&b'}') {
             return None;
         }
+        // So short that its caller has not been looked at.
+        self.record.odd |= self.record.identity as usize > base;
         self.last = at + 1;
         self.record.end = offset(at + 1);
-        if self.record.identity_end == 0 {
-            self.record.identity_end = self.record.end;
-        }
-        self.found.push(self.record);
+        self.record.colons.1 = offset(self.into.colons.len());
+        self.into.found.push(self.record);
         Some(())
     }
 
@@ -249,10 +279,9 @@ impl Walk<'_> {
 
     #[inline(always)]
     fn member(&mut self, colon: usize, careful: bool) {
+        self.into.colons.push(offset(colon));
         let record = &mut self.record;
-        if record.identity != 0 && record.identity_end == 0 {
-            record.identity_end = offset(colon);
-        }
+        record.identity_ended = record.identity != 0;
         let before = self.bytes.get(..colon).unwrap_or_default();
         // The nine bytes that end every key of ours, or more.
         let Some((rest, tail)) = before.split_last_chunk::<9>() else {
@@ -275,6 +304,37 @@ impl Walk<'_> {
         if rest.ends_with(key) {
             record.odd |= *slot != 0;
             *slot = offset(colon + 1);
+        }
+    }
+}
+
+impl Walk<'_> {
+    /// Looks at the keys before the colons of a block that has a part of a caller.
+    #[inline(always)]
+    fn callers(&mut self, base: usize, mut colons: u64, backslash: u64) {
+        let record = &mut self.record;
+        // Keys may be spelt with escapes.
+        record.odd |= backslash != 0;
+        while colons != 0 {
+            let at = base + colons.trailing_zeros() as usize;
+            colons &= colons - 1;
+            let before = self.bytes.get(..at).unwrap_or_default();
+            let Some(tail) = before.last_chunk::<5>() else { continue };
+            let places = if tail == b"\"arn\"" {
+                &mut record.arns
+            } else if tail == b"alId\"" && before.ends_with(b"\"principalId\"") {
+                &mut record.ids
+            } else if tail[4] == b'"' {
+                continue;
+            } else {
+                // White space before the colon: whatever the key is.
+                record.odd = true;
+                continue;
+            };
+            match places.iter_mut().find(|place| **place == 0) {
+                Some(place) => *place = offset(at + 1),
+                None => record.odd = true,
+            }
         }
     }
 }
@@ -349,13 +409,17 @@ impl Found {
         Some((text(self.account)?, text(self.region)?))
     }
 
-    /// The bytes of `userIdentity`, and perhaps of a key after it; empty when absent.
-    #[must_use]
-    pub fn identity<'a>(&self, file: &'a [u8]) -> &'a [u8] {
-        if self.identity == 0 {
-            return b"";
-        }
-        file.get(self.identity as usize..self.identity_end as usize).unwrap_or_default()
+    /// The unique ids and ARNs within `userIdentity`, at whatever depth, and perhaps of what stands
+    /// within 64 bytes of it; `None` for a value that is no text.
+    pub fn callers<'a>(
+        &self,
+        file: &'a [u8],
+    ) -> (impl Iterator<Item = Option<&'a [u8]>>, impl Iterator<Item = Option<&'a [u8]>>) {
+        let texts = move |places: [u32; PLACES]| {
+            let one = *self;
+            places.into_iter().filter(|at| *at != 0).map(move |at| one.text(file, at))
+        };
+        (texts(self.ids), texts(self.arns))
     }
 
     fn text<'a>(&self, file: &'a [u8], at: u32) -> Option<&'a [u8]> {
@@ -367,6 +431,38 @@ impl Found {
         let text = rest.get(..memchr(b'"', rest)?)?;
         (!text.contains(&b'\\')).then_some(text)
     }
+}
+
+impl Records {
+    /// The members of a record that is not odd, in order: keys without quotes, values as written.
+    pub fn members<'s, 'a>(
+        &'s self,
+        one: &Found,
+        file: &'a [u8],
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'s, 'a> {
+        let colons = self.colons.get(one.colons.0 as usize..one.colons.1 as usize);
+        let mut colons = colons.unwrap_or_default().iter().map(|colon| *colon as usize).peekable();
+        let end = one.end as usize;
+        let mut open = colons.peek().and_then(|first| opening(file, one.start as usize, *first));
+        std::iter::from_fn(move || {
+            let colon = colons.next()?;
+            let key = file.get(open? + 1..colon - 1)?;
+            let next = match colons.peek() {
+                Some(next) => {
+                    open = opening(file, colon, *next);
+                    open?
+                }
+                None => end - 1,
+            };
+            let value = file.get(colon + 1..next)?.trim_ascii();
+            Some((key, value.strip_suffix(b",").unwrap_or(value).trim_ascii_end()))
+        })
+    }
+}
+
+/// The quote that opens the key before a colon.
+fn opening(file: &[u8], from: usize, colon: usize) -> Option<usize> {
+    Some(from + memrchr(b'"', file.get(from..colon - 1)?)?)
 }
 
 #[cfg(test)]

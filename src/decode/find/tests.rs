@@ -18,8 +18,8 @@ fn by_split(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 }
 
 fn by_find(bytes: &[u8]) -> Option<Vec<Found>> {
-    let mut found = Vec::new();
-    records(bytes, &mut found).then_some(found)
+    let mut all = Records::default();
+    records(bytes, &mut all).then_some(all.found)
 }
 
 #[test]
@@ -111,10 +111,69 @@ fn what_a_record_says() {
     assert_eq!(text(found[0].time(file)), Some("t"));
     assert_eq!(text(found[0].category(file)), Some("Data"));
     assert_eq!(found[0].account_and_region(file), Some((b"1".as_slice(), b"r".as_slice())));
-    assert!(found[0].identity(file).starts_with(br#"{"principalId":"AROA:x"}"#));
+    let ids: Vec<_> = found[0].callers(file).0.map(text).collect();
+    assert_eq!(ids, [Some("AROA:x")]);
     assert_eq!(text(found[1].time(file)), None);
     assert_eq!(text(found[1].category(file)), Some(""));
-    assert_eq!(found[1].identity(file), b"{}}");
+}
+
+#[test]
+fn callers_wherever_they_stand() {
+    let check = |identity: &str, ids: &[Option<&str>], arns: &[Option<&str>], odd: bool| {
+        for pad in 0..70 {
+            let file = format!(
+                r#"{{"Records":[{}{{"userIdentity":{identity},"more":"{}"}}]}}"#,
+                " ".repeat(pad),
+                "x".repeat(80)
+            );
+            let found = by_find(file.as_bytes()).unwrap_or_else(|| panic!("{file}"));
+            assert_eq!(found[0].odd, odd, "{file}");
+            if !odd {
+                let (got_ids, got_arns) = found[0].callers(file.as_bytes());
+                assert_eq!(got_ids.map(text).collect::<Vec<_>>(), ids, "{file}");
+                assert_eq!(got_arns.map(text).collect::<Vec<_>>(), arns, "{file}");
+            }
+        }
+    };
+    let padding = "y".repeat(70);
+    check("{}", &[], &[], false);
+    check("null", &[], &[], false);
+    check(r#"{"principalId":"A:s","arn":"a"}"#, &[Some("A:s")], &[Some("a")], false);
+    check(r#"{"arn": "a"}"#, &[], &[Some("a")], false);
+    check(r#"{"arn":7,"principalId":null}"#, &[None], &[None], false);
+    check(
+        &format!(
+            r#"{{"principalId":"A:s","z":"{padding}","c":{{"s":{{"principalId":"A","arn":"b"}}}},"arn":"a"}}"#
+        ),
+        &[Some("A:s"), Some("A")],
+        &[Some("b"), Some("a")],
+        false,
+    );
+    check(r#"{"arn":"a","b":{"arn":"b","c":{"arn":"c"}}}"#, &[], &[], true);
+    check(r#"{"\u0061rn":"a"}"#, &[], &[], true);
+    check(r#"{"arn" :"a"}"#, &[], &[], true);
+    check(r#"{"xarn":"a","rn":"b"}"#, &[], &[], false);
+}
+
+#[test]
+fn members_in_order() {
+    let check = |record: &str, expected: &[(&str, &str)]| {
+        let file = format!("{{\"Records\":[{{\"z\":0}},{record}]}}");
+        let mut all = Records::default();
+        assert!(records(file.as_bytes(), &mut all), "{file}");
+        let got: Vec<(&str, &str)> = all
+            .members(&all.found[1], file.as_bytes())
+            .map(|(key, value)| (text(Some(key)).unwrap(), text(Some(value)).unwrap()))
+            .collect();
+        assert_eq!(got, expected, "{file}");
+    };
+    check("{}", &[]);
+    check(r#"{"a":1}"#, &[("a", "1")]);
+    check(
+        r#"{"a":"x,","b":{"c":[1,{}]} ,"":null}"#,
+        &[("a", r#""x,""#), ("b", r#"{"c":[1,{}]}"#), ("", "null")],
+    );
+    check("{ \"a\": [ ] ,\n \"b\": true\n}", &[("a", "[ ]"), ("b", "true")]);
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -150,11 +209,12 @@ proptest! {
     fn machines_agree(bytes in prop::collection::vec(
         prop_oneof![any::<u8>(), prop::sample::select(b"\"\\{}[]:,\n {}".to_vec())], 0..400)) {
         let file = [b"{\"Records\":[{\"eventSource\":\"", bytes.as_slice(), b"\"}]}"].concat();
-        let (mut one, mut other) = (Vec::new(), Vec::new());
+        let (mut one, mut other) = (Records::default(), Records::default());
         let portable = walk(&file, &mut one, lanes::masks, lanes::prefix_xor);
         if let Some(fast) = super::super::audited::records_by_avx2(&file, &mut other) {
             prop_assert_eq!(fast, portable);
-            prop_assert_eq!(one, other);
+            prop_assert_eq!(one.found, other.found);
+            prop_assert_eq!(one.colons, other.colons);
         }
     }
 }
@@ -193,8 +253,8 @@ proptest! {
     fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         for file in [bytes.clone(), [b"{\"Records\":[", bytes.as_slice()].concat()] {
             for one in by_find(&file).unwrap_or_default() {
-                one.identity(&file);
-                one.time(&file);
+                assert!(one.callers(&file).0.count() <= PLACES);
+                assert!(one.time(&file).is_none_or(|text| text.len() < file.len()));
             }
         }
     }

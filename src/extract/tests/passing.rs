@@ -10,7 +10,7 @@ fn general(file: &str) -> String {
 }
 
 fn same(key: &str, file: &str) {
-    let mut found = Vec::new();
+    let mut found = crate::decode::find::Records::default();
     assert!(crate::decode::find::records(file.as_bytes(), &mut found), "{file}");
     let other = general(file);
     assert!(!crate::decode::find::records(other.as_bytes(), &mut found), "{other}");
