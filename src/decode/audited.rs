@@ -80,15 +80,34 @@ impl Drop for Deflate {
     }
 }
 
+/// True when the machine has all that the faster ways of [`super::find`] were compiled for.
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    static HAS: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("lzcnt")
+            && is_x86_feature_detected!("pclmulqdq")
+            && is_x86_feature_detected!("popcnt")
+    });
+    *HAS
+}
+
 /// [`super::find::records`] with AVX2; `None` where the machine has not all of what it needs.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn records_by_avx2(bytes: &[u8], into: &mut super::find::Records) -> Option<bool> {
-    let has = is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("bmi2")
-        && is_x86_feature_detected!("lzcnt")
-        && is_x86_feature_detected!("pclmulqdq")
-        && is_x86_feature_detected!("popcnt");
-    // SAFETY: every feature that the function was compiled for was just found on this machine.
-    has.then(|| unsafe { super::find::records_avx2(bytes, into) })
+pub(super) fn records_by_avx2(
+    bytes: &[u8],
+    into: &mut super::find::Records,
+    pass: &mut impl FnMut(&super::find::Found) -> bool,
+) -> Option<bool> {
+    // SAFETY: every feature that the function was compiled for was found on this machine.
+    has_avx2().then(|| unsafe { super::find::records_avx2(bytes, into, pass) })
+}
+
+/// [`super::find::end_at_depth`] in the same way.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn end_by_avx2(bytes: &[u8], from: usize, depth: usize) -> Option<super::find::End> {
+    // SAFETY: every feature that the function was compiled for was found on this machine.
+    has_avx2().then(|| unsafe { super::find::end_avx2(bytes, from, depth) })
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, read_or_repair};
+use super::lenient::{Part, Text, Unread, object, read_or_repair};
 use super::split;
 
 /// A subscription message; the log events are read one by one.
@@ -38,6 +38,47 @@ pub struct LogEvent<'a> {
     /// The line: JSON text in a JSON string, or already an object.
     #[serde(borrow, default)]
     pub message: Part<'a>,
+}
+
+/// A subscription message as CloudWatch Logs writes it: every line is a text.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message<'a> {
+    /// `DATA_MESSAGE`; of a control message the lines say nothing.
+    #[serde(borrow, default)]
+    pub message_type: Text<'a>,
+    /// Account that owns the log group.
+    #[serde(borrow, default)]
+    pub owner: Text<'a>,
+    /// `/aws/eks/CLUSTER/cluster`
+    #[serde(borrow, default)]
+    pub log_group: Text<'a>,
+    /// `kube-apiserver-audit-<hex>`
+    #[serde(borrow, default)]
+    pub log_stream: Text<'a>,
+    /// In order.
+    #[serde(borrow)]
+    pub log_events: Vec<Line<'a>>,
+}
+
+/// One log line that is a text.
+#[derive(Debug, Deserialize)]
+pub struct Line<'a> {
+    /// Epoch milliseconds.
+    #[serde(borrow, default)]
+    pub timestamp: Text<'a>,
+    /// Without the escapes that it was carried with.
+    #[serde(borrow)]
+    pub message: Cow<'a, str>,
+}
+
+impl<'a> Message<'a> {
+    /// Reads a message in one pass; `None` for any that is out of the ordinary, for [`Envelope`] to
+    /// make what it can of it.
+    #[must_use]
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        serde_json::from_slice(object(bytes).ok()?).ok()
+    }
 }
 
 impl Envelope<'_> {

@@ -7,6 +7,8 @@
 
 use memchr::{memchr, memchr3};
 
+use super::find::{self, End};
+
 /// Where a value could not be ended: the buffer is cut or broken from this offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Broken {
@@ -197,10 +199,24 @@ fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// What is longer is gone through by blocks.
+const LONG: usize = 512;
+
 fn end_of_container(bytes: &[u8], start: usize) -> Option<usize> {
+    end_of(bytes, start, true)
+}
+
+fn end_of(bytes: &[u8], start: usize, mut by_blocks: bool) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = start;
     loop {
+        if by_blocks && at - start >= LONG && depth > 0 {
+            match find::end_at_depth(bytes, at, depth) {
+                End::At(end) => return Some(end),
+                End::Never => return None,
+                End::Unclear => by_blocks = false,
+            }
+        }
         match *bytes.get(at)? {
             b'"' => {
                 at = end_of_string(bytes, at)?;
@@ -337,6 +353,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn blocks_end_where_bytes_do(bytes in prop::collection::vec(
+            prop::sample::select(b"{}[]\",:\\a \n\t{}\"\"xxxx".to_vec()), 0..400), pad in 500_usize..600) {
+            let text = ["{\"a\":\"", &"x".repeat(pad), "\",\"b\":[\""].concat();
+            for bytes in [bytes.clone(), bytes.into_iter().filter(|b| *b != b'\n').collect()] {
+                let whole = [text.as_bytes(), &bytes, b"\"]}", &bytes].concat();
+                prop_assert_eq!(end_of(&whole, 0, true), end_of(&whole, 0, false));
+            }
+        }
+
         #[test]
         fn agrees_with_a_real_parser(all in prop::collection::vec(json(), 0..6), pretty: bool) {
             let write = |value: &serde_json::Value| {

@@ -99,6 +99,8 @@ struct Reading<'a> {
     caller: KubeUser,
     impersonated: Option<KubeUser>,
     annotations: BTreeMap<Cow<'a, str>, Text<'a>>,
+    object: ObjectRef<'a>,
+    status: ResponseStatus<'a>,
 }
 
 impl<'a> Reading<'a> {
@@ -108,7 +110,15 @@ impl<'a> Reading<'a> {
             .impersonated_user
             .map(|raw| plain_user(&part::<User<'_>>(Some(raw))))
             .filter(|user| !user.username.is_empty());
-        Reading { event, cluster, caller, impersonated, annotations: event.annotations() }
+        Reading {
+            event,
+            cluster,
+            caller,
+            impersonated,
+            annotations: event.annotations(),
+            object: part(event.object_ref),
+            status: part(event.response_status),
+        }
     }
 
     fn facts(&self, at: Micros, cut: bool, take: &mut dyn FnMut(Fact)) {
@@ -174,7 +184,7 @@ impl<'a> Reading<'a> {
     /// Source: <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>.
     fn token(&self, at: Micros) -> Option<SessionFact> {
         let jti = self.annotation("authentication.kubernetes.io/issued-credential-id");
-        let object: ObjectRef<'_> = part(self.event.object_ref);
+        let object = &self.object;
         let minted = object.resource.as_str() == "serviceaccounts"
             && object.subresource.as_str() == "token"
             && self.decision() == Decision::Allow
@@ -230,7 +240,7 @@ impl<'a> Reading<'a> {
         if dry || self.decision() != Decision::Allow || !matches!(self.status_class(), 0 | 2) {
             return None;
         }
-        let mut change = changes::of_object(self.event)?;
+        let mut change = changes::of_object(self.event, &self.object, &self.status)?;
         self.cluster.clone_into(&mut change.cluster);
         change.actor = if self.caller.canonical_arn.is_empty() {
             self.caller.username.clone()
@@ -298,7 +308,7 @@ impl<'a> Reading<'a> {
     /// Without the authorizer's word: an answer that only comes after authorization tells. A 403 may
     /// be the authorizer's or an admission plugin's.
     fn decision_by_status(&self) -> Decision {
-        let status: ResponseStatus<'_> = part(self.event.response_status);
+        let status = &self.status;
         match status.code.as_str().parse::<u16>() {
             Ok(401 | 403) | Err(_) => Decision::Unknown,
             Ok(_) => Decision::Allow,
@@ -311,7 +321,7 @@ impl<'a> Reading<'a> {
         if self.impersonated.is_some() || self.decision() != Decision::Unknown {
             return None;
         }
-        let status: ResponseStatus<'_> = part(self.event.response_status);
+        let status = &self.status;
         if status.code.as_str() != "403" {
             return None;
         }
@@ -319,7 +329,7 @@ impl<'a> Reading<'a> {
     }
 
     fn status_class(&self) -> u8 {
-        let status: ResponseStatus<'_> = part(self.event.response_status);
+        let status = &self.status;
         match status.code.as_str().parse::<u16>() {
             Ok(code @ 100..=599) => u8::try_from(code / 100).unwrap_or(0),
             _ => 0,
@@ -328,7 +338,7 @@ impl<'a> Reading<'a> {
 
     fn permission(&self) -> Permission {
         let verb = self.event.verb.as_str().to_owned();
-        let object: ObjectRef<'_> = part(self.event.object_ref);
+        let object = &self.object;
         if object.resource.as_str().is_empty() {
             let path = self.event.request_uri.as_str().split('?').next().unwrap_or_default();
             return Permission { verb, path: path.to_owned(), ..Permission::default() };
@@ -351,7 +361,7 @@ impl<'a> Reading<'a> {
 
     /// The use that a SubjectAccessReview asked about, where its bodies were logged.
     fn review(&self) -> Option<AccessFact> {
-        let object: ObjectRef<'_> = part(self.event.object_ref);
+        let object = &self.object;
         let is_review = object.api_group.as_str() == "authorization.k8s.io"
             && matches!(
                 object.resource.as_str(),

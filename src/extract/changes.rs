@@ -121,8 +121,11 @@ pub(super) fn of_call(
 }
 
 /// The change that an audited write made; cluster and actor are left to the caller.
-pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
-    let status: ResponseStatus<'_> = part(event.response_status);
+pub(super) fn of_object(
+    event: &Event<'_>,
+    object: &ObjectRef<'_>,
+    status: &ResponseStatus<'_>,
+) -> Option<ChangeFact> {
     let kind = match event.verb.as_str() {
         "create" => ChangeKind::ObjectMade,
         // A server-side apply of what was not there makes it.
@@ -131,8 +134,12 @@ pub(super) fn of_object(event: &Event<'_>) -> Option<ChangeFact> {
         "delete" => ChangeKind::ObjectDeleted,
         _ => return None,
     };
-    let object: ObjectRef<'_> = part(event.object_ref);
-    if !object.subresource.as_str().is_empty() {
+    // Bodies may be large; most are about something else.
+    let may_grant = matches!(
+        (object.api_group.as_str(), object.resource.as_str()),
+        ("rbac.authorization.k8s.io", _) | ("", "configmaps" | "serviceaccounts")
+    );
+    if !may_grant || !object.subresource.as_str().is_empty() {
         return None;
     }
     let body: RbacBody<'_> = part(event.response_object);

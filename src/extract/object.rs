@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::decode::authenticator;
 use crate::decode::carrier::{self, Carried};
 use crate::decode::cloudtrail::Record;
-use crate::decode::envelope::{Envelope, cluster_from_log_group};
+use crate::decode::envelope::{Envelope, Message, cluster_from_log_group};
 use crate::decode::find;
 use crate::decode::lenient::Unread;
 use crate::decode::sniff::{Kind, kind};
@@ -18,6 +18,7 @@ use crate::model::secret_names;
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
+use super::skim::Passed;
 use super::{Batch, Context, Skimmer, audit, cloudtrail, login, reason_of, stray};
 
 /// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
@@ -75,8 +76,7 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn read(mut self, inflated: &[u8], skimmer: &mut Skimmer) {
-        if find::records(inflated, &mut skimmer.records) {
-            self.cloudtrail_file(inflated, skimmer);
+        if self.cloudtrail_file(inflated, skimmer) {
             self.finish(inflated);
             return;
         }
@@ -236,6 +236,21 @@ impl<'a> Object<'a> {
     }
 
     fn cloudwatch_message(&mut self, message: &[u8]) {
+        if let Some(read) = Message::read(message)
+            && read.message_type.as_str() != "CONTROL_MESSAGE"
+        {
+            for line in &read.log_events {
+                let millis: Option<i64> = line.timestamp.as_str().parse().ok();
+                let origin = Origin {
+                    owner: Some(read.owner.as_str()),
+                    log_group: Some(read.log_group.as_str()),
+                    log_stream: read.log_stream.as_str(),
+                    logged_at: millis.and_then(Micros::from_millis),
+                };
+                self.cloudwatch_line(line.message.as_bytes(), origin);
+            }
+            return;
+        }
         let read = Envelope::read(message, |envelope| {
             if envelope.message_type.as_str() == "CONTROL_MESSAGE" {
                 self.filter = self.filter.or(Some(Filter::ControlMessage));
@@ -376,48 +391,36 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A file whose records are found: what no grant is about is counted and not parsed.
-    fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, records }: &mut Skimmer) {
+    /// A trail's file: what no grant is about is counted and not parsed. False when it is none.
+    fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, records }: &mut Skimmer) -> bool {
+        let place = cloudtrail::place_of(self.key);
+        let mut passed = Passed::default();
+        let is_file = find::records(file, records, |one| {
+            skim.pass(file, one, self.context, place.is_some(), &mut passed)
+        });
+        if !is_file {
+            return false;
+        }
         self.has_records = true;
-        let of_key = cloudtrail::place_of(self.key);
-        let mut passed_over = 0;
-        let mut run: Option<(LogStream, Hour, u64)> = None;
+        for run in passed.runs {
+            let (account, region) =
+                place.clone().unwrap_or_else(|| (run.account.to_owned(), run.region.to_owned()));
+            let stream = LogStream::CloudTrail { account, region };
+            self.delivered_many(stream, run.hour.start(), run.records, false);
+        }
+        self.batch.tally.filter_many(Stream::CloudTrail, Filter::NotRelevant, passed.records);
         for one in &records.found {
-            let Some(passed) = skim.pass(file, one, self.context) else {
-                let record = one.bytes(file);
-                let read = Record::from_found(records, one, file);
-                let read = read
-                    .as_ref()
-                    .map(|read| cloudtrail::read(read, record, self.context, self.key, self.take));
-                match read {
-                    Some(outcome) => self.cloudtrail_outcome(outcome, record),
-                    None => self.cloudtrail_record(record),
+            let record = one.bytes(file);
+            match Record::from_found(records, one, file) {
+                Some(read) => {
+                    let outcome =
+                        cloudtrail::read(&read, record, self.context, self.key, self.take);
+                    self.cloudtrail_outcome(outcome, record);
                 }
-                continue;
-            };
-            passed_over += 1;
-            let Some(told) = passed.delivered else { continue };
-            let place = of_key.as_ref().map_or(told, |(account, region)| (account, region));
-            // Records that follow each other are of one place and hour.
-            match &mut run {
-                Some((LogStream::CloudTrail { account, region }, hour, n))
-                    if (account.as_str(), region.as_str()) == place && *hour == passed.hour =>
-                {
-                    *n += 1;
-                }
-                _ => {
-                    let (account, region) = (place.0.to_owned(), place.1.to_owned());
-                    let next = (LogStream::CloudTrail { account, region }, passed.hour, 1);
-                    if let Some((stream, hour, n)) = run.replace(next) {
-                        self.delivered_many(stream, hour.start(), n, false);
-                    }
-                }
+                None => self.cloudtrail_record(record),
             }
         }
-        if let Some((stream, hour, n)) = run {
-            self.delivered_many(stream, hour.start(), n, false);
-        }
-        self.batch.tally.filter_many(Stream::CloudTrail, Filter::NotRelevant, passed_over);
+        true
     }
 
     fn cloudtrail_record(&mut self, record: &[u8]) {

@@ -31,12 +31,33 @@ pub(super) struct Skim {
 /// `2026-06-01T09`
 const HOUR_LEN: usize = 13;
 
-/// A record that no grant is about.
+/// Records of one place and hour that follow each other and that no grant is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Passed<'a> {
+pub(super) struct Run<'a> {
+    /// As the records say; empty where the object's key says it.
+    pub(super) account: &'a str,
+    pub(super) region: &'a str,
     pub(super) hour: Hour,
-    /// A management event, of this account and region as the record says.
-    pub(super) delivered: Option<(&'a str, &'a str)>,
+    pub(super) records: u64,
+}
+
+/// What was passed over of one file.
+#[derive(Debug, Default)]
+pub(super) struct Passed<'a> {
+    pub(super) records: u64,
+    /// Of management events.
+    pub(super) runs: Vec<Run<'a>>,
+}
+
+impl<'a> Passed<'a> {
+    fn add(&mut self, account: &'a str, region: &'a str, hour: Hour) {
+        match self.runs.last_mut() {
+            Some(run) if run.hour == hour && run.account == account && run.region == region => {
+                run.records += 1;
+            }
+            _ => self.runs.push(Run { account, region, hour, records: 1 }),
+        }
+    }
 }
 
 impl Skim {
@@ -48,14 +69,28 @@ impl Skim {
         }
     }
 
-    /// The record, if it can be passed over.
+    /// True when the record can be passed over; `passed` then knows it. `place_is_known` where nobody
+    /// needs to ask the record for it.
     pub(super) fn pass<'a>(
         &mut self,
         file: &'a [u8],
         one: &Found,
         context: &Context,
-    ) -> Option<Passed<'a>> {
-        if one.odd || is_wanted_service(std::str::from_utf8(one.source(file)?).ok()?) {
+        place_is_known: bool,
+        passed: &mut Passed<'a>,
+    ) -> bool {
+        self.look(file, one, context, place_is_known, passed).is_some()
+    }
+
+    fn look<'a>(
+        &mut self,
+        file: &'a [u8],
+        one: &Found,
+        context: &Context,
+        place_is_known: bool,
+        passed: &mut Passed<'a>,
+    ) -> Option<()> {
+        if is_wanted_service(std::str::from_utf8(one.source(file)?).ok()?) {
             return None;
         }
         let hour = self.hour(one.time(file)?)?;
@@ -63,12 +98,18 @@ impl Skim {
         if self.may_be_wanted(file, one, context) {
             return None;
         }
-        let (account, region) = one.account_and_region(file)?;
-        if account.len().max(region.len()) > LONGEST_PLACE {
-            return None;
+        if is_management && place_is_known {
+            passed.add("", "", hour);
+        } else if is_management {
+            let (account, region) = one.account_and_region(file)?;
+            if account.len().max(region.len()) > LONGEST_PLACE {
+                return None;
+            }
+            let text = |bytes: &'a [u8]| std::str::from_utf8(bytes).ok();
+            passed.add(text(account)?, text(region)?, hour);
         }
-        let place = (std::str::from_utf8(account).ok()?, std::str::from_utf8(region).ok()?);
-        Some(Passed { hour, delivered: is_management.then_some(place) })
+        passed.records += 1;
+        Some(())
     }
 
     /// `2026-06-01T09:00:00Z` and nothing else; other spellings are for a parser.

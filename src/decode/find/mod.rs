@@ -8,8 +8,10 @@
 //! alone. What is out of the ordinary about a record (an escape in a key, a member twice, a value of
 //! another type) marks it as [`Found::odd`]: it must be parsed to be judged.
 
+mod end;
 mod lanes;
 
+pub use end::End;
 use lanes::{BLOCK, Masks};
 use memchr::{memchr, memrchr};
 
@@ -55,19 +57,26 @@ const LONGEST_KEY: usize = 128;
 
 /// Finds all records of `bytes`; false when it is no file of the one shape that CloudTrail writes:
 /// `{"Records":[{…},{…}]}`, with any white space between. `into` is cleared first.
-pub fn records(bytes: &[u8], into: &mut Records) -> bool {
+///
+/// Each record that is not odd is shown to `pass` as soon as it ends, while its bytes are at hand; those
+/// of which it says true are not kept. What it learns counts only if the file turns out to be one.
+pub fn records(bytes: &[u8], into: &mut Records, mut pass: impl FnMut(&Found) -> bool) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if let Some(done) = super::audited::records_by_avx2(bytes, into) {
+    if let Some(done) = super::audited::records_by_avx2(bytes, into, &mut pass) {
         return done;
     }
-    walk(bytes, into, lanes::masks, lanes::prefix_xor)
+    walk(bytes, into, lanes::masks, lanes::prefix_xor, &mut pass)
 }
 
 /// The same with the instructions of newer machines.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
-pub(super) fn records_avx2(bytes: &[u8], into: &mut Records) -> bool {
-    walk(bytes, into, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits))
+pub(super) fn records_avx2(
+    bytes: &[u8],
+    into: &mut Records,
+    pass: &mut impl FnMut(&Found) -> bool,
+) -> bool {
+    walk(bytes, into, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits), pass)
 }
 
 #[inline(always)]
@@ -76,13 +85,14 @@ fn walk(
     into: &mut Records,
     masks: impl Fn(&[u8; BLOCK]) -> Masks,
     prefix_xor: impl Fn(u64) -> u64,
+    pass: &mut impl FnMut(&Found) -> bool,
 ) -> bool {
     into.found.clear();
     into.colons.clear();
     let Some(first) = first_record(bytes).filter(|_| u32::try_from(bytes.len()).is_ok()) else {
         return false;
     };
-    let mut walk = Walk { bytes, into, record: Found::default(), depth: 2, last: first };
+    let mut walk = Walk { bytes, into, pass, record: Found::default(), depth: 2, last: first };
     walk.all(first, masks, prefix_xor)
         .is_some_and(|end| bytes.get(end..).unwrap_or_default().trim_ascii() == b"}")
 }
@@ -96,8 +106,9 @@ fn first_record(bytes: &[u8]) -> Option<usize> {
     Some(bytes.len() - rest.len())
 }
 
-struct Walk<'a> {
+struct Walk<'a, P> {
     bytes: &'a [u8],
+    pass: &'a mut P,
     into: &'a mut Records,
     /// The record that is open.
     record: Found,
@@ -109,15 +120,13 @@ struct Walk<'a> {
 /// What one block hands to the next.
 #[derive(Default)]
 struct Carry {
-    /// All ones within a string.
-    in_string: u64,
-    /// 1 when the next byte is escaped.
-    escaped: u64,
+    /// Of [`strings`].
+    string: (u64, u64),
     /// End of the last block that had a backslash.
     backslash: usize,
 }
 
-impl Walk<'_> {
+impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
     /// Returns where the list ends; `None` when it does not, or not as expected.
     #[inline(always)]
     fn all(
@@ -155,19 +164,12 @@ impl Walk<'_> {
         prefix_xor: &impl Fn(u64) -> u64,
         carry: &mut Carry,
     ) -> Option<Option<usize>> {
-        let mut quote = of.quote;
-        if of.backslash | carry.escaped != 0 {
-            quote &= !escaped(of.backslash, &mut carry.escaped);
-            if of.backslash != 0 {
-                carry.backslash = base + BLOCK;
-            }
-        }
-        let in_string = prefix_xor(quote) ^ carry.in_string;
-        carry.in_string = (in_string.cast_signed() >> 63).cast_unsigned();
-        // A raw line end in a string is no JSON: a value that was cut must not swallow what follows. Nor
-        // is a backslash outside of one.
-        if of.control & in_string | of.backslash & !in_string != 0 {
+        let (in_string, clear) = strings(of, &mut carry.string, prefix_xor);
+        if !clear {
             return None;
+        }
+        if of.backslash != 0 {
+            carry.backslash = base + BLOCK;
         }
         let (open, close) = (of.open & !in_string, of.close & !in_string);
         let colon = of.colon & !in_string;
@@ -263,7 +265,11 @@ impl Walk<'_> {
         self.last = at + 1;
         self.record.end = offset(at + 1);
         self.record.colons.1 = offset(self.into.colons.len());
-        self.into.found.push(self.record);
+        if !self.record.odd && (self.pass)(&self.record) {
+            self.into.colons.truncate(self.record.colons.0 as usize);
+        } else {
+            self.into.found.push(self.record);
+        }
         Some(())
     }
 
@@ -308,7 +314,7 @@ impl Walk<'_> {
     }
 }
 
-impl Walk<'_> {
+impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
     /// Looks at the keys before the colons of a block that has a part of a caller.
     #[inline(always)]
     fn callers(&mut self, base: usize, mut colons: u64, backslash: u64) {
@@ -337,6 +343,38 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// The bytes of a block that are in strings, opening quotes included, and whether that is sure. Carried
+/// from block to block: all ones within a string, and 1 where the next byte is escaped.
+#[inline(always)]
+fn strings(of: &Masks, carried: &mut (u64, u64), prefix_xor: &impl Fn(u64) -> u64) -> (u64, bool) {
+    let mut quote = of.quote;
+    if of.backslash | carried.1 != 0 {
+        quote &= !escaped(of.backslash, &mut carried.1);
+    }
+    let in_string = prefix_xor(quote) ^ carried.0;
+    carried.0 = (in_string.cast_signed() >> 63).cast_unsigned();
+    // A raw line end in a string is no JSON: a value that was cut must not swallow what follows. Nor is a
+    // backslash outside of one.
+    (in_string, of.control & in_string | of.backslash & !in_string == 0)
+}
+
+/// The end of a container, `depth` deep at `from`, which is in no string.
+pub(super) fn end_at_depth(bytes: &[u8], from: usize, depth: usize) -> End {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(end) = super::audited::end_by_avx2(bytes, from, depth) {
+        return end;
+    }
+    end::end(bytes, from, depth, lanes::masks, lanes::prefix_xor)
+}
+
+/// The same with the instructions of newer machines.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
+pub(super) fn end_avx2(bytes: &[u8], from: usize, depth: usize) -> End {
+    let masks = |block: &[u8; BLOCK]| lanes::avx2::masks(block);
+    end::end(bytes, from, depth, masks, |bits| lanes::avx2::prefix_xor(bits))
 }
 
 /// Files are shorter than 4 GiB, which [`records`] has seen to.

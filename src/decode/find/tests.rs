@@ -19,7 +19,7 @@ fn by_split(bytes: &[u8]) -> Option<Vec<&[u8]>> {
 
 fn by_find(bytes: &[u8]) -> Option<Vec<Found>> {
     let mut all = Records::default();
-    records(bytes, &mut all).then_some(all.found)
+    records(bytes, &mut all, |_| false).then_some(all.found)
 }
 
 #[test]
@@ -118,6 +118,21 @@ fn what_a_record_says() {
 }
 
 #[test]
+fn what_is_passed_is_not_kept() {
+    let file = br#"{"Records":[{"a":1},{"eventSource":"b","c":2},{"d":3}]}"#;
+    let mut all = Records::default();
+    let mut shown = 0;
+    assert!(records(file, &mut all, |one| {
+        shown += 1;
+        one.source(file).is_none()
+    }));
+    assert_eq!((shown, all.found.len()), (3, 1));
+    let members: Vec<_> =
+        all.members(&all.found[0], file).map(|(key, _)| text(Some(key))).collect();
+    assert_eq!(members, [Some("eventSource"), Some("c")]);
+}
+
+#[test]
 fn callers_wherever_they_stand() {
     let check = |identity: &str, ids: &[Option<&str>], arns: &[Option<&str>], odd: bool| {
         for pad in 0..70 {
@@ -160,7 +175,7 @@ fn members_in_order() {
     let check = |record: &str, expected: &[(&str, &str)]| {
         let file = format!("{{\"Records\":[{{\"z\":0}},{record}]}}");
         let mut all = Records::default();
-        assert!(records(file.as_bytes(), &mut all), "{file}");
+        assert!(records(file.as_bytes(), &mut all, |_| false), "{file}");
         let got: Vec<(&str, &str)> = all
             .members(&all.found[1], file.as_bytes())
             .map(|(key, value)| (text(Some(key)).unwrap(), text(Some(value)).unwrap()))
@@ -210,8 +225,8 @@ proptest! {
         prop_oneof![any::<u8>(), prop::sample::select(b"\"\\{}[]:,\n {}".to_vec())], 0..400)) {
         let file = [b"{\"Records\":[{\"eventSource\":\"", bytes.as_slice(), b"\"}]}"].concat();
         let (mut one, mut other) = (Records::default(), Records::default());
-        let portable = walk(&file, &mut one, lanes::masks, lanes::prefix_xor);
-        if let Some(fast) = super::super::audited::records_by_avx2(&file, &mut other) {
+        let portable = walk(&file, &mut one, lanes::masks, lanes::prefix_xor, &mut |_| false);
+        if let Some(fast) = super::super::audited::records_by_avx2(&file, &mut other, &mut |_| false) {
             prop_assert_eq!(fast, portable);
             prop_assert_eq!(one.found, other.found);
             prop_assert_eq!(one.colons, other.colons);
