@@ -140,14 +140,9 @@ fn record(
         dice.below(4),
         dice.below(256),
         dice.below(256),
-        uuid(dice),
-        uuid(dice),
+        dice.uuid(),
+        dice.uuid(),
     )
-}
-
-fn uuid(dice: &mut Dice) -> String {
-    let [a, b, c, d] = [0; 4].map(|_: u8| dice.below(1 << 31));
-    format!("{a:08x}-{:04x}-4{:03x}-{:04x}-{c:08x}{:04x}", b & 0xffff, b >> 20, d & 0xffff, d >> 16)
 }
 
 type Call = (&'static str, &'static str, String, String);

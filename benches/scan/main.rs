@@ -40,6 +40,9 @@ struct Arguments {
     /// Megabytes of each corpus, inflated.
     #[arg(long, default_value_t = 48)]
     megabytes: usize,
+    /// Only corpora whose name has this in it.
+    #[arg(long, default_value = "")]
+    only: String,
     /// Rounds that count.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -206,10 +209,17 @@ fn megabytes(bytes: usize) -> f64 {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let wanted = |name: &str| name.contains(&arguments.only);
     for (name, percent) in [("CloudTrail, 5 % relevant", 5), ("CloudTrail, 40 % relevant", 40)] {
-        measure(&Corpus::trail(name, arguments.megabytes, percent), true, arguments.rounds)?;
+        if wanted(name) {
+            measure(&Corpus::trail(name, arguments.megabytes, percent), true, arguments.rounds)?;
+        }
     }
-    measure(&Corpus::audit("EKS audit, Firehose", arguments.megabytes), false, arguments.rounds)
+    let name = "EKS audit, Firehose";
+    if wanted(name) {
+        measure(&Corpus::audit(name, arguments.megabytes), false, arguments.rounds)?;
+    }
+    Ok(())
 }
 
 fn main() -> ExitCode {

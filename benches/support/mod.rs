@@ -29,6 +29,18 @@ impl Dice {
         (self.0 >> 33) % n
     }
 
+    /// A random UUID.
+    pub(crate) fn uuid(&mut self) -> String {
+        let [a, b, c, d] = [0; 4].map(|_: u8| self.below(1 << 31));
+        format!(
+            "{a:08x}-{:04x}-4{:03x}-{:04x}-{c:08x}{:04x}",
+            b & 0xffff,
+            b >> 20,
+            d & 0xffff,
+            d >> 16
+        )
+    }
+
     /// Text that does not compress, as session tokens do not.
     pub(crate) fn token(&mut self, len: usize) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -109,16 +121,17 @@ pub(crate) fn cloudtrail(records: u64, relevant: u64, seed: u64) -> String {
 pub(crate) fn audit_events(events: u64, seed: u64) -> Vec<String> {
     let mut dice = Dice::new(seed);
     (0..events)
-        .map(|n| {
+        .map(|_| {
             let (user, namespace, verb) = (dice.below(30), dice.below(12), dice.below(4));
             let verb = ["get", "list", "watch", "patch"][usize::try_from(verb).unwrap_or(0)];
             format!(
-                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{n:08x}-{:08x}","stage":"ResponseComplete","requestURI":"/apis/apps/v1/namespaces/ns-{namespace}/deployments?limit=500","verb":"{verb}","user":{{"username":"arn:aws:sts::111122223333:assumed-role/role-{user}/ci","uid":"aws-iam-authenticator:111122223333:AROA{user:017}","groups":["system:authenticated","team-{user}"],"extra":{{"accessKeyId":["ASIA{user:016}"],"arn":["arn:aws:sts::111122223333:assumed-role/role-{user}/ci"],"canonicalArn":["arn:aws:iam::111122223333:role/role-{user}"],"principalId":["AROA{user:017}"],"sessionName":["ci"]}}}},"sourceIPs":["10.0.0.{}"],"userAgent":"kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0","objectRef":{{"resource":"deployments","namespace":"ns-{namespace}","name":"web-{}","apiGroup":"apps","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":200}},"requestReceivedTimestamp":"2026-06-01T09:{:02}:{:02}.{:06}Z","stageTimestamp":"2026-06-01T09:10:00.003000Z","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by RoleBinding \"team-{user}/ns-{namespace}\" of ClusterRole \"edit\" to Group \"team-{user}\""}}}}"#,
-                dice.below(u64::from(u32::MAX)),
+                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{}","stage":"ResponseComplete","requestURI":"/apis/apps/v1/namespaces/ns-{namespace}/deployments?limit=500","verb":"{verb}","user":{{"username":"arn:aws:sts::111122223333:assumed-role/role-{user}/ci","uid":"aws-iam-authenticator:111122223333:AROA{user:017}","groups":["system:authenticated","team-{user}"],"extra":{{"accessKeyId":["ASIA{user:016}"],"arn":["arn:aws:sts::111122223333:assumed-role/role-{user}/ci"],"canonicalArn":["arn:aws:iam::111122223333:role/role-{user}"],"principalId":["AROA{user:017}"],"sessionName":["ci"]}}}},"sourceIPs":["10.0.0.{}"],"userAgent":"kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0","objectRef":{{"resource":"deployments","namespace":"ns-{namespace}","name":"web-{}","apiGroup":"apps","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":200}},"requestReceivedTimestamp":"2026-06-01T09:{:02}:{:02}.{:06}Z","stageTimestamp":"2026-06-01T09:10:00.{:06}Z","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by RoleBinding \"team-{user}/ns-{namespace}\" of ClusterRole \"edit\" to Group \"team-{user}\""}}}}"#,
+                dice.uuid(),
                 dice.below(256),
                 dice.below(40),
                 dice.below(60),
                 dice.below(60),
+                dice.below(1_000_000),
                 dice.below(1_000_000),
             )
         })

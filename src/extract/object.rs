@@ -395,9 +395,8 @@ impl<'a> Object<'a> {
     fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, records }: &mut Skimmer) -> bool {
         let place = cloudtrail::place_of(self.key);
         let mut passed = Passed::default();
-        let is_file = find::records(file, records, |one| {
-            skim.pass(file, one, self.context, place.is_some(), &mut passed)
-        });
+        let is_file =
+            find::records(file, records, |one| skim.pass(file, one, place.is_some(), &mut passed));
         if !is_file {
             return false;
         }

@@ -13,7 +13,6 @@ use rustc_hash::{FxHashSet, FxHasher};
 use super::Context;
 use super::cloudtrail::is_wanted_service;
 use crate::decode::find::Found;
-use crate::model::arn::unique_id_from_principal_id;
 use crate::model::time::{Hour, Micros};
 
 /// Longest account or region that is looked at as it stands.
@@ -22,7 +21,9 @@ const LONGEST_PLACE: usize = 64;
 /// How to tell from bytes whether a record may matter.
 #[derive(Debug)]
 pub(super) struct Skim {
-    /// Digests of the names of the inventory's principals.
+    /// Digests of the unique ids of the inventory's principals.
+    ids: FxHashSet<u64>,
+    /// Of their names.
     names: FxHashSet<u64>,
     /// Date and hour of the last record, as text, and which hour that is.
     last: ([u8; HOUR_LEN], Hour),
@@ -64,6 +65,7 @@ impl Skim {
     pub(super) fn new(context: &Context) -> Self {
         let names = context.relevant_names.iter();
         Skim {
+            ids: context.relevant_ids.iter().map(|id| digest_of(id.as_bytes())).collect(),
             names: names.map(|name| digest_of(last_segment(name.name.as_bytes()))).collect(),
             last: ([0; HOUR_LEN], Hour::default()),
         }
@@ -75,27 +77,28 @@ impl Skim {
         &mut self,
         file: &'a [u8],
         one: &Found,
-        context: &Context,
         place_is_known: bool,
         passed: &mut Passed<'a>,
     ) -> bool {
-        self.look(file, one, context, place_is_known, passed).is_some()
+        self.look(file, one, place_is_known, passed).is_some()
     }
 
     fn look<'a>(
         &mut self,
         file: &'a [u8],
         one: &Found,
-        context: &Context,
         place_is_known: bool,
         passed: &mut Passed<'a>,
     ) -> Option<()> {
-        if is_wanted_service(std::str::from_utf8(one.source(file)?).ok()?) {
+        let source = one.source(file)?;
+        // By its first letter nearly every other service is told.
+        let may_be = matches!(source.first(), Some(b's' | b'e' | b'r') | None);
+        if may_be && is_wanted_service(std::str::from_utf8(source).ok()?) {
             return None;
         }
         let hour = self.hour(one.time(file)?)?;
         let is_management = matches!(one.category(file)?, b"" | b"Management");
-        if self.may_be_wanted(file, one, context) {
+        if self.may_be_wanted(file, one) {
             return None;
         }
         if is_management && place_is_known {
@@ -128,13 +131,10 @@ impl Skim {
     }
 
     /// False only when no id and no ARN of the caller is one that is looked for.
-    fn may_be_wanted(&self, file: &[u8], one: &Found, context: &Context) -> bool {
+    fn may_be_wanted<'a>(&self, file: &'a [u8], one: &Found) -> bool {
         let (mut ids, mut arns) = one.callers(file);
-        let is_wanted = |id: Option<&[u8]>| {
-            let id = id.and_then(|id| std::str::from_utf8(id).ok());
-            id.is_none_or(|id| context.relevant_ids.contains(unique_id_from_principal_id(id)))
-        };
-        ids.any(is_wanted)
+        let unique = |id: &'a [u8]| id.get(..memchr(b':', id).unwrap_or(id.len()));
+        ids.any(|id| id.and_then(unique).is_none_or(|id| self.ids.contains(&digest_of(id))))
             || arns.any(|arn| arn.is_none_or(|arn| self.names.contains(&digest_of(name_of(arn)))))
     }
 }

@@ -13,7 +13,7 @@ mod lanes;
 
 pub use end::End;
 use lanes::{BLOCK, Masks};
-use memchr::{memchr, memrchr};
+use memchr::{memchr2, memrchr};
 
 /// One record, as offsets into the file. 0 stands for a member that is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -298,13 +298,24 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
             record.odd = true;
             return;
         }
-        let (slot, key): (&mut u32, &[u8]) = match &tail[..8] {
-            b"ventTime" => (&mut record.time, b"\"e"),
-            b"ntSource" => (&mut record.source, b"\"eve"),
-            b"Category" => (&mut record.category, b"\"event"),
-            b"Identity" => (&mut record.identity, b"\"user"),
-            b"ccountId" => (&mut record.account, b"\"recipientA"),
-            b"wsRegion" => (&mut record.region, b"\"a"),
+        // One comparison of a word each, not of a slice.
+        const fn word(text: &[u8; 8]) -> u64 {
+            u64::from_le_bytes(*text)
+        }
+        const TIME: u64 = word(b"ventTime");
+        const SOURCE: u64 = word(b"ntSource");
+        const CATEGORY: u64 = word(b"Category");
+        const IDENTITY: u64 = word(b"Identity");
+        const ACCOUNT: u64 = word(b"ccountId");
+        const REGION: u64 = word(b"wsRegion");
+        let [a, b, c, d, e, f, g, h, _] = *tail;
+        let (slot, key): (&mut u32, &[u8]) = match word(&[a, b, c, d, e, f, g, h]) {
+            TIME => (&mut record.time, b"\"e"),
+            SOURCE => (&mut record.source, b"\"eve"),
+            CATEGORY => (&mut record.category, b"\"event"),
+            IDENTITY => (&mut record.identity, b"\"user"),
+            ACCOUNT => (&mut record.account, b"\"recipientA"),
+            REGION => (&mut record.region, b"\"a"),
             _ => return,
         };
         if rest.ends_with(key) {
@@ -466,8 +477,8 @@ impl Found {
         }
         let value = file.get(at as usize..self.end as usize)?.trim_ascii_start();
         let rest = value.strip_prefix(b"\"")?;
-        let text = rest.get(..memchr(b'"', rest)?)?;
-        (!text.contains(&b'\\')).then_some(text)
+        let end = memchr2(b'"', b'\\', rest)?;
+        (rest.get(end) == Some(&b'"')).then(|| rest.get(..end))?
     }
 }
 

@@ -116,3 +116,22 @@ proptest! {
         same(key, &file(&records));
     }
 }
+
+#[test]
+fn plain_records_are_passed_over() {
+    let record = r#"{"eventVersion":"1.11","userIdentity":{"type":"AssumedRole","principalId":"AROA00000000000000612:session-1","arn":"arn:aws:sts::111122223333:assumed-role/service-role-612/session-1","accountId":"111122223333","accessKeyId":"ASIA0000000000002449","sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROA00000000000000612","arn":"arn:aws:iam::111122223333:role/platform/service-role-612","accountId":"111122223333","userName":"service-role-612"},"webIdFederationData":{},"attributes":{"creationDate":"2026-01-05T00:00:00Z","mfaAuthenticated":"false"}}},"eventTime":"2026-01-05T09:12:34Z","eventSource":"kms.amazonaws.com","eventName":"Decrypt","awsRegion":"us-west-2","sourceIPAddress":"10.0.1.2","userAgent":"Boto3/1.34.144","requestParameters":{"policy":"{\"a\":[1]}"},"responseElements":null,"requestID":"r","eventID":"e","readOnly":true,"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"111122223333","eventCategory":"Management"}"#;
+    for pad in 0..70 {
+        let pad = " ".repeat(pad);
+        let service = r#"{"userIdentity":{"type":"AWSService","invokedBy":"ec2.amazonaws.com"},"eventTime":"2026-01-05T09:12:34Z","eventSource":"sns.amazonaws.com"}"#;
+        let file = file(&[&format!("{pad}{record}"), record, service, record]);
+        let context = context();
+        let mut skim = crate::extract::skim::Skim::new(&context);
+        let mut passed = crate::extract::skim::Passed::default();
+        let mut records = crate::decode::find::Records::default();
+        assert!(crate::decode::find::records(file.as_bytes(), &mut records, |one| {
+            skim.pass(file.as_bytes(), one, true, &mut passed)
+        }));
+        assert_eq!((passed.records, records.found.len()), (4, 0), "{file}");
+        assert_eq!(passed.runs.len(), 1);
+    }
+}
