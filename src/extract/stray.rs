@@ -55,6 +55,6 @@ mod tests {
         check("eNqrVkrLz1eyUkpKLFKqBQAeDgRQ".repeat(3).as_bytes(), false);
         check(br#"<14>1 host app - {"kind":"Event","AuditID":"1"}"#, false);
         check(br#"{"event":{"EventName":"AssumeRole"}}"#, false);
-        check(br#"who=arn:aws:iam::111122223333:role/x did=get"#, false);
+        check(b"who=arn:aws:iam::111122223333:role/x did=get", false);
     }
 }

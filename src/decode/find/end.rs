@@ -1,6 +1,6 @@
 //! Where a container ends that is too long to be gone through byte by byte.
 
-use super::lanes::{BLOCK, Masks};
+use super::lanes::{BLOCK, Masks, block_of};
 
 /// Where it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +26,8 @@ pub(super) fn end(
     let mut base = from;
     loop {
         let rest = bytes.get(base..).unwrap_or_default();
-        let is_last = rest.len() < BLOCK;
-        let of = match rest.first_chunk::<BLOCK>() {
-            Some(block) => masks(block),
-            None => {
-                let mut block = [b' '; BLOCK];
-                for (to, from) in block.iter_mut().zip(rest) {
-                    *to = *from;
-                }
-                masks(&block)
-            }
-        };
+        let (block, is_last) = block_of(rest);
+        let of = masks(&block);
         let (in_string, clear) = super::strings(&of, &mut carried, &prefix_xor);
         if !clear {
             return End::Unclear;

@@ -19,6 +19,19 @@ pub(super) const BLOCK: usize = 64;
 /// Brackets and braces differ in this bit alone.
 const FOLD: u8 = 0x20;
 
+/// The next block, filled up with spaces at the end, and whether it is the last.
+#[inline(always)]
+pub(super) fn block_of(rest: &[u8]) -> ([u8; BLOCK], bool) {
+    if let Some(block) = rest.first_chunk::<BLOCK>() {
+        return (*block, false);
+    }
+    let mut block = [b' '; BLOCK];
+    for (to, from) in block.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    (block, true)
+}
+
 /// For any machine.
 #[inline(always)]
 pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {

@@ -8,11 +8,18 @@
 //! alone. What is out of the ordinary about a record (an escape in a key, a member twice, a value of
 //! another type) marks it as [`Found::odd`]: it must be parsed to be judged.
 
+#![expect(
+    clippy::inline_always,
+    reason = "it is compiled twice, and only what is inlined gets the instructions of the faster way"
+)]
+
 mod end;
 mod lanes;
 
 pub use end::End;
 use lanes::{BLOCK, Masks};
+use std::ops::ControlFlow;
+
 use memchr::{memchr2, memrchr};
 
 /// One record, as offsets into the file. 0 stands for a member that is not there.
@@ -106,6 +113,10 @@ fn first_record(bytes: &[u8]) -> Option<usize> {
     Some(bytes.len() - rest.len())
 }
 
+/// Goes on, or ends with where the list does, if it does as expected.
+type Step = ControlFlow<Option<usize>>;
+const OTHER: Step = ControlFlow::Break(None);
+
 struct Walk<'a, P> {
     bytes: &'a [u8],
     pass: &'a mut P,
@@ -139,23 +150,17 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         let mut base = first;
         loop {
             let rest = self.bytes.get(base..)?;
-            let ended = if let Some((block, _)) = rest.split_first_chunk::<BLOCK>() {
-                self.block(base, &masks(block), &prefix_xor, &mut carry)?
-            } else {
-                let mut block = [b' '; BLOCK];
-                block.get_mut(..rest.len())?.copy_from_slice(rest);
-                let ended = self.block(base, &masks(&block), &prefix_xor, &mut carry)?;
+            let (block, is_last) = lanes::block_of(rest);
+            match self.block(base, &masks(&block), &prefix_xor, &mut carry) {
+                ControlFlow::Break(ended) => return ended,
                 // The file ends and its list does not.
-                Some(ended?)
-            };
-            if ended.is_some() {
-                return ended;
+                ControlFlow::Continue(()) if is_last => return None,
+                ControlFlow::Continue(()) => base += BLOCK,
             }
-            base += BLOCK;
         }
     }
 
-    /// `Some(Some(end))` at the end of the list, `None` when the shape is another.
+    /// Breaks at the end of the list with where that is, or with `None` when the shape is another.
     #[inline(always)]
     fn block(
         &mut self,
@@ -163,10 +168,10 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         of: &Masks,
         prefix_xor: &impl Fn(u64) -> u64,
         carry: &mut Carry,
-    ) -> Option<Option<usize>> {
+    ) -> Step {
         let (in_string, clear) = strings(of, &mut carry.string, prefix_xor);
         if !clear {
-            return None;
+            return OTHER;
         }
         if of.backslash != 0 {
             carry.backslash = base + BLOCK;
@@ -180,23 +185,20 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         let falls = i32::try_from(close.count_ones()).unwrap_or(0);
         if self.depth - falls > MEMBERS {
             self.depth += i32::try_from(open.count_ones()).unwrap_or(0) - falls;
-            return Some(None);
+            return ControlFlow::Continue(());
         }
-        let ended = if open | close == 0 {
-            if self.depth == MEMBERS {
-                self.members(base, colon, careful);
-            }
-            None
-        } else {
-            self.brackets(base, (open, close, colon), careful)?
-        };
+        if open | close != 0 {
+            self.brackets(base, (open, close, colon), careful)?;
+        } else if self.depth == MEMBERS {
+            self.members(base, colon, careful);
+        }
         // A caller that begins in this block.
         if self.record.identity as usize > base {
             let after = self.record.identity as usize - base;
             let later = u32::try_from(after).ok().and_then(|n| u64::MAX.checked_shl(n));
             self.callers(base, colon & later.unwrap_or(0), of.backslash);
         }
-        Some(ended)
+        ControlFlow::Continue(())
     }
 
     #[inline(always)]
@@ -205,7 +207,7 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         base: usize,
         (open, close, colon): (u64, u64, u64),
         careful: bool,
-    ) -> Option<Option<usize>> {
+    ) -> Step {
         let mut both = open | close;
         // Bits from here on.
         let mut rest = u64::MAX;
@@ -230,7 +232,7 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
                 2 => self.end(base, at)?,
                 1 => {
                     let whole = self.bytes.get(at) == Some(&b']') && self.only_between(at);
-                    return whole.then_some(Some(at + 1));
+                    return ControlFlow::Break(whole.then_some(at + 1));
                 }
                 _ => {}
             }
@@ -238,7 +240,7 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         if self.depth == MEMBERS {
             self.members(base, colon & rest, careful);
         }
-        Some(None)
+        ControlFlow::Continue(())
     }
 
     /// True when nothing but commas and white space is between the last record and `at`.
@@ -247,18 +249,18 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         between.iter().all(|byte| *byte == b',' || byte.is_ascii_whitespace())
     }
 
-    fn begin(&mut self, at: usize) -> Option<()> {
+    fn begin(&mut self, at: usize) -> Step {
         if self.bytes.get(at) != Some(&b'{') || !self.only_between(at) {
-            return None;
+            return OTHER;
         }
         let colons = offset(self.into.colons.len());
         self.record = Found { start: offset(at), colons: (colons, colons), ..Found::default() };
-        Some(())
+        ControlFlow::Continue(())
     }
 
-    fn end(&mut self, base: usize, at: usize) -> Option<()> {
+    fn end(&mut self, base: usize, at: usize) -> Step {
         if self.bytes.get(at) != Some(&b'}') {
-            return None;
+            return OTHER;
         }
         // So short that its caller has not been looked at.
         self.record.odd |= self.record.identity as usize > base;
@@ -270,7 +272,7 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         } else {
             self.into.found.push(self.record);
         }
-        Some(())
+        ControlFlow::Continue(())
     }
 
     /// Looks at the keys before the colons of a record's own members.
@@ -298,24 +300,14 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
             record.odd = true;
             return;
         }
-        // One comparison of a word each, not of a slice.
-        const fn word(text: &[u8; 8]) -> u64 {
-            u64::from_le_bytes(*text)
-        }
-        const TIME: u64 = word(b"ventTime");
-        const SOURCE: u64 = word(b"ntSource");
-        const CATEGORY: u64 = word(b"Category");
-        const IDENTITY: u64 = word(b"Identity");
-        const ACCOUNT: u64 = word(b"ccountId");
-        const REGION: u64 = word(b"wsRegion");
-        let [a, b, c, d, e, f, g, h, _] = *tail;
-        let (slot, key): (&mut u32, &[u8]) = match word(&[a, b, c, d, e, f, g, h]) {
-            TIME => (&mut record.time, b"\"e"),
-            SOURCE => (&mut record.source, b"\"eve"),
-            CATEGORY => (&mut record.category, b"\"event"),
-            IDENTITY => (&mut record.identity, b"\"user"),
-            ACCOUNT => (&mut record.account, b"\"recipientA"),
-            REGION => (&mut record.region, b"\"a"),
+        let ending = tail.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
+        let (slot, key): (&mut u32, &[u8]) = match ending {
+            word::TIME => (&mut record.time, b"\"e"),
+            word::SOURCE => (&mut record.source, b"\"eve"),
+            word::CATEGORY => (&mut record.category, b"\"event"),
+            word::IDENTITY => (&mut record.identity, b"\"user"),
+            word::ACCOUNT => (&mut record.account, b"\"recipientA"),
+            word::REGION => (&mut record.region, b"\"a"),
             _ => return,
         };
         if rest.ends_with(key) {
@@ -386,6 +378,16 @@ pub(super) fn end_at_depth(bytes: &[u8], from: usize, depth: usize) -> End {
 pub(super) fn end_avx2(bytes: &[u8], from: usize, depth: usize) -> End {
     let masks = |block: &[u8; BLOCK]| lanes::avx2::masks(block);
     end::end(bytes, from, depth, masks, |bits| lanes::avx2::prefix_xor(bits))
+}
+
+/// How the keys that decide end, as words: one comparison each, and none of slices.
+mod word {
+    pub(super) const TIME: u64 = u64::from_le_bytes(*b"ventTime");
+    pub(super) const SOURCE: u64 = u64::from_le_bytes(*b"ntSource");
+    pub(super) const CATEGORY: u64 = u64::from_le_bytes(*b"Category");
+    pub(super) const IDENTITY: u64 = u64::from_le_bytes(*b"Identity");
+    pub(super) const ACCOUNT: u64 = u64::from_le_bytes(*b"ccountId");
+    pub(super) const REGION: u64 = u64::from_le_bytes(*b"wsRegion");
 }
 
 /// Files are shorter than 4 GiB, which [`records`] has seen to.
