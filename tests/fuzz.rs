@@ -133,6 +133,10 @@ fn every_decoder_has_a_target() {
     for decoder in decoders {
         let path = decoder.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(name == "mod" || TARGETS.iter().any(|(target, _)| *target == name), "{name}");
+        // What is unsafe decodes nothing by itself: gunzip and find go through it.
+        assert!(
+            ["mod", "audited"].contains(&name) || TARGETS.iter().any(|(target, _)| *target == name),
+            "{name}"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Passes over the records of a CloudTrail file that no grant is about, without parsing them.
 //!
-//! Input: a file whose records [`find`] found. A record that may matter, or that cannot be told from
-//! its bytes, is handed back to be parsed, where the decision is made again; of the others only what
-//! they prove to be delivered is counted. Never the other way round: what is passed over here would be
+//! Input: a file whose records [`find`](crate::decode::find) found. A record that may matter, or that
+//! cannot be told from its bytes, is handed back to be parsed, where the decision is made again; of the
+//! others only what they prove to be delivered is counted. Never the other way round: what is passed over here would be
 //! filtered as not relevant there, or rejected because some member that nobody reads is no JSON.
 
 use std::hash::Hasher;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::decode::gunzip::{GunzipError, Inflater, Limits};
 use super::decode::lenient::{self, Unread};
 use super::decode::split::{self, Piece};
-use super::decode::{audit, authenticator, aws_auth, carrier, cloudtrail, envelope, sniff};
+use super::decode::{audit, authenticator, aws_auth, carrier, cloudtrail, envelope, find, sniff};
 use super::extract::clusters::ClusterResolver;
 use super::extract::{Batch, Context, Extractor};
 use super::model::time::{Micros, Window};
@@ -22,9 +22,10 @@ use serde_json::value::RawValue;
 pub(crate) type Target = fn(&[u8]);
 
 /// By name; the seeds of each are in the folder of its name in `corpus/`.
-pub(crate) const TARGETS: [(&str, Target); 11] = [
+pub(crate) const TARGETS: [(&str, Target); 12] = [
     ("gunzip", gunzip),
     ("split", split),
+    ("find", find),
     ("sniff", sniff),
     ("lenient", lenient),
     ("carrier", carrier),
@@ -62,6 +63,32 @@ fn gunzip(bytes: &[u8]) {
         }
         Err(GunzipError::TooLarge) => assert!(!small || layered),
         Err(GunzipError::Broken) => assert!(read.is_err() || !small || layered),
+    }
+}
+
+/// What is found is what the general way finds, and members are those that it reads.
+fn find(bytes: &[u8]) {
+    let file = [b"{\"Records\":[{\"a\":", bytes, b"}]}"].concat();
+    for file in [bytes, &file] {
+        let mut records = find::Records::default();
+        if !find::records(file, &mut records, |_| false) {
+            continue;
+        }
+        let mut pieces = split::pieces(file);
+        let Some(Piece::Json(whole)) = pieces.next() else { panic!("no value") };
+        assert_eq!(pieces.next(), None);
+        let list = split::members(whole).next().map(|(_, list)| list).expect("a list");
+        let expected: Vec<&[u8]> = split::elements(list).map(|one| one.expect("whole")).collect();
+        let got: Vec<&[u8]> = records.found.iter().map(|one| one.bytes(file)).collect();
+        assert_eq!(got, expected);
+        for one in records.found.iter().filter(|one| !one.odd) {
+            let read = serde_json::from_slice::<Value>(one.bytes(file));
+            if read.is_ok() {
+                let got: Vec<_> = records.members(one, file).collect();
+                let expected: Vec<_> = split::members(one.bytes(file)).collect();
+                assert_eq!(got, expected);
+            }
+        }
     }
 }
 

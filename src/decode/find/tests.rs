@@ -1,3 +1,5 @@
+//! Shapes, depths and callers one by one; any bytes beside a parser and the general way.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
