@@ -61,7 +61,8 @@ fn gunzip(bytes: &[u8]) {
             // Padding after the last member is ours to tolerate.
             assert!(layered || read.is_err() || got == plain);
         }
-        Err(GunzipError::TooLarge) => assert!(!small || layered),
+        // Of a member that is large and broken, either may be seen first.
+        Err(GunzipError::TooLarge) => assert!(!small || layered || read.is_err()),
         Err(GunzipError::Broken) => assert!(read.is_err() || !small || layered),
     }
 }
