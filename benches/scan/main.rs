@@ -26,8 +26,9 @@ use clap::Parser;
 use overgrant::decode::find;
 use overgrant::decode::gunzip::{Inflater, Limits};
 use overgrant::extract::{Batch, Extractor};
+use overgrant::facts::FactsError;
 use overgrant::facts::fold::fold;
-use overgrant::facts::sort::{Sorter, SpillDir};
+use overgrant::facts::sort::{Run, Sorter, SpillDir};
 use overgrant::facts::store::FactStore;
 
 use corpus::Corpus;
@@ -147,16 +148,8 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
         Box::new(move || {
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
-            let mut sorter = Sorter::new(&spill, SORT_BUFFER);
-            let mut failed = None;
-            for one in &corpus.objects {
-                let mut batch = Batch::default();
-                extractor.object(&one.key, &one.gzipped, &mut batch, &mut |fact| {
-                    failed = sorter.push(fact).err();
-                });
-            }
-            failed.map_or(Ok(()), Err)?;
-            Ok(u64::try_from(sorter.finish().len())?)
+            let runs = sorted(corpus, &mut extractor, &spill)?;
+            Ok(u64::try_from(runs.len())?)
         }),
     ));
     let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));
@@ -165,21 +158,32 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
         Box::new(move || {
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
-            let mut sorter = Sorter::new(&spill, SORT_BUFFER);
-            let mut failed = None;
-            for one in &corpus.objects {
-                let mut batch = Batch::default();
-                extractor.object(&one.key, &one.gzipped, &mut batch, &mut |fact| {
-                    failed = sorter.push(fact).err();
-                });
-            }
-            failed.map_or(Ok(()), Err)?;
+            let runs = sorted(corpus, &mut extractor, &spill)?;
             let mut store = FactStore::new(folder.path().join("out"));
-            fold(sorter.finish(), &spill, &mut store)?;
+            fold(runs, &spill, &mut store)?;
             Ok(u64::try_from(store.finish()?.len())?)
         }),
     ));
     Ok(all)
+}
+
+/// The facts of a corpus in sorted runs.
+fn sorted(
+    corpus: &Corpus,
+    extractor: &mut Extractor,
+    spill: &SpillDir,
+) -> Result<Vec<Run>, FactsError> {
+    let mut sorter = Sorter::new(spill, SORT_BUFFER);
+    let mut failed = None;
+    for one in &corpus.objects {
+        let mut batch = Batch::default();
+        extractor.object(&one.key, &one.gzipped, &mut batch, &mut |fact| {
+            if failed.is_none() {
+                failed = sorter.push(fact).err();
+            }
+        });
+    }
+    failed.map_or_else(|| Ok(sorter.finish()), Err)
 }
 
 /// The same records in a file that must be read the general way.

@@ -68,12 +68,9 @@ impl UserError {
             UserError::Usage { flag, value, expected } => {
                 vec![format!("error: {flag} takes {expected}, not {:?}", printable(value))]
             }
-            UserError::Run(
-                error @ (PipelineError::Interrupted { .. }
-                | PipelineError::Input(
-                    InputError::Stopped { .. } | InputError::StoppedClusters,
-                )),
-            ) => vec![printable(&error.to_string())],
+            UserError::Run(error) if self.exit() == Exit::Interrupted => {
+                vec![printable(&error.to_string())]
+            }
             UserError::Run(error) => {
                 let mut lines = vec![format!("error: {}", printable(&error.to_string()))];
                 let mut source = error.source();

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use super::lenient::{Part, Text, Unread, object, read_or_repair};
 use super::split;
 
-/// A subscription message; the log events are read one by one.
+/// A subscription message; the log events are read one by one, unless all are of one kind.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Envelope<'a> {
+pub struct Envelope<'a, L = Part<'a>> {
     /// `DATA_MESSAGE` or `CONTROL_MESSAGE`.
     #[serde(borrow, default)]
     pub message_type: Text<'a>,
@@ -25,8 +25,8 @@ pub struct Envelope<'a> {
     /// `kube-apiserver-audit-<hex>`
     #[serde(borrow, default)]
     pub log_stream: Text<'a>,
-    #[serde(borrow, default)]
-    log_events: Part<'a>,
+    #[serde(default)]
+    log_events: L,
 }
 
 /// One log line.
@@ -41,25 +41,7 @@ pub struct LogEvent<'a> {
 }
 
 /// A subscription message as CloudWatch Logs writes it: every line is a text.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Message<'a> {
-    /// `DATA_MESSAGE`; of a control message the lines say nothing.
-    #[serde(borrow, default)]
-    pub message_type: Text<'a>,
-    /// Account that owns the log group.
-    #[serde(borrow, default)]
-    pub owner: Text<'a>,
-    /// `/aws/eks/CLUSTER/cluster`
-    #[serde(borrow, default)]
-    pub log_group: Text<'a>,
-    /// `kube-apiserver-audit-<hex>`
-    #[serde(borrow, default)]
-    pub log_stream: Text<'a>,
-    /// In order.
-    #[serde(borrow)]
-    pub log_events: Vec<Line<'a>>,
-}
+pub type Message<'a> = Envelope<'a, Vec<Line<'a>>>;
 
 /// One log line that is a text.
 #[derive(Debug, Deserialize)]
@@ -73,11 +55,17 @@ pub struct Line<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message in one pass; `None` for any that is out of the ordinary, for [`Envelope`] to
+    /// Reads a message in one pass; `None` for any that is out of the ordinary, for [`Envelope::read`] to
     /// make what it can of it.
     #[must_use]
-    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+    pub fn of_texts(bytes: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(object(bytes).ok()?).ok()
+    }
+
+    /// In order.
+    #[must_use]
+    pub fn lines(&self) -> &[Line<'a>] {
+        &self.log_events
     }
 }
 

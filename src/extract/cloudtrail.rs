@@ -54,14 +54,14 @@ pub(super) enum Left {
     Rejected(Reason),
 }
 
-/// Reads one record of the object `key` and hands on its facts.
+/// Reads one record and hands on its facts; `place` is what the object's key says of its trail.
 pub(super) fn extract(
     bytes: &[u8],
     context: &Context,
-    key: &str,
+    place: Option<(&str, &str)>,
     take: &mut dyn FnMut(Fact),
 ) -> Result<Outcome, Unread> {
-    Record::read(bytes, |record| read(record, bytes, context, key, take))
+    Record::read(bytes, |record| read(record, bytes, context, place, take))
 }
 
 /// The same for a record that is read.
@@ -69,7 +69,7 @@ pub(super) fn read(
     record: &Record<'_>,
     bytes: &[u8],
     context: &Context,
-    key: &str,
+    place: Option<(&str, &str)>,
     take: &mut dyn FnMut(Fact),
 ) -> Outcome {
     let Some(at) = Micros::parse(record.event_time.as_str()) else {
@@ -86,23 +86,36 @@ pub(super) fn read(
     let left = facts(record, bytes, at, issued, context, take).err().map(Left::Filtered);
     // Data, insight and network events come from selectors of their own: they prove nothing of
     // the management events that sessions are.
-    let is_management = matches!(record.event_category.as_str(), "" | "Management");
+    let is_management = is_management(record.event_category.as_str().as_bytes());
     let redeems = service == "sts" && name == "GetCallerIdentity";
     let issues = issued.is_some() || redeems;
-    let delivered = is_management.then(|| Delivery { stream: stream_of(record, key), at, issues });
+    // The key says it for sure, the record says it where the key does not.
+    let delivered = is_management.then(|| {
+        let stream = match place {
+            Some(place) => stream_of(place),
+            None => LogStream::CloudTrail {
+                account: record.recipient_account_id.to_owned(),
+                region: record.aws_region.to_owned(),
+            },
+        };
+        Delivery { stream, at, issues }
+    });
     let kept = if issued.is_some() { Kept::Session } else { Kept::Call };
     Outcome { delivered, left, at: Some(at), kept }
 }
 
-/// Which trail delivered: the key says it for sure, the record says it where the key does not.
-fn stream_of(record: &Record<'_>, key: &str) -> LogStream {
-    let (account, region) = place_of(key)
-        .unwrap_or_else(|| (record.recipient_account_id.to_owned(), record.aws_region.to_owned()));
-    LogStream::CloudTrail { account, region }
+/// What a trail delivers of an account and region.
+pub(super) fn stream_of((account, region): (&str, &str)) -> LogStream {
+    LogStream::CloudTrail { account: account.to_owned(), region: region.to_owned() }
+}
+
+/// True for an event of the category that a trail has without selectors; old ones do not say it.
+pub(super) fn is_management(category: &[u8]) -> bool {
+    matches!(category, b"" | b"Management")
 }
 
 /// Account and region of a trail's object, as its key says.
-pub(super) fn place_of(key: &str) -> Option<(String, String)> {
+pub(super) fn place_of(key: &str) -> Option<(&str, &str)> {
     key.rsplit_once("AWSLogs/").and_then(|(_, rest)| {
         let mut parts = rest.split('/').filter(|part| !part.is_empty());
         let mut account = parts.next()?;
@@ -112,8 +125,7 @@ pub(super) fn place_of(key: &str) -> Option<(String, String)> {
         let kind = parts.next()?;
         let region = parts.next()?;
         let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-        (is_account && kind.starts_with("CloudTrail"))
-            .then(|| (account.to_owned(), region.to_owned()))
+        (is_account && kind.starts_with("CloudTrail")).then_some((account, region))
     })
 }
 

@@ -38,11 +38,25 @@ struct Origin<'a> {
     logged_at: Option<Micros>,
 }
 
+impl<'a> Origin<'a> {
+    /// What a message of CloudWatch Logs says of a line, which was logged then.
+    fn of<L>(message: &'a Envelope<'_, L>, millis: Option<i64>) -> Self {
+        Origin {
+            owner: Some(message.owner.as_str()),
+            log_group: Some(message.log_group.as_str()),
+            log_stream: message.log_stream.as_str(),
+            logged_at: millis.and_then(Micros::from_millis),
+        }
+    }
+}
+
 /// The state of one object.
 pub(super) struct Object<'a> {
     context: &'a Context,
     accounts: &'a BTreeSet<String>,
     key: &'a str,
+    /// Account and region of a trail, where the key says them.
+    place: Option<(&'a str, &'a str)>,
     batch: &'a mut Batch,
     take: &'a mut dyn FnMut(Fact),
     hours: BTreeMap<(LogStream, Hour), Proof>,
@@ -65,6 +79,7 @@ impl<'a> Object<'a> {
             context,
             accounts,
             key,
+            place: cloudtrail::place_of(key),
             batch,
             take,
             hours: BTreeMap::new(),
@@ -236,17 +251,11 @@ impl<'a> Object<'a> {
     }
 
     fn cloudwatch_message(&mut self, message: &[u8]) {
-        if let Some(read) = Message::read(message)
+        if let Some(read) = Message::of_texts(message)
             && read.message_type.as_str() != "CONTROL_MESSAGE"
         {
-            for line in &read.log_events {
-                let millis: Option<i64> = line.timestamp.as_str().parse().ok();
-                let origin = Origin {
-                    owner: Some(read.owner.as_str()),
-                    log_group: Some(read.log_group.as_str()),
-                    log_stream: read.log_stream.as_str(),
-                    logged_at: millis.and_then(Micros::from_millis),
-                };
+            for line in read.lines() {
+                let origin = Origin::of(&read, line.timestamp.as_str().parse().ok());
                 self.cloudwatch_line(line.message.as_bytes(), origin);
             }
             return;
@@ -259,13 +268,7 @@ impl<'a> Object<'a> {
             for event in envelope.log_events() {
                 match event {
                     Ok((line, millis)) => {
-                        let origin = Origin {
-                            owner: Some(envelope.owner.as_str()),
-                            log_group: Some(envelope.log_group.as_str()),
-                            log_stream: envelope.log_stream.as_str(),
-                            logged_at: millis.and_then(Micros::from_millis),
-                        };
-                        self.cloudwatch_line(&line, origin);
+                        self.cloudwatch_line(&line, Origin::of(envelope, millis));
                     }
                     Err(unread) => self.reject(Stream::Audit, reason_of(unread), message),
                 }
@@ -393,18 +396,16 @@ impl<'a> Object<'a> {
 
     /// A trail's file: what no grant is about is counted and not parsed. False when it is none.
     fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, records }: &mut Skimmer) -> bool {
-        let place = cloudtrail::place_of(self.key);
         let mut passed = Passed::default();
-        let is_file =
-            find::records(file, records, |one| skim.pass(file, one, place.is_some(), &mut passed));
+        let is_file = find::records(file, records, |one| {
+            skim.pass(file, one, self.place.is_some(), &mut passed)
+        });
         if !is_file {
             return false;
         }
         self.has_records = true;
         for run in passed.runs {
-            let (account, region) =
-                place.clone().unwrap_or_else(|| (run.account.to_owned(), run.region.to_owned()));
-            let stream = LogStream::CloudTrail { account, region };
+            let stream = cloudtrail::stream_of(self.place.unwrap_or((run.account, run.region)));
             self.delivered_many(stream, run.hour.start(), run.records, false);
         }
         self.batch.tally.filter_many(Stream::CloudTrail, Filter::NotRelevant, passed.records);
@@ -413,7 +414,7 @@ impl<'a> Object<'a> {
             match Record::from_found(records, one, file) {
                 Some(read) => {
                     let outcome =
-                        cloudtrail::read(&read, record, self.context, self.key, self.take);
+                        cloudtrail::read(&read, record, self.context, self.place, self.take);
                     self.cloudtrail_outcome(outcome, record);
                 }
                 None => self.cloudtrail_record(record),
@@ -424,7 +425,7 @@ impl<'a> Object<'a> {
 
     fn cloudtrail_record(&mut self, record: &[u8]) {
         self.has_records = true;
-        match cloudtrail::extract(record, self.context, self.key, self.take) {
+        match cloudtrail::extract(record, self.context, self.place, self.take) {
             Ok(outcome) => self.cloudtrail_outcome(outcome, record),
             Err(unread) => self.reject(Stream::CloudTrail, reason_of(unread), record),
         }

@@ -11,7 +11,7 @@ use memchr::{memchr, memrchr};
 use rustc_hash::{FxHashSet, FxHasher};
 
 use super::Context;
-use super::cloudtrail::is_wanted_service;
+use super::cloudtrail::{is_management, is_wanted_service};
 use crate::decode::find::Found;
 use crate::model::time::{Hour, Micros};
 
@@ -102,7 +102,7 @@ impl Skim {
             return None;
         }
         let hour = self.hour(one.time(file)?)?;
-        let is_management = matches!(one.category(file)?, b"" | b"Management");
+        let is_management = is_management(one.category(file)?);
         if self.may_be_wanted(file, one) {
             return None;
         }

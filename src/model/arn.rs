@@ -77,13 +77,6 @@ impl PrincipalName {
     /// Reads `role/…`, `user/…`, `assumed-role/NAME/SESSION`, `federated-user/…` and `root`.
     #[must_use]
     pub fn from_arn(text: &str) -> Option<Self> {
-        let (account, kind, name) = Self::parts(text)?;
-        Some(PrincipalName { account: account.to_owned(), kind, name: name.to_owned() })
-    }
-
-    /// The same, borrowed.
-    #[must_use]
-    pub fn parts(text: &str) -> Option<(&str, PrincipalKind, &str)> {
         let arn = Arn::parse(text)?;
         let (kind, name) = match (arn.service, arn.resource.split_once('/')) {
             ("iam", Some(("role", path))) => (PrincipalKind::Role, last_segment(path)),
@@ -95,7 +88,11 @@ impl PrincipalName {
             ("iam", None) if arn.resource == "root" => (PrincipalKind::Root, "root"),
             _ => return None,
         };
-        (!name.is_empty()).then_some((arn.account, kind, name))
+        (!name.is_empty()).then(|| PrincipalName {
+            account: arn.account.to_owned(),
+            kind,
+            name: name.to_owned(),
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The order of `overgrant verify`: digests, then every log, then what is not there.
 
+use std::collections::BTreeMap;
+
 use super::fan_out::{Feed, Load, fan_out};
 use super::trust::{self, Trust, Verify, is_signed_kind};
 use super::{Events, PipelineError, Stop, scan};
@@ -8,7 +10,6 @@ use crate::integrity::chain::chain_of;
 use crate::integrity::{Finding, Status, name_of};
 use crate::model::time::Window;
 use crate::source::{Location, S3Options};
-use std::collections::BTreeMap;
 
 /// Compressed bytes in flight.
 const IN_FLIGHT: u64 = 64 << 20;
