@@ -121,11 +121,11 @@ impl FactSink for Counting {
     }
 }
 
-fn facts_of(object: &[u8]) -> Vec<Fact> {
+fn facts_of(object: &[u8]) -> Vec<Fact<'static>> {
     let mut facts = Vec::new();
     let mut batch = Batch::default();
     let mut extractor = Extractor::new(support::context());
-    extractor.object("k", object, &mut batch, &mut |fact| facts.push(fact));
+    extractor.object("k", object, &mut batch, &mut |fact| facts.push(fact.into_owned()));
     facts
 }
 
@@ -142,7 +142,7 @@ fn facts(c: &mut Criterion) {
             b.iter(|| {
                 let mut sorter = Sorter::new(&spill, buffer);
                 for fact in &facts {
-                    sorter.push(black_box(fact.clone())).ok();
+                    sorter.push(black_box(fact)).ok();
                 }
                 let mut sink = Counting::default();
                 fold(sorter.finish(), &spill, &mut sink).ok();
@@ -157,7 +157,7 @@ fn join(c: &mut Criterion) {
     let facts = facts_of(&support::gzip(support::cloudtrail(20_000, 60, 3).as_bytes()));
     let issued: Vec<Issued> = facts
         .iter()
-        .filter_map(|fact| match &fact.body {
+        .filter_map(|fact| match &*fact.body {
             FactBody::Session(body) => Some(Issued { at: fact.at, body: (**body).clone() }),
             _ => None,
         })

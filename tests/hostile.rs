@@ -53,11 +53,12 @@ fn words(tally: &Tally) -> String {
     streams.join("; ")
 }
 
-fn read(key: &str, bytes: &[u8], cap: u64) -> (Vec<Fact>, Batch) {
+fn read(key: &str, bytes: &[u8], cap: u64) -> (Vec<Fact<'static>>, Batch) {
     let mut facts = Vec::new();
     let mut batch = Batch::default();
-    extractor(cap)
-        .object(&format!("native/{key}"), bytes, &mut batch, &mut |fact| facts.push(fact));
+    extractor(cap).object(&format!("native/{key}"), bytes, &mut batch, &mut |fact| {
+        facts.push(fact.into_owned())
+    });
     assert!(batch.tally.partitions(), "{key}: {:?}", batch.tally);
     (facts, batch)
 }
@@ -85,7 +86,7 @@ fn forged_extras_name_nobody() {
     let forged = cases().into_iter().find(|case| case.key == "forged-impersonation").unwrap();
     let (facts, _) = read(forged.key, &forged.bytes, CAP);
     for fact in &facts {
-        let FactBody::Access(access) = &fact.body else { panic!("{fact:?}") };
+        let FactBody::Access(access) = &*fact.body else { panic!("{fact:?}") };
         for user in [&access.caller, &access.subject] {
             let names = [&user.access_key_id, &user.principal_id, &user.arn, &user.canonical_arn];
             assert!(names.iter().all(|text| text.is_empty()), "{user:?}");

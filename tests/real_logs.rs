@@ -109,14 +109,14 @@ fn sessions_of_a_real_account_are_those_of_a_plain_walk() {
     }
     let mut extractor = extractor(&ids.iter().copied().collect::<Vec<_>>());
     let mut batch = Batch::default();
-    let mut facts: Vec<Fact> = Vec::new();
+    let mut facts: Vec<Fact<'_>> = Vec::new();
     for (key, bytes) in &objects {
-        extractor.object(key, bytes, &mut batch, &mut |fact| facts.push(fact));
+        extractor.object(key, bytes, &mut batch, &mut |fact| facts.push(fact.into_owned()));
     }
     let mut calls = Vec::new();
     let mut sessions = Vec::new();
     for fact in facts {
-        match fact.body {
+        match (*fact.body).clone() {
             FactBody::Session(body) => {
                 calls.push((fact.at, body.source.clone()));
                 sessions.push(Issued { at: fact.at, body: *body });

@@ -201,7 +201,7 @@ fn worker(
         extractor.object("audit/object.gz", &object, &mut batch, &mut |fact| {
             let start = Instant::now();
             if failed.is_none() {
-                failed = sorter.push(fact).err();
+                failed = sorter.push(&fact).err();
             }
             sorting += start.elapsed();
         });

@@ -1,7 +1,9 @@
 //! Issued sessions: facts to sorted runs to fact files to the index that resolves callers.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use overgrant::facts::FactsError;
@@ -144,11 +146,12 @@ fn session(n: u64, sessions: u64) -> SessionFact {
 
 /// Facts of session `n`: of twenty sessions, one is also in another account's trail with its key
 /// and one without.
-fn facts(n: u64, sessions: u64, take: &mut dyn FnMut(Fact)) {
+fn facts(n: u64, sessions: u64, take: &mut dyn FnMut(Fact<'_>)) {
     let at = issued_at(n, sessions);
     let mut push = |id: u128, body: SessionFact| {
-        let body = FactBody::Session(Box::new(body));
-        take(Fact { group: 0, id, ordinal: 0, rank: 1, at, body });
+        let body = Rc::new(FactBody::Session(Box::new(body)));
+        let name = Cow::Borrowed("");
+        take(Fact { group: 0, id, ordinal: 0, rank: 1, at, name, body });
     };
     let fact = session(n, sessions);
     let mut dice = Dice::new(n ^ 0x1d);
@@ -236,7 +239,7 @@ fn sort(sessions: u64, threads: usize, spill: &SpillDir) -> Result<Vec<Run>, Fac
                 for n in from..(from + STEP).min(sessions) {
                     facts(n, sessions, &mut |fact| {
                         if failed.is_none() {
-                            failed = sorter.push(fact).err();
+                            failed = sorter.push(&fact).err();
                         }
                     });
                 }

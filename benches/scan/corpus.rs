@@ -1,9 +1,10 @@
 //! Objects as a trail and as Firehose leave them, made from a seed: the same bytes in every run.
 //!
 //! A trail's files are compact JSON on one line, of a few KB to tens of MB, gzipped at level 6. What does
-//! not compress is there as it is in real ones: session tokens, request ids, addresses. One account in
-//! two regions; callers are sessions of roles, users and services. Of the relevant records one third is of
-//! STS, EKS and Pod Identity, two thirds are calls by roles of the inventory.
+//! not compress is there as it is in real ones: session tokens, keys, ids of requests and resources,
+//! addresses. One account in two regions; callers are sessions of roles, each a program of one kind that
+//! makes few kinds of calls, and services. Of the relevant records one third is of STS and EKS, two thirds
+//! are calls by roles of the inventory.
 
 use std::fmt::Write as _;
 
@@ -98,6 +99,32 @@ impl Corpus {
     }
 }
 
+/// What is the same for all calls of one session of a role.
+struct Caller {
+    role: u64,
+    session: u64,
+    /// Key of the hour.
+    key: String,
+}
+
+impl Caller {
+    fn of(role: u64, session: u64, hour: usize) -> Self {
+        let hour = u64::try_from(hour).unwrap_or(0);
+        let key = Dice::new((role * 4 + session) * 24 + hour).key();
+        Caller { role, session, key }
+    }
+
+    /// Most programs are of one kind; a role is used by one program.
+    fn agent(&self) -> &'static str {
+        [
+            "aws-sdk-go-v2/1.30.3 os/linux lang/go#1.22.5 md/GOOS#linux md/GOARCH#amd64 api/x#1.0",
+            "Boto3/1.34.144 md/Botocore#1.34.144 ua/2.0 os/linux#5.10 md/arch#x86_64 lang/python#3.11.9",
+            "APN/1.0 HashiCorp/1.0 Terraform/1.9.5 (+https://www.terraform.io) terraform-provider-aws/5.64.0",
+            "console.amazonaws.com",
+        ][usize::try_from(self.role % 4).unwrap_or(0)]
+    }
+}
+
 fn record(
     out: &mut String,
     dice: &mut Dice,
@@ -111,9 +138,10 @@ fn record(
     } else {
         KNOWN_ROLES + dice.below(ROLES - KNOWN_ROLES)
     };
-    let session = dice.below(4);
     let (hour, second) = (minute / 60, dice.below(60));
     let minute = minute % 60;
+    let caller = Caller::of(role, dice.below(4), hour);
+    let Caller { session, key, .. } = &caller;
     out.push_str(r#"{"eventVersion":"1.11","userIdentity":"#);
     if !relevant && dice.below(8) == 0 {
         let service =
@@ -122,24 +150,30 @@ fn record(
     } else {
         write!(
             out,
-            r#"{{"type":"AssumedRole","principalId":"AROA{role:017}:session-{session}","arn":"arn:aws:sts::111122223333:assumed-role/service-role-{role}/session-{session}","accountId":"111122223333","accessKeyId":"ASIA{:016}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"AROA{role:017}","arn":"arn:aws:iam::111122223333:role/platform/service-role-{role}","accountId":"111122223333","userName":"service-role-{role}"}},"webIdFederationData":{{}},"attributes":{{"creationDate":"2026-06-01T{hour:02}:00:00Z","mfaAuthenticated":"false"}}}}}}"#,
-            role * 4 + session
+            r#"{{"type":"AssumedRole","principalId":"AROA{role:017}:session-{session}","arn":"arn:aws:sts::111122223333:assumed-role/service-role-{role}/session-{session}","accountId":"111122223333","accessKeyId":"{key}","sessionContext":{{"sessionIssuer":{{"type":"Role","principalId":"AROA{role:017}","arn":"arn:aws:iam::111122223333:role/platform/service-role-{role}","accountId":"111122223333","userName":"service-role-{role}"}},"webIdFederationData":{{}},"attributes":{{"creationDate":"2026-06-01T{hour:02}:00:00Z","mfaAuthenticated":"false"}}}}}}"#,
         )?;
     }
     let (source, name, request, answer) =
-        if of_service { service_call(dice, role) } else { other_call(dice, region) };
-    let agent = [
-        "aws-sdk-go-v2/1.30.3 os/linux lang/go#1.22.5 md/GOOS#linux md/GOARCH#amd64 api/x#1.0",
-        "Boto3/1.34.144 md/Botocore#1.34.144 ua/2.0 os/linux#5.10 md/arch#x86_64 lang/python#3.11.9",
-        "APN/1.0 HashiCorp/1.0 Terraform/1.9.5 (+https://www.terraform.io) terraform-provider-aws/5.64.0",
-        "console.amazonaws.com",
-    ][usize::try_from(dice.below(4)).unwrap_or(0)];
+        if of_service { service_call(dice, role) } else { other_call(dice, region, role) };
     write!(
         out,
-        r#","eventTime":"2026-06-01T{hour:02}:{minute:02}:{second:02}Z","eventSource":"{source}.amazonaws.com","eventName":"{name}","awsRegion":"{region}","sourceIPAddress":"10.{}.{}.{}","userAgent":"{agent}","requestParameters":{request},"responseElements":{answer},"requestID":"{}","eventID":"{}","readOnly":true,"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"111122223333","eventCategory":"Management","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{source}.{region}.amazonaws.com"}}}}"#,
+        r#","eventTime":"2026-06-01T{hour:02}:{minute:02}:{second:02}Z","eventSource":"{source}.amazonaws.com","eventName":"{name}","awsRegion":"{region}","sourceIPAddress":"10.{}.{}.{}","userAgent":"{}","requestParameters":{request},"responseElements":{answer},"#,
         dice.below(4),
         dice.below(256),
         dice.below(256),
+        caller.agent(),
+    )?;
+    if source == "s3" {
+        write!(
+            out,
+            r#""additionalEventData":{{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"{}","bytesTransferredOut":{}}},"#,
+            dice.token(76),
+            dice.below(90_000),
+        )?;
+    }
+    write!(
+        out,
+        r#""requestID":"{}","eventID":"{}","readOnly":true,"eventType":"AwsApiCall","managementEvent":true,"recipientAccountId":"111122223333","eventCategory":"Management","tlsDetails":{{"tlsVersion":"TLSv1.3","cipherSuite":"TLS_AES_128_GCM_SHA256","clientProvidedHostHeader":"{source}.{region}.amazonaws.com"}}}}"#,
         dice.uuid(),
         dice.uuid(),
     )
@@ -173,33 +207,48 @@ fn service_call(dice: &mut Dice, role: u64) -> Call {
 }
 
 fn credentials(dice: &mut Dice, role: u64, session: u64) -> String {
-    let key = dice.below(1 << 30);
+    let key = dice.key();
     let token = 700 + usize::try_from(dice.below(400)).unwrap_or(0);
     format!(
-        r#"{{"credentials":{{"accessKeyId":"ASIA{key:016}","sessionToken":"{}","expiration":"Jun 1, 2026, 11:05:00 AM"}},"assumedRoleUser":{{"assumedRoleId":"AROA{role:017}:session-{session}","arn":"arn:aws:sts::111122223333:assumed-role/service-role-{role}/session-{session}"}}}}"#,
+        r#"{{"credentials":{{"accessKeyId":"{key}","sessionToken":"{}","expiration":"Jun 1, 2026, 11:05:00 AM"}},"assumedRoleUser":{{"assumedRoleId":"AROA{role:017}:session-{session}","arn":"arn:aws:sts::111122223333:assumed-role/service-role-{role}/session-{session}"}}}}"#,
         dice.token(token)
     )
 }
 
-fn other_call(dice: &mut Dice, region: &str) -> Call {
+/// A role makes three kinds of calls.
+fn other_call(dice: &mut Dice, region: &str, role: u64) -> Call {
     let n = dice.below(100_000);
-    match dice.below(6) {
+    match (role + dice.below(3)) % 8 {
         0 => (
             "kms",
             "Decrypt",
-            format!(r#"{{"encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::data-{}/part-{n}"}},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"}}"#, n % 40),
+            format!(
+                r#"{{"keyId":"arn:aws:kms:{region}:111122223333:key/{}","encryptionContext":{{"aws:s3:arn":"arn:aws:s3:::data-{}/part-{n}"}},"encryptionAlgorithm":"SYMMETRIC_DEFAULT"}}"#,
+                dice.uuid(),
+                n % 40
+            ),
             "null".to_owned(),
         ),
         1 => (
             "ec2",
             "DescribeInstances",
-            format!(r#"{{"maxResults":1000,"instancesSet":{{"items":[{{"instanceId":"i-{n:017x}"}},{{"instanceId":"i-{:017x}"}}]}},"filterSet":{{"items":[{{"name":"tag:kubernetes.io/cluster/prod","valueSet":{{"items":[{{"value":"owned"}}]}}}}]}}}}"#, n + 7),
+            format!(
+                r#"{{"maxResults":1000,"instancesSet":{{"items":[{{"instanceId":"i-0{}"}},{{"instanceId":"i-0{}"}},{{"instanceId":"i-0{}"}}]}},"filterSet":{{"items":[{{"name":"tag:kubernetes.io/cluster/prod","valueSet":{{"items":[{{"value":"owned"}}]}}}}]}}}}"#,
+                dice.hex(16),
+                dice.hex(16),
+                dice.hex(16)
+            ),
             "null".to_owned(),
         ),
         2 => (
             "logs",
             "CreateLogStream",
-            format!(r#"{{"logGroupName":"/aws/containerinsights/prod/application","logStreamName":"ip-10-0-{}-{}.{region}.compute.internal-{n}"}}"#, n % 256, n % 200),
+            format!(
+                r#"{{"logGroupName":"/aws/containerinsights/prod/application","logStreamName":"ip-10-0-{}-{}.{region}.compute.internal-{}"}}"#,
+                n % 256,
+                n % 200,
+                dice.uuid()
+            ),
             "null".to_owned(),
         ),
         3 => (
@@ -211,13 +260,45 @@ fn other_call(dice: &mut Dice, region: &str) -> Call {
         4 => (
             "autoscaling",
             "DescribeAutoScalingGroups",
-            format!(r#"{{"maxRecords":100,"autoScalingGroupNames":["eks-nodes-{}"]}}"#, n % 30),
+            format!(
+                r#"{{"maxRecords":100,"autoScalingGroupNames":["eks-nodes-{}-{}"]}}"#,
+                n % 30,
+                dice.uuid()
+            ),
             "null".to_owned(),
+        ),
+        5 => (
+            "s3",
+            "GetBucketAcl",
+            format!(r#"{{"bucketName":"data-{}","Host":"s3.{region}.amazonaws.com","acl":""}}"#, n % 40),
+            "null".to_owned(),
+        ),
+        6 => (
+            "ec2",
+            "CreateNetworkInterface",
+            format!(r#"{{"subnetId":"subnet-0{}","description":"aws-K8S-i-0{}","groupSet":{{"items":[{{"groupId":"sg-0{}"}}]}},"clientToken":"{}"}}"#, dice.hex(16), dice.hex(16), dice.hex(16), dice.uuid()),
+            format!(
+                r#"{{"requestId":"{}","networkInterface":{{"networkInterfaceId":"eni-0{}","subnetId":"subnet-0{}","vpcId":"vpc-0a1b2c3d4e5f60718","availabilityZone":"{region}a","ownerId":"111122223333","requesterManaged":false,"status":"pending","macAddress":"0a:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}","privateIpAddress":"10.0.{}.{}","sourceDestCheck":true,"interfaceType":"interface"}}}}"#,
+                dice.uuid(),
+                dice.hex(16),
+                dice.hex(16),
+                n % 256,
+                (n / 7) % 256,
+                (n / 11) % 256,
+                (n / 13) % 256,
+                (n / 17) % 256,
+                n % 200,
+                n % 250,
+            ),
         ),
         _ => (
             "elasticloadbalancing",
             "DescribeTargetHealth",
-            format!(r#"{{"targetGroupArn":"arn:aws:elasticloadbalancing:{region}:111122223333:targetgroup/k8s-shop-{}/{n:016x}"}}"#, n % 50),
+            format!(
+                r#"{{"targetGroupArn":"arn:aws:elasticloadbalancing:{region}:111122223333:targetgroup/k8s-shop-{}/{}"}}"#,
+                n % 50,
+                dice.hex(16)
+            ),
             "null".to_owned(),
         ),
     }

@@ -19,6 +19,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::hint::black_box;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,12 @@ struct Arguments {
     /// Only corpora whose name has this in it.
     #[arg(long, default_value = "")]
     only: String,
+    /// Only stages whose name has this in it, beside the first.
+    #[arg(long, default_value = "")]
+    stage: String,
+    /// Writes the objects of the corpora below this folder, for other programs, and measures nothing.
+    #[arg(long)]
+    write: Option<PathBuf>,
     /// Rounds that count.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -179,7 +186,7 @@ fn sorted(
         let mut batch = Batch::default();
         extractor.object(&one.key, &one.gzipped, &mut batch, &mut |fact| {
             if failed.is_none() {
-                failed = sorter.push(fact).err();
+                failed = sorter.push(&fact).err();
             }
         });
     }
@@ -198,7 +205,7 @@ fn median(times: &mut [Duration]) -> Duration {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-fn measure(corpus: &Corpus, is_trail: bool, rounds: usize) -> Result<(), Box<dyn Error>> {
+fn measure(corpus: &Corpus, is_trail: bool, arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     println!(
         "{}: {} objects, {} records, {} relevant, {:.1} MB raw, {:.1} MB gzipped",
         corpus.name,
@@ -209,8 +216,10 @@ fn measure(corpus: &Corpus, is_trail: bool, rounds: usize) -> Result<(), Box<dyn
         megabytes(corpus.gzipped())
     );
     let mut stages = stages(corpus, is_trail)?;
+    let first = stages[0].0;
+    stages.retain(|(name, _)| *name == first || name.contains(&arguments.stage));
     let mut took: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
-    for round in 0..=rounds {
+    for round in 0..=arguments.rounds {
         for (n, (_, stage)) in stages.iter_mut().enumerate() {
             let before = Instant::now();
             black_box(stage()?);
@@ -242,16 +251,32 @@ fn megabytes(bytes: usize) -> f64 {
     f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0
 }
 
+/// The objects as a bucket holds them.
+fn write(corpus: &Corpus, folder: &Path) -> Result<(), Box<dyn Error>> {
+    for one in &corpus.objects {
+        let path = folder.join(&one.key);
+        std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        std::fs::write(path, &one.gzipped)?;
+    }
+    println!("{}: {} objects in {}", corpus.name, corpus.objects.len(), folder.display());
+    Ok(())
+}
+
 fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let wanted = |name: &str| name.contains(&arguments.only);
+    let take = |corpus: &Corpus, is_trail: bool, folder: &str| match &arguments.write {
+        Some(below) => write(corpus, &below.join(folder)),
+        None => measure(corpus, is_trail, arguments),
+    };
     for (name, percent) in [("CloudTrail, 5 % relevant", 5), ("CloudTrail, 40 % relevant", 40)] {
         if wanted(name) {
-            measure(&Corpus::trail(name, arguments.megabytes, percent), true, arguments.rounds)?;
+            let corpus = Corpus::trail(name, arguments.megabytes, percent);
+            take(&corpus, true, &format!("trail-{percent}"))?;
         }
     }
     let name = "EKS audit, Firehose";
     if wanted(name) {
-        measure(&Corpus::audit(name, arguments.megabytes), false, arguments.rounds)?;
+        take(&Corpus::audit(name, arguments.megabytes), false, "audit")?;
     }
     Ok(())
 }

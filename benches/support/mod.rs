@@ -41,6 +41,20 @@ impl Dice {
         )
     }
 
+    /// So many hex digits.
+    pub(crate) fn hex(&mut self, len: usize) -> String {
+        (0..len).filter_map(|_| char::from_digit(u32::try_from(self.below(16)).ok()?, 16)).collect()
+    }
+
+    /// An access key of a session.
+    pub(crate) fn key(&mut self) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let letters = (0..16).map(|_| LETTERS[usize::try_from(self.below(32)).unwrap_or(0)]);
+        std::iter::once("ASIA".to_owned())
+            .chain(letters.map(|letter| char::from(letter).to_string()))
+            .collect()
+    }
+
     /// Text that does not compress, as session tokens do not.
     pub(crate) fn token(&mut self, len: usize) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -117,25 +131,204 @@ pub(crate) fn cloudtrail(records: u64, relevant: u64, seed: u64) -> String {
     out
 }
 
-/// Audit events as JSON lines of a log stream.
+/// Audit events as JSON lines of a log stream, as a cluster of some size makes them: kubelets that renew
+/// leases and look at pods, controllers that list and watch and patch, people and pipelines.
 pub(crate) fn audit_events(events: u64, seed: u64) -> Vec<String> {
     let mut dice = Dice::new(seed);
-    (0..events)
-        .map(|_| {
-            let (user, namespace, verb) = (dice.below(30), dice.below(12), dice.below(4));
-            let verb = ["get", "list", "watch", "patch"][usize::try_from(verb).unwrap_or(0)];
+    (0..events).map(|_| audit_event(&mut dice)).collect()
+}
+
+fn audit_event(dice: &mut Dice) -> String {
+    let kind = dice.below(100);
+    let who = dice.below(if kind < 75 { 150 } else { 30 });
+    let namespace = format!("ns-{}", who % 12);
+    let (user, agent) = match kind {
+        0..45 => kubelet(who),
+        45..75 => controller(who % 40),
+        _ => pipeline(who),
+    };
+    let pod = format!("web-{}-{}-{}", dice.below(40), dice.hex(9), dice.hex(5));
+    let version = dice.below(900_000_000);
+    let (verb, group, resource, sub, namespace, name, query, code) = match kind {
+        0..30 => (
+            "update",
+            "coordination.k8s.io",
+            "leases",
+            "",
+            "kube-node-lease",
+            node(who),
+            String::new(),
+            200,
+        ),
+        30..38 => ("patch", "", "pods", "status", namespace.as_str(), pod, String::new(), 200),
+        38..45 => {
+            let query = format!(
+                "?allowWatchBookmarks=true&fieldSelector=metadata.name%3Dcfg-{who}&resourceVersion={version}&timeoutSeconds={}&watch=true",
+                300 + dice.below(300)
+            );
+            ("watch", "", "configmaps", "", namespace.as_str(), format!("cfg-{who}"), query, 200)
+        }
+        45..60 => (
+            "update",
+            "coordination.k8s.io",
+            "leases",
+            "",
+            "kube-system",
+            format!("controller-{who}"),
+            String::new(),
+            200,
+        ),
+        60..68 => {
+            let query = format!(
+                "?allowWatchBookmarks=true&resourceVersion={version}&timeout=7m{}s&timeoutSeconds={}&watch=true",
+                dice.below(60),
+                300 + dice.below(300)
+            );
+            ("watch", "", "pods", "", "", String::new(), query, 200)
+        }
+        68..75 => (
+            "get",
+            "apps",
+            "deployments",
+            "",
+            namespace.as_str(),
+            format!("web-{}", dice.below(40)),
+            String::new(),
+            200,
+        ),
+        75..85 => (
+            "list",
+            "",
+            "pods",
+            "",
+            namespace.as_str(),
+            String::new(),
+            "?limit=500".to_owned(),
+            200,
+        ),
+        85..92 => (
+            "get",
+            "apps",
+            "deployments",
+            "",
+            namespace.as_str(),
+            format!("web-{}", dice.below(40)),
+            String::new(),
+            200,
+        ),
+        92..97 => (
+            "patch",
+            "apps",
+            "deployments",
+            "",
+            namespace.as_str(),
+            format!("web-{}", dice.below(40)),
+            "?fieldManager=argocd-controller&force=true".to_owned(),
+            200,
+        ),
+        97..99 => (
+            "get",
+            "",
+            "secrets",
+            "",
+            namespace.as_str(),
+            format!("token-{}", dice.below(20)),
+            String::new(),
+            403,
+        ),
+        _ => (
+            "create",
+            "",
+            "events",
+            "",
+            namespace.as_str(),
+            format!("{pod}.{}", dice.hex(16)),
+            String::new(),
+            201,
+        ),
+    };
+    let uri = [
+        if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{group}/v1") },
+        if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") },
+        format!("/{resource}"),
+        if name.is_empty() || matches!(verb, "create" | "watch") {
+            String::new()
+        } else {
+            format!("/{name}")
+        },
+        if sub.is_empty() { String::new() } else { format!("/{sub}") },
+        query.replace('&', "\\u0026"),
+    ]
+    .concat();
+    let member = |key: &str, value: &str| {
+        if value.is_empty() { String::new() } else { format!(r#","{key}":"{value}""#) }
+    };
+    let (decision, reason) = if code == 403 {
+        ("forbid", String::new())
+    } else if kind < 45 {
+        ("allow", String::new())
+    } else {
+        (
+            "allow",
             format!(
-                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{}","stage":"ResponseComplete","requestURI":"/apis/apps/v1/namespaces/ns-{namespace}/deployments?limit=500","verb":"{verb}","user":{{"username":"arn:aws:sts::111122223333:assumed-role/role-{user}/ci","uid":"aws-iam-authenticator:111122223333:AROA{user:017}","groups":["system:authenticated","team-{user}"],"extra":{{"accessKeyId":["ASIA{user:016}"],"arn":["arn:aws:sts::111122223333:assumed-role/role-{user}/ci"],"canonicalArn":["arn:aws:iam::111122223333:role/role-{user}"],"principalId":["AROA{user:017}"],"sessionName":["ci"]}}}},"sourceIPs":["10.0.0.{}"],"userAgent":"kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0","objectRef":{{"resource":"deployments","namespace":"ns-{namespace}","name":"web-{}","apiGroup":"apps","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":200}},"requestReceivedTimestamp":"2026-06-01T09:{:02}:{:02}.{:06}Z","stageTimestamp":"2026-06-01T09:10:00.{:06}Z","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by RoleBinding \"team-{user}/ns-{namespace}\" of ClusterRole \"edit\" to Group \"team-{user}\""}}}}"#,
-                dice.uuid(),
-                dice.below(256),
-                dice.below(40),
-                dice.below(60),
-                dice.below(60),
-                dice.below(1_000_000),
-                dice.below(1_000_000),
-            )
-        })
-        .collect()
+                r#"RBAC: allowed by RoleBinding \"team-{}/{namespace}\" of ClusterRole \"edit\" to Group \"team-{}\""#,
+                who % 12,
+                who % 12
+            ),
+        )
+    };
+    format!(
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{}","stage":"ResponseComplete","requestURI":"{uri}","verb":"{verb}","user":{user},"sourceIPs":["10.0.{}.{}"],"userAgent":"{agent}","objectRef":{{"resource":"{resource}"{}{}{},"apiVersion":"v1"{}}},"responseStatus":{{"metadata":{{}},"code":{code}}},"requestReceivedTimestamp":"2026-06-01T09:{:02}:{:02}.{:06}Z","stageTimestamp":"2026-06-01T09:10:00.{:06}Z","annotations":{{"authorization.k8s.io/decision":"{decision}","authorization.k8s.io/reason":"{reason}"}}}}"#,
+        dice.uuid(),
+        who % 8,
+        who,
+        member("namespace", namespace),
+        member("name", &name),
+        member("apiGroup", group),
+        member("subresource", sub),
+        dice.below(60),
+        dice.below(60),
+        dice.below(1_000_000),
+        dice.below(1_000_000),
+    )
+}
+
+fn node(who: u64) -> String {
+    format!("ip-10-0-{}-{who}.us-west-2.compute.internal", who % 8)
+}
+
+fn kubelet(who: u64) -> (String, &'static str) {
+    let node = node(who);
+    let user = format!(
+        r#"{{"username":"system:node:{node}","uid":"aws-iam-authenticator:111122223333:AROANODES00000000","groups":["system:bootstrappers","system:nodes","system:authenticated"],"extra":{{"accessKeyId":["{}"],"arn":["arn:aws:sts::111122223333:assumed-role/nodes/i-0{who:016x}"],"canonicalArn":["arn:aws:iam::111122223333:role/nodes"],"principalId":["AROANODES00000000"],"sessionName":["i-0{who:016x}"]}}}}"#,
+        Dice::new(who).key()
+    );
+    (user, "kubelet/v1.33.1 (linux/amd64) kubernetes/8adc0f0")
+}
+
+fn controller(who: u64) -> (String, &'static str) {
+    let mut dice = Dice::new(1000 + who);
+    let user = format!(
+        r#"{{"username":"system:serviceaccount:ns-{}:controller-{who}","uid":"{}","groups":["system:serviceaccounts","system:serviceaccounts:ns-{}","system:authenticated"],"extra":{{"authentication.kubernetes.io/credential-id":["JTI={}"],"authentication.kubernetes.io/node-name":["{}"],"authentication.kubernetes.io/node-uid":["{}"],"authentication.kubernetes.io/pod-name":["controller-{who}-{}-{}"],"authentication.kubernetes.io/pod-uid":["{}"]}}}}"#,
+        who % 12,
+        dice.uuid(),
+        who % 12,
+        dice.uuid(),
+        node(who),
+        dice.uuid(),
+        dice.hex(9),
+        dice.hex(5),
+        dice.uuid(),
+    );
+    (user, "controller-manager/v0.18.2 (linux/amd64) kubernetes/$Format/leader-election")
+}
+
+fn pipeline(who: u64) -> (String, &'static str) {
+    let user = format!(
+        r#"{{"username":"arn:aws:sts::111122223333:assumed-role/role-{who}/ci","uid":"aws-iam-authenticator:111122223333:AROA{who:017}","groups":["system:authenticated","team-{who}"],"extra":{{"accessKeyId":["{}"],"arn":["arn:aws:sts::111122223333:assumed-role/role-{who}/ci"],"canonicalArn":["arn:aws:iam::111122223333:role/role-{who}"],"principalId":["AROA{who:017}"],"sessionName":["ci"]}}}}"#,
+        Dice::new(2000 + who).key()
+    );
+    (user, "kubectl/v1.33.1 (linux/amd64) kubernetes/8adc0f0")
 }
 
 /// The events as Firehose leaves them: gzip members back to back; and how many bytes they hold.

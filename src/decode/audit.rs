@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::lenient::{Part, Text, Unread, part, read_or_repair};
+use super::find::Members;
+use super::lenient::{Part, Raw, Text, Unread, part, read_or_repair};
 
 /// One event. Absent fields are empty.
 #[derive(Debug, Deserialize)]
@@ -77,6 +78,156 @@ impl Event<'_> {
     pub fn annotations(&self) -> BTreeMap<Cow<'_, str>, Text<'_>> {
         part(self.annotations)
     }
+}
+
+/// The members of an event that say what an event says, as far as they can be had without a parser.
+#[derive(Debug, Default)]
+pub struct Glance<'a> {
+    /// As in [`Event`], like the others.
+    pub audit_id: Text<'a>,
+    /// Stage.
+    pub stage: Text<'a>,
+    /// Path and query.
+    pub request_uri: Text<'a>,
+    /// Verb.
+    pub verb: Text<'a>,
+    /// Who.
+    pub user: Part<'a>,
+    /// Client.
+    pub user_agent: Text<'a>,
+    /// What.
+    pub object: ObjectRef<'a>,
+    /// HTTP status.
+    pub code: Text<'a>,
+    /// When it came in.
+    pub received: Text<'a>,
+    /// Notes.
+    pub annotations: Part<'a>,
+}
+
+/// Room for the members of an event and of one of its parts.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    event: Members,
+    part: Members,
+}
+
+impl<'a> Glance<'a> {
+    /// Of an event that was read; `None` where one impersonated another.
+    #[must_use]
+    pub fn of(event: &'a Event<'_>, object: &'a ObjectRef<'_>, code: &'a Text<'_>) -> Option<Self> {
+        let text = |text: &'a Text<'_>| Text(Cow::Borrowed(text.as_str()));
+        event.impersonated_user.is_none().then(|| Glance {
+            audit_id: text(&event.audit_id),
+            stage: text(&event.stage),
+            request_uri: text(&event.request_uri),
+            verb: text(&event.verb),
+            user: event.user,
+            user_agent: text(&event.user_agent),
+            object: ObjectRef {
+                api_group: text(&object.api_group),
+                resource: text(&object.resource),
+                subresource: text(&object.subresource),
+                namespace: text(&object.namespace),
+                name: text(&object.name),
+            },
+            code: text(code),
+            received: text(&event.request_received_timestamp),
+            annotations: event.annotations,
+        })
+    }
+
+    /// Of the bytes of one; `None` for one that a parser must look at.
+    #[must_use]
+    pub fn find(event: &'a [u8], Scratch { event: members, part }: &mut Scratch) -> Option<Self> {
+        let mut found = Glance::default();
+        let text = simdutf8::basic::from_utf8(event).ok()?;
+        let mut seen = 0_u32;
+        if !members.find(text.as_bytes()) {
+            return None;
+        }
+        for member in members.of(event) {
+            let (key, value) = member?;
+            let value = std::str::from_utf8(value).ok()?;
+            let n = match key {
+                b"auditID" => set(&mut found.audit_id, value, 0)?,
+                b"stage" => set(&mut found.stage, value, 1)?,
+                b"requestURI" => set(&mut found.request_uri, value, 2)?,
+                b"verb" => set(&mut found.verb, value, 3)?,
+                b"userAgent" => set(&mut found.user_agent, value, 4)?,
+                b"requestReceivedTimestamp" => set(&mut found.received, value, 5)?,
+                b"user" => {
+                    found.user = Raw::part(value);
+                    6
+                }
+                b"annotations" => {
+                    found.annotations = Raw::part(value);
+                    7
+                }
+                b"objectRef" => {
+                    object_ref(value, part, &mut found.object)?;
+                    8
+                }
+                b"responseStatus" => {
+                    code(value, part, &mut found.code)?;
+                    9
+                }
+                b"auditId" | b"AuditID" | b"impersonatedUser" => return None,
+                _ => continue,
+            };
+            if seen & 1 << n != 0 {
+                return None;
+            }
+            seen |= 1 << n;
+        }
+        Some(found)
+    }
+}
+
+fn set<'a>(text: &mut Text<'a>, value: &'a str, n: u32) -> Option<u32> {
+    *text = Text::read(value)?;
+    Some(n)
+}
+
+fn object_ref<'a>(value: &'a str, members: &mut Members, object: &mut ObjectRef<'a>) -> Option<()> {
+    let mut seen = 0_u32;
+    if !members.find(value.as_bytes()) {
+        return None;
+    }
+    for member in members.of(value.as_bytes()) {
+        let (key, value) = member?;
+        let value = std::str::from_utf8(value).ok()?;
+        let n = match key {
+            b"apiGroup" => set(&mut object.api_group, value, 0)?,
+            b"resource" => set(&mut object.resource, value, 1)?,
+            b"subresource" => set(&mut object.subresource, value, 2)?,
+            b"namespace" => set(&mut object.namespace, value, 3)?,
+            b"name" => set(&mut object.name, value, 4)?,
+            _ => continue,
+        };
+        if seen & 1 << n != 0 {
+            return None;
+        }
+        seen |= 1 << n;
+    }
+    Some(())
+}
+
+fn code<'a>(value: &'a str, members: &mut Members, code: &mut Text<'a>) -> Option<()> {
+    if !members.find(value.as_bytes()) {
+        return None;
+    }
+    let mut found = None;
+    for member in members.of(value.as_bytes()) {
+        let (key, value) = member?;
+        if key == b"code" && found.replace(value).is_some() {
+            return None;
+        }
+    }
+    if let Some(value) = found {
+        *code = Text::read(std::str::from_utf8(value).ok()?)?;
+    }
+    Some(())
 }
 
 /// `user`, `impersonatedUser`, and the user of a review.

@@ -94,15 +94,29 @@ fn has_avx2() -> bool {
     *HAS
 }
 
-/// [`super::find::records`] with AVX2; `None` where the machine has not all of what it needs.
+/// [`super::find::list`] with AVX2; `None` where the machine has not all of what it needs.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn records_by_avx2(
-    bytes: &[u8],
+    from: (&[u8], usize),
     into: &mut super::find::Records,
     pass: &mut impl FnMut(&super::find::Found) -> bool,
 ) -> Option<bool> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
-    has_avx2().then(|| unsafe { super::find::records_avx2(bytes, into, pass) })
+    has_avx2().then(|| unsafe { super::find::records_avx2(from, into, pass) })
+}
+
+/// [`super::find::Members`] in the same way.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn members_by_avx2(object: &[u8], colons: &mut Vec<u32>) -> Option<bool> {
+    // SAFETY: every feature that the function was compiled for was found on this machine.
+    has_avx2().then(|| unsafe { super::find::members_avx2(object, colons) })
+}
+
+/// [`super::find::unescape`] in the same way.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn unescape_by_avx2(json: &[u8], out: &mut [u8]) -> Option<Option<usize>> {
+    // SAFETY: every feature that the function was compiled for was found on this machine.
+    has_avx2().then(|| unsafe { super::find::unescape_avx2(json, out) })
 }
 
 /// [`super::find::end_at_depth`] in the same way.

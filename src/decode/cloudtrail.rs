@@ -70,12 +70,13 @@ impl<'a> Record<'a> {
     /// or is a number, a member twice, bytes that are no text.
     #[must_use]
     pub fn from_found(records: &Records, one: &Found, file: &'a [u8]) -> Option<Self> {
-        if one.odd || std::str::from_utf8(one.bytes(file)).is_err() {
+        if one.odd {
             return None;
         }
         let mut record = Record::default();
         let mut seen = 0_u32;
-        for (key, value) in records.members(one, file) {
+        for member in records.members(one, file) {
+            let (key, value) = member?;
             let (n, slot) = match key {
                 b"userIdentity" => (0, Slot::Part(&mut record.user_identity)),
                 b"eventTime" => (1, Slot::Text(&mut record.event_time)),
@@ -99,7 +100,7 @@ impl<'a> Record<'a> {
                 return None;
             }
             seen |= 1 << n;
-            let value = std::str::from_utf8(value).ok()?;
+            let value = simdutf8::basic::from_utf8(value).ok()?;
             match slot {
                 Slot::Part(part) => *part = Raw::part(value),
                 Slot::Text(_) if value == "null" => {}
@@ -126,12 +127,12 @@ impl Record<'_> {
             serde_json::from_slice::<Record<'_>>(bytes).map(|it| then(&it))
         })
     }
+}
 
-    /// The caller.
-    #[must_use]
-    pub fn caller(&self) -> AwsCaller {
-        part::<UserIdentity<'_>>(self.user_identity).into_caller()
-    }
+/// The caller that a `userIdentity` names.
+#[must_use]
+pub fn caller_of(identity: Part<'_>) -> AwsCaller {
+    part::<UserIdentity<'_>>(identity).into_caller()
 }
 
 #[derive(Debug, Deserialize, Default)]

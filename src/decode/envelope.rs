@@ -4,27 +4,25 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use serde::Deserialize;
 
+use super::find::{self, Records};
 use super::lenient::{Part, Text, Unread, object, read_or_repair};
 use super::split;
 
-/// A subscription message; the log events are read one by one, unless all are of one kind.
+/// A subscription message; the log events are read one by one.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope<'a, L = Part<'a>> {
-    /// `DATA_MESSAGE` or `CONTROL_MESSAGE`.
     #[serde(borrow, default)]
-    pub message_type: Text<'a>,
-    /// Account that owns the log group.
+    message_type: Text<'a>,
     #[serde(borrow, default)]
-    pub owner: Text<'a>,
-    /// `/aws/eks/CLUSTER/cluster`
+    owner: Text<'a>,
     #[serde(borrow, default)]
-    pub log_group: Text<'a>,
-    /// `kube-apiserver-audit-<hex>`
+    log_group: Text<'a>,
     #[serde(borrow, default)]
-    pub log_stream: Text<'a>,
+    log_stream: Text<'a>,
     #[serde(default)]
     log_events: L,
 }
@@ -40,32 +38,86 @@ pub struct LogEvent<'a> {
     pub message: Part<'a>,
 }
 
-/// A subscription message as CloudWatch Logs writes it: every line is a text.
-pub type Message<'a> = Envelope<'a, Vec<Line<'a>>>;
-
-/// One log line that is a text.
-#[derive(Debug, Deserialize)]
-pub struct Line<'a> {
-    /// Epoch milliseconds.
-    #[serde(borrow, default)]
-    pub timestamp: Text<'a>,
-    /// Without the escapes that it was carried with.
-    #[serde(borrow)]
-    pub message: Cow<'a, str>,
+/// What a message says of all its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Head {
+    /// `DATA_MESSAGE` or `CONTROL_MESSAGE`.
+    pub message_type: String,
+    /// Account that owns the log group.
+    pub owner: String,
+    /// `/aws/eks/CLUSTER/cluster`
+    pub log_group: String,
+    /// `kube-apiserver-audit-<hex>`
+    pub log_stream: String,
 }
 
-impl<'a> Message<'a> {
-    /// Reads a message in one pass; `None` for any that is out of the ordinary, for [`Envelope::read`] to
-    /// make what it can of it.
-    #[must_use]
-    pub fn of_texts(bytes: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(object(bytes).ok()?).ok()
+/// A subscription message as CloudWatch Logs writes it, every line a text, without the escapes that the
+/// lines were carried with. Kept for the next one: it makes no new memory then.
+#[derive(Debug, Default)]
+pub struct Unpacked {
+    found: Records,
+    /// Of all lines, back to back; longer than they are.
+    texts: Vec<u8>,
+    /// Epoch milliseconds, start and end.
+    lines: Vec<(Option<i64>, usize, usize)>,
+}
+
+/// How the list of a message begins, without white space.
+const LINES: &[u8] = b"\"logEvents\":[";
+
+impl Unpacked {
+    /// Unpacks a message and returns what it says of its lines; `None` for any message that is out of the
+    /// ordinary, for [`Envelope::read`] to make what it can of it.
+    pub fn message(&mut self, bytes: &[u8]) -> Option<Head> {
+        self.lines.clear();
+        let first = memmem::find(bytes, LINES)? + LINES.len();
+        // What stands before the list must be an object with nothing in its list.
+        let empty = [bytes.get(..first)?, b"]}"].concat();
+        let head: Envelope<'_, [(); 0]> = serde_json::from_slice(object(&empty).ok()?).ok()?;
+        if !find::list(bytes, first, &mut self.found, |_| false) {
+            return None;
+        }
+        let mut used = 0;
+        for line in &self.found.found {
+            let (mut millis, mut text) = (None, None);
+            if line.odd {
+                return None;
+            }
+            for member in self.found.members(line, bytes) {
+                match member? {
+                    (b"timestamp", value) if millis.is_none() => {
+                        millis = Some(std::str::from_utf8(value).ok()?.parse::<i64>().ok()?);
+                    }
+                    (b"message", value) if text.is_none() => text = Some(value),
+                    (b"timestamp" | b"message", _) => return None,
+                    _ => {}
+                }
+            }
+            let json = text?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+            let start = used;
+            used = find::unescape(json, &mut self.texts, start)?;
+            self.lines.push((millis, start, used));
+        }
+        simdutf8::basic::from_utf8(self.texts.get(..used)?).ok()?;
+        Some(head.head())
     }
 
-    /// In order.
-    #[must_use]
-    pub fn lines(&self) -> &[Line<'a>] {
-        &self.log_events
+    /// The lines of the last message, in order, each with its time in epoch milliseconds.
+    pub fn lines(&self) -> impl Iterator<Item = (&[u8], Option<i64>)> {
+        let text = |start, end| self.texts.get(start..end).unwrap_or_default();
+        self.lines.iter().map(move |(millis, start, end)| (text(*start, *end), *millis))
+    }
+}
+
+impl<L> Envelope<'_, L> {
+    fn head(&self) -> Head {
+        let owned = |text: &Text<'_>| text.as_str().to_owned();
+        Head {
+            message_type: owned(&self.message_type),
+            owner: owned(&self.owner),
+            log_group: owned(&self.log_group),
+            log_stream: owned(&self.log_stream),
+        }
     }
 }
 
@@ -74,9 +126,12 @@ impl Envelope<'_> {
     ///
     /// # Errors
     /// When it is no JSON object.
-    pub fn read<R>(bytes: &[u8], mut then: impl FnMut(&Envelope<'_>) -> R) -> Result<R, Unread> {
+    pub fn read<R>(
+        bytes: &[u8],
+        mut then: impl FnMut(&Head, &Envelope<'_>) -> R,
+    ) -> Result<R, Unread> {
         read_or_repair(bytes, |bytes| {
-            serde_json::from_slice::<Envelope<'_>>(bytes).map(|it| then(&it))
+            serde_json::from_slice::<Envelope<'_>>(bytes).map(|it| then(&it.head(), &it))
         })
     }
 

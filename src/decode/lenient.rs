@@ -31,6 +31,19 @@ impl<'a> Text<'a> {
     }
 }
 
+impl<'a> Text<'a> {
+    /// A JSON value as a field of its kind reads it; `None` for what is no JSON.
+    #[must_use]
+    pub fn read(json: &'a str) -> Option<Self> {
+        // A number as JSON writes it, short enough to be one exactly.
+        let is_number = matches!(json.as_bytes(), [b'1'..=b'9', rest @ ..] if rest.len() < 15 && rest.iter().all(u8::is_ascii_digit));
+        if is_number {
+            return Some(Text(Cow::Borrowed(json)));
+        }
+        Text::plain(json).or_else(|| serde_json::from_str(json).ok())
+    }
+}
+
 impl Text<'_> {
     /// The text.
     #[must_use]
@@ -42,14 +55,17 @@ impl Text<'_> {
     /// whole, so that two long texts stay two.
     #[must_use]
     pub fn to_owned(&self) -> String {
-        bounded(&self.0)
+        self.bounded().into_owned()
+    }
+
+    /// The same, borrowed where it is not too long.
+    #[must_use]
+    pub fn bounded(&self) -> Cow<'_, str> {
+        if self.0.len() <= MAX_TEXT { Cow::Borrowed(&self.0) } else { Cow::Owned(bounded(&self.0)) }
     }
 }
 
 fn bounded(text: &str) -> String {
-    if text.len() <= MAX_TEXT {
-        return text.to_owned();
-    }
     let mut end = MAX_TEXT / 2;
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -8,23 +8,29 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use super::{changes, id_from_parts, low_half, user_agent_family};
+use super::again::{self, Said, ident, path_of, rank_of};
+use super::impersonation::{impersonations, refused};
+use super::memo::Memory;
+use super::{changes, user_agent_family};
 use crate::decode::audit::{
-    Event, NonResourceAttributes, ObjectRef, ResourceAttributes, ResponseStatus, Review,
+    Event, Glance, NonResourceAttributes, ObjectRef, ResourceAttributes, ResponseStatus, Review,
     ReviewSpec, ReviewStatus, TokenSpec, User,
 };
 use crate::decode::lenient::{Part, Text, Unread, part, strings};
 use crate::decode::split::whole_members;
 use crate::model::arn::Arn;
+use crate::model::digest;
 use crate::model::fact::{
     AccessFact, AwsCaller, ChangeFact, Decision, Fact, FactBody, IssuedBy, KubeUser, SessionFact,
     TokenState, Via,
 };
 use crate::model::permission::Permission;
+use crate::model::secret_names;
 use crate::model::time::{Micros, Window};
 
-const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
+pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 /// What some pipelines write where they cut a line.
 const CUT_MARK: &[u8] = b"[Truncated...]";
 /// Rank of an event that was cut at a size limit: any whole copy wins.
@@ -37,6 +43,8 @@ pub(super) struct Asked<'a> {
     pub(super) window: Window,
     /// When CloudWatch Logs took the line, for events that were cut before their own time.
     pub(super) logged_at: Option<Micros>,
+    /// Marks stand in place of the names of Secrets.
+    pub(super) hide_secret_names: bool,
 }
 
 /// How an event was read.
@@ -51,13 +59,19 @@ pub(super) struct Read {
 pub(super) fn extract(
     bytes: &[u8],
     asked: &Asked<'_>,
-    take: &mut dyn FnMut(Fact),
+    memory: &mut Memory,
+    take: &mut dyn FnMut(Fact<'_>),
 ) -> Result<Option<Read>, Unread> {
+    if let Some(read) = again::extract(bytes, asked, memory, take) {
+        return Ok(Some(read));
+    }
     let marked = bytes.trim_ascii_end().strip_suffix(CUT_MARK);
     let whole = Event::read(bytes, |event| {
         let at = time_of(event)?;
         if asked.window.contains(at) {
-            Reading::new(event, asked.cluster).facts(at, false, take);
+            let reading = Reading::new(event, asked);
+            let said = reading.facts(at, false, take);
+            reading.remember(said, memory);
         }
         Some(Read { at, salvaged: false })
     });
@@ -72,7 +86,7 @@ pub(super) fn extract(
         let at = time_of(event).or(asked.logged_at)?;
         let known = !event.verb.as_str().is_empty() && event.user.is_some();
         if known && asked.window.contains(at) {
-            Reading::new(event, asked.cluster).facts(at, true, take);
+            Reading::new(event, asked).facts(at, true, take);
         }
         known.then_some(Read { at, salvaged: true })
     });
@@ -95,8 +109,10 @@ fn time_of(event: &Event<'_>) -> Option<Micros> {
 
 struct Reading<'a> {
     event: &'a Event<'a>,
-    cluster: &'a str,
+    asked: &'a Asked<'a>,
     caller: KubeUser,
+    /// Digest of who asked, as whom.
+    who: [u8; 32],
     impersonated: Option<KubeUser>,
     annotations: BTreeMap<Cow<'a, str>, Text<'a>>,
     object: ObjectRef<'a>,
@@ -104,15 +120,18 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(event: &'a Event<'a>, cluster: &'a str) -> Self {
+    fn new(event: &'a Event<'a>, asked: &'a Asked<'a>) -> Self {
         let caller = caller(event.user);
         let impersonated = event
             .impersonated_user
             .map(|raw| plain_user(&part::<User<'_>>(Some(raw))))
             .filter(|user| !user.username.is_empty());
+        let target = impersonated.as_ref().map_or("", |user| user.username.as_str());
+        let who = [caller.username.as_str(), caller.uid.as_str(), target].map(str::as_bytes);
         Reading {
             event,
-            cluster,
+            asked,
+            who: digest::of_parts(who),
             caller,
             impersonated,
             annotations: event.annotations(),
@@ -121,30 +140,37 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn facts(&self, at: Micros, cut: bool, take: &mut dyn FnMut(Fact)) {
-        let (group, id) = self.id((!cut).then_some(at));
-        let rank = match self.event.stage.as_str() {
-            _ if cut => RANK_CUT,
-            "RequestReceived" => 4,
-            "ResponseStarted" => 3,
-            "Panic" => 2,
-            _ => 1,
-        };
+    /// Hands on all facts; returns what the only one says, if it is the only one.
+    fn facts(&self, at: Micros, cut: bool, take: &mut dyn FnMut(Fact<'_>)) -> Option<Rc<FactBody>> {
+        let event = self.event;
+        let asked = [event.verb.as_str(), event.request_uri.as_str()];
+        let audit_id = event.audit_id.as_str().as_bytes();
+        let (group, id) = ident(audit_id, asked, &self.who, (!cut).then_some(at));
+        let rank = if cut { RANK_CUT } else { rank_of(event.stage.as_str()) };
         let mut ordinal = 0;
-        let mut push_body = |body: FactBody| {
-            take(Fact { group, id, ordinal, rank, at, body });
+        let mut said = None;
+        let mut push_body = |name: String, body: FactBody| {
+            let body = Rc::new(body);
+            said = (ordinal == 0).then(|| Rc::clone(&body));
+            take(Fact { group, id, ordinal, rank, at, name: Cow::Owned(name), body });
             ordinal += 1;
         };
-        let mut push = |body: AccessFact| push_body(FactBody::Access(Box::new(body)));
+        let mut push = |mut body: AccessFact| {
+            if self.asked.hide_secret_names {
+                secret_names::hide(&mut body.permission);
+            }
+            let name = std::mem::take(&mut body.permission.name);
+            push_body(name, FactBody::Access(Box::new(body)));
+        };
         if let Some(permission) = self.refused_impersonation() {
             // The request itself was never put to the authorizer.
             push(AccessFact {
                 permission,
                 decision: Decision::Forbid,
                 status_class: self.status_class(),
-                ..self.blank(Via::Direct, self.caller.clone())
+                ..self.blank(Via::Direct, KubeUser::default())
             });
-            return;
+            return None;
         }
         if let Some(target) = &self.impersonated {
             // No annotation speaks of the impersonation itself; that the request went on does.
@@ -152,13 +178,13 @@ impl<'a> Reading<'a> {
                 push(AccessFact {
                     permission,
                     decision: Decision::Allow,
-                    ..self.blank(Via::Direct, self.caller.clone())
+                    ..self.blank(Via::Direct, KubeUser::default())
                 });
             }
         }
         let (via, subject) = match &self.impersonated {
             Some(target) => (Via::Impersonated, target.clone()),
-            None => (Via::Direct, self.caller.clone()),
+            None => (Via::Direct, KubeUser::default()),
         };
         push(AccessFact {
             permission: self.permission(),
@@ -173,10 +199,32 @@ impl<'a> Reading<'a> {
             push(review);
         }
         if let Some(token) = self.token(at) {
-            push_body(FactBody::Session(Box::new(token)));
+            push_body(String::new(), FactBody::Session(Box::new(token)));
         }
         if let Some(change) = self.change() {
-            push_body(FactBody::Change(Box::new(change)));
+            push_body(String::new(), FactBody::Change(Box::new(change)));
+        }
+        said
+    }
+
+    /// Keeps what the event said for those that say the same.
+    fn remember(&self, said: Option<Rc<FactBody>>, memory: &mut Memory) {
+        let (Some(body), Some(glance)) =
+            (said, Glance::of(self.event, &self.object, &self.status.code))
+        else {
+            return;
+        };
+        let FactBody::Access(access) = &*body else { return };
+        // Without its own time an event takes another's, and a refusal may be one of impersonation.
+        let plain = !glance.received.as_str().is_empty()
+            && (access.decision != Decision::Unknown || access.status_class != 4);
+        if let Some(key) = again::key(&glance, self.asked.cluster)
+            && plain
+            && memory.events.get(&key).is_none()
+        {
+            let hides_name =
+                self.asked.hide_secret_names && secret_names::is_of_secrets(&access.permission);
+            memory.events.put(&key, Said { body, who: self.who, hides_name });
         }
     }
 
@@ -202,10 +250,14 @@ impl<'a> Reading<'a> {
         let (namespace, name) = (object.namespace.as_str(), object.name.as_str());
         let caller = &self.caller;
         Some(SessionFact {
-            account: Arn::parse(self.cluster).map(|arn| arn.account.to_owned()).unwrap_or_default(),
-            region: Arn::parse(self.cluster).map(|arn| arn.region.to_owned()).unwrap_or_default(),
+            account: Arn::parse(self.asked.cluster)
+                .map(|arn| arn.account.to_owned())
+                .unwrap_or_default(),
+            region: Arn::parse(self.asked.cluster)
+                .map(|arn| arn.region.to_owned())
+                .unwrap_or_default(),
             issued_by: IssuedBy::TokenRequest,
-            role_id: self.cluster.to_owned(),
+            role_id: self.asked.cluster.to_owned(),
             session_name: format!("{namespace}/{name}"),
             access_key_id: jti,
             expires_at: seconds
@@ -241,7 +293,7 @@ impl<'a> Reading<'a> {
             return None;
         }
         let mut change = changes::of_object(self.event, &self.object, &self.status)?;
-        self.cluster.clone_into(&mut change.cluster);
+        self.asked.cluster.clone_into(&mut change.cluster);
         change.actor = if self.caller.canonical_arn.is_empty() {
             self.caller.username.clone()
         } else {
@@ -253,7 +305,7 @@ impl<'a> Reading<'a> {
 
     fn blank(&self, via: Via, subject: KubeUser) -> AccessFact {
         AccessFact {
-            cluster: self.cluster.to_owned(),
+            cluster: self.asked.cluster.to_owned(),
             caller: self.caller.clone(),
             via,
             subject,
@@ -272,25 +324,6 @@ impl<'a> Reading<'a> {
         } else {
             TokenState::Unremarked
         }
-    }
-
-    /// The Audit-ID's number and the event's: what was asked by whom in the high half, when in the
-    /// low half, 0 where the time is lost.
-    fn id(&self, at: Option<Micros>) -> (u64, u128) {
-        let audit_id = self.event.audit_id.as_str().as_bytes();
-        let target = self.impersonated.as_ref().map_or("", |user| user.username.as_str());
-        let what = id_from_parts(&[
-            audit_id,
-            self.event.verb.as_str().as_bytes(),
-            self.event.request_uri.as_str().as_bytes(),
-            self.caller.username.as_bytes(),
-            self.caller.uid.as_bytes(),
-            target.as_bytes(),
-        ]);
-        let high = what & !u128::from(u64::MAX);
-        let low = at.map_or(0, |at| id_from_parts(&[&what.to_be_bytes(), &at.0.to_be_bytes()]));
-        let group = if audit_id.is_empty() { 0 } else { low_half(id_from_parts(&[audit_id])) };
-        (group, high | u128::from(low_half(low)))
     }
 
     fn annotation(&self, key: &str) -> String {
@@ -340,7 +373,7 @@ impl<'a> Reading<'a> {
         let verb = self.event.verb.as_str().to_owned();
         let object = &self.object;
         if object.resource.as_str().is_empty() {
-            let path = self.event.request_uri.as_str().split('?').next().unwrap_or_default();
+            let path = path_of(self.event.request_uri.as_str());
             return Permission { verb, path: path.to_owned(), ..Permission::default() };
         }
         let name = if sees_name(&verb, object.subresource.as_str()) {
@@ -415,79 +448,12 @@ impl<'a> Reading<'a> {
 
 /// True when authorization saw the object's name. The audit log also fills it from the body of a
 /// create, which RBAC never sees.
-fn sees_name(verb: &str, subresource: &str) -> bool {
+pub(super) fn sees_name(verb: &str, subresource: &str) -> bool {
     match verb {
         "create" => !subresource.is_empty(),
         "deletecollection" => false,
         _ => true,
     }
-}
-
-/// Reads `users "x" is forbidden: User "y" cannot impersonate resource "users" in API group "" at the
-/// cluster scope`. Names are in front, so the last words that fit are the API server's own.
-fn refused(message: &str) -> Option<Permission> {
-    let (before, after) = message.rsplit_once(" cannot impersonate resource \"")?;
-    let (resource, after) = after.split_once('"')?;
-    let group = after.strip_prefix(" in API group \"")?.split_once('"')?.0;
-    let namespace = after.split_once(" in the namespace \"").and_then(|(_, ns)| ns.split_once('"'));
-    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-    let name = before.split_once('"')?.1.split_once("\" is forbidden: User ")?.0;
-    Some(Permission {
-        verb: "impersonate".to_owned(),
-        api_group: group.to_owned(),
-        resource: resource.to_owned(),
-        subresource: subresource.to_owned(),
-        namespace: namespace.map(|(ns, _)| ns.to_owned()).unwrap_or_default(),
-        name: name.to_owned(),
-        path: String::new(),
-    })
-}
-
-/// What the caller had to be allowed to impersonate.
-/// Source: <https://kubernetes.io/docs/reference/access-authn-authz/authentication/#user-impersonation>.
-fn impersonations(target: &KubeUser, raw: Part<'_>) -> Vec<Permission> {
-    let one = |resource: &str, namespace: &str, name: &str| Permission {
-        verb: "impersonate".to_owned(),
-        resource: resource.to_owned(),
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        ..Permission::default()
-    };
-    let account = target
-        .username
-        .strip_prefix(SERVICE_ACCOUNT_PREFIX)
-        .and_then(|account| account.split_once(':'));
-    let mut all = Vec::new();
-    let mut implied = vec!["system:authenticated".to_owned()];
-    match account {
-        Some((namespace, name)) => {
-            all.push(one("serviceaccounts", namespace, name));
-            implied.push("system:serviceaccounts".to_owned());
-            implied.push(format!("system:serviceaccounts:{namespace}"));
-        }
-        None => all.push(one("users", "", &target.username)),
-    }
-    for group in &target.groups {
-        if !implied.contains(group) {
-            all.push(one("groups", "", group));
-        }
-    }
-    // Unique ids and extras are resources of another group.
-    let of_authentication = |resource: &str, subresource: &str, name: &str| Permission {
-        api_group: "authentication.k8s.io".to_owned(),
-        subresource: subresource.to_owned(),
-        ..one(resource, "", name)
-    };
-    if !target.uid.is_empty() {
-        all.push(of_authentication("uids", "", &target.uid));
-    }
-    let extra: BTreeMap<String, Part<'_>> = part(part::<User<'_>>(raw).extra);
-    for (key, values) in extra {
-        all.extend(strings(values).iter().map(|v| of_authentication("userextras", &key, v)));
-    }
-    // Ordinals are left for the request, a review and a change.
-    all.truncate(200);
-    all
 }
 
 fn plain_user(user: &User<'_>) -> KubeUser {

@@ -4,13 +4,18 @@
 //! principal that some grant is about. All other records count as delivered and are filtered.
 //! Source: <https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html>.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use chrono::NaiveDateTime;
 
-use super::{Context, changes, id_from_parts, user_agent_family};
+use super::memo::Memory;
+use super::{Context, changes, id_from_parts, product_of, user_agent_family};
 use crate::decode::cloudtrail::{
     AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, FederatedUser, Record, Tag,
+    caller_of,
 };
-use crate::decode::lenient::{Text, Unread, part, strings};
+use crate::decode::lenient::{Part, Raw, Text, Unread, part, strings};
 use crate::model::arn::{
     PrincipalName, is_pod_identity_service, percent_decoded, unique_id_from_principal_id,
 };
@@ -39,7 +44,8 @@ pub(super) struct Outcome {
 /// A management event of a trail.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub(super) stream: LogStream,
+    /// Of which the record says that it is; `None` where the object's key says it.
+    pub(super) stream: Option<LogStream>,
     pub(super) at: Micros,
     /// True when it shows a session being issued or redeemed.
     pub(super) issues: bool,
@@ -57,20 +63,21 @@ pub(super) enum Left {
 /// Reads one record and hands on its facts; `place` is what the object's key says of its trail.
 pub(super) fn extract(
     bytes: &[u8],
-    context: &Context,
+    knows: (&Context, &mut Memory),
     place: Option<(&str, &str)>,
-    take: &mut dyn FnMut(Fact),
+    take: &mut dyn FnMut(Fact<'_>),
 ) -> Result<Outcome, Unread> {
-    Record::read(bytes, |record| read(record, bytes, context, place, take))
+    let (context, memory) = knows;
+    Record::read(bytes, |record| read(record, bytes, (context, memory), place, take))
 }
 
 /// The same for a record that is read.
 pub(super) fn read(
     record: &Record<'_>,
     bytes: &[u8],
-    context: &Context,
+    knows: (&Context, &mut Memory),
     place: Option<(&str, &str)>,
-    take: &mut dyn FnMut(Fact),
+    take: &mut dyn FnMut(Fact<'_>),
 ) -> Outcome {
     let Some(at) = Micros::parse(record.event_time.as_str()) else {
         let why = if record.event_time.as_str().is_empty() {
@@ -83,7 +90,7 @@ pub(super) fn read(
     };
     let (service, name) = (service_of(record.event_source.as_str()), record.event_name.as_str());
     let issued = issued_by(service, name);
-    let left = facts(record, bytes, at, issued, context, take).err().map(Left::Filtered);
+    let left = facts(record, bytes, at, issued, knows, take).err().map(Left::Filtered);
     // Data, insight and network events come from selectors of their own: they prove nothing of
     // the management events that sessions are.
     let is_management = is_management(record.event_category.as_str().as_bytes());
@@ -91,13 +98,10 @@ pub(super) fn read(
     let issues = issued.is_some() || redeems;
     // The key says it for sure, the record says it where the key does not.
     let delivered = is_management.then(|| {
-        let stream = match place {
-            Some(place) => stream_of(place),
-            None => LogStream::CloudTrail {
-                account: record.recipient_account_id.to_owned(),
-                region: record.aws_region.to_owned(),
-            },
-        };
+        let stream = place.is_none().then(|| LogStream::CloudTrail {
+            account: record.recipient_account_id.to_owned(),
+            region: record.aws_region.to_owned(),
+        });
         Delivery { stream, at, issues }
     });
     let kept = if issued.is_some() { Kept::Session } else { Kept::Call };
@@ -134,12 +138,30 @@ fn facts(
     bytes: &[u8],
     at: Micros,
     issued_by: Option<IssuedBy>,
-    context: &Context,
-    take: &mut dyn FnMut(Fact),
+    (context, memory): (&Context, &mut Memory),
+    take: &mut dyn FnMut(Fact<'_>),
 ) -> Result<(), Filter> {
     let service = service_of(record.event_source.as_str());
-    let caller = record.caller();
-    if !is_wanted(record.event_source.as_str(), &caller, context) {
+    let identity = record.user_identity.map_or("", Raw::get).as_bytes();
+    // A call that issues nothing and changes no grant says what these parts say. Only those that are
+    // wanted are remembered.
+    let deciding = (issued_by.is_none() && service != "eks").then(|| {
+        [
+            identity,
+            record.event_source.as_str().as_bytes(),
+            record.event_name.as_str().as_bytes(),
+            record.aws_region.as_str().as_bytes(),
+            record.error_code.as_str().as_bytes(),
+            record.event_category.as_str().as_bytes(),
+            product_of(record.user_agent.as_str()).as_bytes(),
+            record.recipient_account_id.as_str().as_bytes(),
+        ]
+    });
+    let said = deciding.as_ref().and_then(|key| memory.calls.get(key)).cloned();
+    let caller = if said.is_some() { None } else { Some(caller(record.user_identity, memory)) };
+    if let Some(caller) = &caller
+        && !is_wanted(record.event_source.as_str(), caller, context)
+    {
         return Err(Filter::NotRelevant);
     }
     if !context.window.contains(at) {
@@ -156,11 +178,19 @@ fn facts(
     let rank = if record.addendum.is_some() { RANK_ADDENDUM } else { RANK_WHOLE };
     let mut ordinal = 0;
     let mut push = |body| {
-        take(Fact { group: 0, id, ordinal, rank, at, body });
+        take(Fact { group: 0, id, ordinal, rank, at, name: Cow::Borrowed(""), body });
         ordinal += 1;
     };
+    let caller = match (said, caller) {
+        (Some(said), _) => {
+            push(said);
+            return Ok(());
+        }
+        (None, caller) => caller.unwrap_or_default(),
+    };
+    let caller = (*caller).clone();
     if let Some(how) = issued_by {
-        push(FactBody::Session(Box::new(session(record, how, caller))));
+        push(Rc::new(FactBody::Session(Box::new(session(record, how, caller)))));
         return Ok(());
     }
     let account = account_of(record, &caller);
@@ -175,15 +205,31 @@ fn facts(
         data_event: record.event_category.as_str() == "Data",
         user_agent_family: user_agent_family(record.user_agent.as_str()),
     });
-    if service == "sts" && record.event_name.as_str() == "GetCallerIdentity" {
-        push(FactBody::Authentication(call));
+    let body = if service == "sts" && record.event_name.as_str() == "GetCallerIdentity" {
+        FactBody::Authentication(call)
     } else {
-        push(FactBody::AwsCall(call));
+        FactBody::AwsCall(call)
+    };
+    let body = Rc::new(body);
+    if let Some(key) = deciding {
+        memory.calls.put(&key, Rc::clone(&body));
     }
+    push(body);
     if let Some(change) = change {
-        push(FactBody::Change(Box::new(change)));
+        push(Rc::new(FactBody::Change(Box::new(change))));
     }
     Ok(())
+}
+
+/// The caller, who mostly called before.
+fn caller(identity: Part<'_>, memory: &mut Memory) -> Rc<AwsCaller> {
+    let key = [identity.map_or("", Raw::get).as_bytes()];
+    if let Some(known) = memory.callers.get(&key) {
+        return Rc::clone(known);
+    }
+    let caller = Rc::new(caller_of(identity));
+    memory.callers.put(&key, Rc::clone(&caller));
+    caller
 }
 
 fn service_of(event_source: &str) -> &str {

@@ -4,6 +4,9 @@
 //! nothing; but it is the only place that names a principal which no mapping let in.
 //! Source: <https://github.com/kubernetes-sigs/aws-iam-authenticator/blob/master/pkg/server/server.go>.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use super::id_from_parts;
 use crate::decode::authenticator::LoginLine;
 use crate::decode::lenient::Text;
@@ -17,7 +20,7 @@ pub(super) fn extract(
     bytes: &[u8],
     cluster: &str,
     stream: &str,
-) -> Result<Option<Fact>, Reason> {
+) -> Result<Option<Fact<'static>>, Reason> {
     let at = Micros::parse(&line.time).ok_or(Reason::BadTime)?;
     let granted = match line.message.as_ref() {
         "access granted" => true,
@@ -50,8 +53,8 @@ pub(super) fn extract(
         refusal: refusal.to_owned(),
     };
     let id = id_from_parts(&[cluster.as_bytes(), stream.as_bytes(), bytes]);
-    let body = FactBody::Login(Box::new(body));
-    Ok(Some(Fact { group: 0, id, ordinal: 0, rank: 1, at, body }))
+    let body = Rc::new(FactBody::Login(Box::new(body)));
+    Ok(Some(Fact { group: 0, id, ordinal: 0, rank: 1, at, name: Cow::Borrowed(""), body }))
 }
 
 /// The ARN in a refusal's words; empty when there is none.
@@ -72,8 +75,10 @@ mod tests {
         let check = |line: &str, expected: Option<(&str, &str, &str)>| {
             let parsed = read(line.as_bytes()).unwrap();
             let got = extract(&parsed, line.as_bytes(), "c", "s").unwrap();
-            let got = got.map(|fact| match fact.body {
-                FactBody::Login(login) => (login.arn, login.refusal, login.groups.join(" ")),
+            let got = got.map(|fact| match &*fact.body {
+                FactBody::Login(login) => {
+                    (login.arn.clone(), login.refusal.clone(), login.groups.join(" "))
+                }
                 other => panic!("{other:?}"),
             });
             let got = got.as_ref().map(|(a, b, c)| (a.as_str(), b.as_str(), c.as_str()));

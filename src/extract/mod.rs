@@ -5,12 +5,16 @@
 //! object leaves nothing behind but its reject; a broken record leaves its reject and the rest
 //! counts.
 
+mod again;
 mod audit;
 mod changes;
 mod cloudtrail;
 pub mod clusters;
+mod impersonation;
 mod login;
+mod memo;
 mod object;
+mod origin;
 mod skim;
 mod stray;
 
@@ -31,6 +35,7 @@ use crate::model::tally::{Filter, Reason, Stream, Tally};
 use crate::model::time::{Hour, Micros, Window};
 
 use clusters::ClusterResolver;
+use memo::Memory;
 use object::Object;
 use skim::Skim;
 
@@ -139,6 +144,7 @@ pub struct Extractor {
     accounts: BTreeSet<String>,
     inflater: Inflater,
     skimmer: Skimmer,
+    memory: Memory,
 }
 
 impl Extractor {
@@ -147,7 +153,8 @@ impl Extractor {
     pub fn new(context: Arc<Context>) -> Self {
         let accounts = context.accounts();
         let skimmer = Skimmer { skim: Skim::new(&context), records: Records::default() };
-        Extractor { context, accounts, inflater: Inflater::default(), skimmer }
+        let inflater = Inflater::default();
+        Extractor { context, accounts, inflater, skimmer, memory: Memory::default() }
     }
 
     /// Decodes the object `key`, hands its facts (copies included) to `take` and adds the rest of
@@ -158,7 +165,7 @@ impl Extractor {
         key: &str,
         bytes: &[u8],
         batch: &mut Batch,
-        take: &mut dyn FnMut(Fact),
+        take: &mut dyn FnMut(Fact<'_>),
     ) {
         self.read(key, bytes, batch, take);
         if self.context.hide_secret_names {
@@ -166,7 +173,7 @@ impl Extractor {
         }
     }
 
-    fn read(&mut self, key: &str, bytes: &[u8], batch: &mut Batch, take: &mut dyn FnMut(Fact)) {
+    fn read(&mut self, key: &str, bytes: &[u8], batch: &mut Batch, take: &mut dyn FnMut(Fact<'_>)) {
         batch.tally.bytes_in += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if bytes.is_empty() {
             // A key that ends in a slash is how consoles show a folder.
@@ -189,7 +196,8 @@ impl Extractor {
             }
         };
         batch.tally.bytes_inflated += u64::try_from(inflated.len()).unwrap_or(u64::MAX);
-        Object::new(&self.context, &self.accounts, key, batch, take)
+        let into = (batch, &mut self.memory);
+        Object::new(&self.context, &self.accounts, key, into, take)
             .read(inflated, &mut self.skimmer);
     }
 }
@@ -211,10 +219,14 @@ pub(crate) fn low_half(id: u128) -> u64 {
     u64::try_from(id & u128::from(u64::MAX)).unwrap_or(u64::MAX)
 }
 
-/// The product of a user agent: what stands before its first `/` or space, bounded, printable.
+/// What stands in a user agent before its first `/` or space.
+fn product_of(agent: &str) -> &str {
+    agent.split(['/', ' ']).next().unwrap_or_default()
+}
+
+/// The product of a user agent, bounded, printable.
 pub(crate) fn user_agent_family(agent: &str) -> String {
-    let product = agent.split(['/', ' ']).next().unwrap_or_default();
-    product.chars().filter(|c| !c.is_control()).take(FAMILY_CHARS).collect()
+    product_of(agent).chars().filter(|c| !c.is_control()).take(FAMILY_CHARS).collect()
 }
 
 #[cfg(test)]

@@ -6,48 +6,35 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::decode::authenticator;
 use crate::decode::carrier::{self, Carried};
 use crate::decode::cloudtrail::Record;
-use crate::decode::envelope::{Envelope, Message, cluster_from_log_group};
+use crate::decode::envelope::{Envelope, Head, cluster_from_log_group};
 use crate::decode::find;
 use crate::decode::lenient::Unread;
 use crate::decode::sniff::{Kind, kind};
 use crate::decode::split::{self, Piece};
 use crate::model::coverage::LogStream;
-use crate::model::fact::{Fact, FactBody};
+use crate::model::fact::Fact;
 use crate::model::outcome::{Kept, Proof};
-use crate::model::secret_names;
 use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
+use super::memo::Memory;
+use super::origin::{AUDIT_STREAM, Origin, is_other_stream, split_time};
 use super::skim::Passed;
 use super::{Batch, Context, Skimmer, audit, cloudtrail, login, reason_of, stray};
 
 /// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
 const MAX_CARRIERS: usize = 4;
-const AUDIT_STREAM: &str = "kube-apiserver-audit-";
 const AUTHENTICATOR_STREAM: &str = "authenticator-";
 /// What CloudWatch Logs leaves in a bucket to see whether it may write there.
 const WRITE_TEST: &[u8] = b"Permission Check Successful";
 
-/// Where a line says it comes from, beside the object's key.
-#[derive(Debug, Clone, Copy, Default)]
-struct Origin<'a> {
-    owner: Option<&'a str>,
-    log_group: Option<&'a str>,
-    log_stream: &'a str,
-    /// When the line was logged.
-    logged_at: Option<Micros>,
-}
-
-impl<'a> Origin<'a> {
-    /// What a message of CloudWatch Logs says of a line, which was logged then.
-    fn of<L>(message: &'a Envelope<'_, L>, millis: Option<i64>) -> Self {
-        Origin {
-            owner: Some(message.owner.as_str()),
-            log_group: Some(message.log_group.as_str()),
-            log_stream: message.log_stream.as_str(),
-            logged_at: millis.and_then(Micros::from_millis),
-        }
-    }
+/// Audit events that are not yet among the deliveries.
+#[derive(Debug)]
+struct Events<'a> {
+    cluster: &'a str,
+    stream: String,
+    hour: Hour,
+    times: u64,
 }
 
 /// The state of one object.
@@ -58,7 +45,14 @@ pub(super) struct Object<'a> {
     /// Account and region of a trail, where the key says them.
     place: Option<(&'a str, &'a str)>,
     batch: &'a mut Batch,
-    take: &'a mut dyn FnMut(Fact),
+    memory: &'a mut Memory,
+    take: &'a mut dyn FnMut(Fact<'_>),
+    /// Owner, log group and cluster of the last audit event.
+    resolved: Option<(String, String, &'a str)>,
+    /// Audit events of one stream and hour that followed each other.
+    events: Option<Events<'a>>,
+    /// Records of the key's trail and of one hour, and whether one of them issues a session.
+    calls: Option<(Hour, u64, bool)>,
     hours: BTreeMap<(LogStream, Hour), Proof>,
     has_records: bool,
     filter: Option<Filter>,
@@ -72,8 +66,8 @@ impl<'a> Object<'a> {
         context: &'a Context,
         accounts: &'a BTreeSet<String>,
         key: &'a str,
-        batch: &'a mut Batch,
-        take: &'a mut dyn FnMut(Fact),
+        (batch, memory): (&'a mut Batch, &'a mut Memory),
+        take: &'a mut dyn FnMut(Fact<'_>),
     ) -> Self {
         Object {
             context,
@@ -81,7 +75,11 @@ impl<'a> Object<'a> {
             key,
             place: cloudtrail::place_of(key),
             batch,
+            memory,
             take,
+            resolved: None,
+            events: None,
+            calls: None,
             hours: BTreeMap::new(),
             has_records: false,
             filter: None,
@@ -251,25 +249,25 @@ impl<'a> Object<'a> {
     }
 
     fn cloudwatch_message(&mut self, message: &[u8]) {
-        if let Some(read) = Message::of_texts(message)
-            && read.message_type.as_str() != "CONTROL_MESSAGE"
-        {
-            for line in read.lines() {
-                let origin = Origin::of(&read, line.timestamp.as_str().parse().ok());
-                self.cloudwatch_line(line.message.as_bytes(), origin);
+        let mut unpacked = std::mem::take(&mut self.memory.unpacked);
+        let head = unpacked.message(message).filter(|head| !is_control(head));
+        if let Some(head) = &head {
+            for (line, millis) in unpacked.lines() {
+                self.cloudwatch_line(line, Origin::of(head, millis));
             }
+        }
+        self.memory.unpacked = unpacked;
+        if head.is_some() {
             return;
         }
-        let read = Envelope::read(message, |envelope| {
-            if envelope.message_type.as_str() == "CONTROL_MESSAGE" {
+        let read = Envelope::read(message, |head, envelope| {
+            if is_control(head) {
                 self.filter = self.filter.or(Some(Filter::ControlMessage));
                 return;
             }
             for event in envelope.log_events() {
                 match event {
-                    Ok((line, millis)) => {
-                        self.cloudwatch_line(&line, Origin::of(envelope, millis));
-                    }
+                    Ok((line, millis)) => self.cloudwatch_line(&line, Origin::of(head, millis)),
                     Err(unread) => self.reject(Stream::Audit, reason_of(unread), message),
                 }
             }
@@ -330,9 +328,8 @@ impl<'a> Object<'a> {
 
     fn audit_event(&mut self, event: &[u8], origin: Origin<'_>) {
         self.has_records = true;
-        let resolved = self.context.clusters.resolve(origin.owner, origin.log_group, self.key);
-        let cluster = match resolved {
-            Ok(cluster) => cluster.to_owned(),
+        let cluster = match self.cluster_of(origin) {
+            Ok(cluster) => cluster,
             Err(_) if self.context.clusters.is_other(origin.owner, origin.log_group) => {
                 self.filter_record(Stream::Audit, Filter::OtherCluster);
                 return;
@@ -351,29 +348,22 @@ impl<'a> Object<'a> {
             }
         };
         let asked = audit::Asked {
-            cluster: &cluster,
+            cluster,
             window: self.context.window,
             logged_at: origin.logged_at,
+            hide_secret_names: self.context.hide_secret_names,
         };
         let mut n = 0_usize;
-        let hide = self.context.hide_secret_names;
-        let mut take = |mut fact: Fact| {
+        let mut take = |fact: Fact<'_>| {
             n += 1;
-            if hide && let FactBody::Access(access) = &mut fact.body {
-                secret_names::hide(&mut access.permission);
-            }
             (self.take)(fact);
         };
-        let outcome = audit::extract(event, &asked, &mut take);
-        let stream = if origin.log_stream.starts_with(AUDIT_STREAM) {
-            origin.log_stream.to_owned()
-        } else {
-            String::new()
-        };
-        let stream = LogStream::Audit { cluster, stream };
+        let outcome = audit::extract(event, &asked, self.memory, &mut take);
+        let is_audit = origin.log_stream.starts_with(AUDIT_STREAM);
+        let stream = if is_audit { origin.log_stream } else { "" };
         match outcome {
             Ok(Some(read)) => {
-                self.delivered(stream, read.at, false);
+                self.event_delivered(cluster, stream, read.at.hour());
                 if n > 0 {
                     self.batch.keep(Kept::Audit, read.at, read.salvaged);
                 } else {
@@ -382,6 +372,8 @@ impl<'a> Object<'a> {
             }
             Ok(None) => self.reject(Stream::Audit, Reason::BadTime, event),
             Err(unread) => {
+                let stream =
+                    LogStream::Audit { cluster: cluster.to_owned(), stream: stream.to_owned() };
                 if let Some(at) = origin.logged_at
                     && self.counts(&stream, at.hour())
                 {
@@ -391,6 +383,61 @@ impl<'a> Object<'a> {
                     if unread == Unread::Cut { Reason::Truncated } else { reason_of(unread) };
                 self.reject(Stream::Audit, reason, event);
             }
+        }
+    }
+
+    /// The cluster of an audit event, which is mostly that of the one before.
+    fn cluster_of(&mut self, origin: Origin<'_>) -> Result<&'a str, Vec<&'a str>> {
+        let (owner, group) =
+            (origin.owner.unwrap_or_default(), origin.log_group.unwrap_or_default());
+        if let Some((known, of, cluster)) = &self.resolved
+            && known == owner
+            && of == group
+        {
+            return Ok(cluster);
+        }
+        let clusters = &self.context.clusters;
+        let cluster = clusters.resolve(origin.owner, origin.log_group, self.key)?;
+        self.resolved = Some((owner.to_owned(), group.to_owned(), cluster));
+        Ok(cluster)
+    }
+
+    fn call_delivered(&mut self, hour: Hour, issues: bool) {
+        if let Some((of, times, any)) = &mut self.calls
+            && *of == hour
+        {
+            *times += 1;
+            *any |= issues;
+            return;
+        }
+        let before = self.calls.replace((hour, 1, issues));
+        self.calls_delivered(before);
+    }
+
+    fn calls_delivered(&mut self, calls: Option<(Hour, u64, bool)>) {
+        if let (Some((hour, times, issues)), Some(place)) = (calls, self.place) {
+            self.delivered_many(cloudtrail::stream_of(place), hour.start(), times, issues);
+        }
+    }
+
+    fn event_delivered(&mut self, cluster: &'a str, stream: &str, hour: Hour) {
+        if let Some(events) = &mut self.events
+            && events.hour == hour
+            && events.cluster == cluster
+            && events.stream == stream
+        {
+            events.times += 1;
+            return;
+        }
+        let stream = stream.to_owned();
+        let before = self.events.replace(Events { cluster, stream, hour, times: 1 });
+        self.events_delivered(before);
+    }
+
+    fn events_delivered(&mut self, events: Option<Events<'a>>) {
+        if let Some(Events { cluster, stream, hour, times }) = events {
+            let stream = LogStream::Audit { cluster: cluster.to_owned(), stream };
+            self.delivered_many(stream, hour.start(), times, false);
         }
     }
 
@@ -413,8 +460,13 @@ impl<'a> Object<'a> {
             let record = one.bytes(file);
             match Record::from_found(records, one, file) {
                 Some(read) => {
-                    let outcome =
-                        cloudtrail::read(&read, record, self.context, self.place, self.take);
+                    let outcome = cloudtrail::read(
+                        &read,
+                        record,
+                        (self.context, self.memory),
+                        self.place,
+                        self.take,
+                    );
                     self.cloudtrail_outcome(outcome, record);
                 }
                 None => self.cloudtrail_record(record),
@@ -425,7 +477,7 @@ impl<'a> Object<'a> {
 
     fn cloudtrail_record(&mut self, record: &[u8]) {
         self.has_records = true;
-        match cloudtrail::extract(record, self.context, self.place, self.take) {
+        match cloudtrail::extract(record, (self.context, self.memory), self.place, self.take) {
             Ok(outcome) => self.cloudtrail_outcome(outcome, record),
             Err(unread) => self.reject(Stream::CloudTrail, reason_of(unread), record),
         }
@@ -433,7 +485,10 @@ impl<'a> Object<'a> {
 
     fn cloudtrail_outcome(&mut self, outcome: cloudtrail::Outcome, record: &[u8]) {
         if let Some(delivery) = outcome.delivered {
-            self.delivered(delivery.stream, delivery.at, delivery.issues);
+            match delivery.stream {
+                Some(stream) => self.delivered_many(stream, delivery.at, 1, delivery.issues),
+                None => self.call_delivered(delivery.at.hour(), delivery.issues),
+            }
         }
         match outcome.left {
             None => {
@@ -458,10 +513,6 @@ impl<'a> Object<'a> {
         self.context.window.contains(hour.start()) && stream.is_of(self.accounts)
     }
 
-    fn delivered(&mut self, stream: LogStream, at: Micros, issues: bool) {
-        self.delivered_many(stream, at, 1, issues);
-    }
-
     /// So many records of the hour of `at`.
     fn delivered_many(&mut self, stream: LogStream, at: Micros, times: u64, issues: bool) {
         let hour = at.hour();
@@ -484,7 +535,10 @@ impl<'a> Object<'a> {
         self.batch.tally.reject(stream, self.key, why, example);
     }
 
-    fn finish(self, inflated: &[u8]) {
+    fn finish(mut self, inflated: &[u8]) {
+        let (events, calls) = (self.events.take(), self.calls.take());
+        self.events_delivered(events);
+        self.calls_delivered(calls);
         let tally = &mut self.batch.tally;
         if self.has_records {
             for _ in 0..self.other_lines {
@@ -520,25 +574,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// True for a control-plane stream that is not read: `kube-apiserver-`, `kube-scheduler-`, … The
-/// audit stream's name starts like the API server's.
-fn is_other_stream(stream: &str) -> bool {
-    let of_control_plane = [
-        "kube-apiserver-",
-        "kube-controller-manager-",
-        "kube-scheduler-",
-        "cloud-controller-manager-",
-    ];
-    !stream.starts_with(AUDIT_STREAM)
-        && of_control_plane.iter().any(|name| stream.starts_with(name))
-}
-
-/// The time in front of a line of an export task, and the rest.
-fn split_time(line: &[u8]) -> Option<(Micros, &[u8])> {
-    if !line.first()?.is_ascii_digit() {
-        return None;
-    }
-    let space = line.iter().take(40).position(|b| *b == b' ')?;
-    let time = std::str::from_utf8(line.get(..space)?).ok()?;
-    Some((Micros::parse(time)?, line.get(space + 1..)?))
+/// True for a message that only proves that the subscription works.
+fn is_control(head: &Head) -> bool {
+    head.message_type == "CONTROL_MESSAGE"
 }

@@ -11,7 +11,7 @@ use crate::model::fact::{Decision, FactBody, IssuedBy, TokenState, Via};
 const CLUSTER: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
 
 struct Got {
-    facts: Vec<Fact>,
+    facts: Vec<Fact<'static>>,
     tally: Tally,
     proofs: BTreeMap<(LogStream, Hour), Proof>,
     ambiguous: BTreeSet<(String, Hour)>,
@@ -40,7 +40,7 @@ fn extract(objects: &[(&str, &[u8])]) -> Got {
     let mut batch = Batch::default();
     let mut facts = Vec::new();
     for (key, bytes) in objects {
-        extractor.object(key, bytes, &mut batch, &mut |fact| facts.push(fact));
+        extractor.object(key, bytes, &mut batch, &mut |fact| facts.push(fact.into_owned()));
     }
     assert!(batch.tally.partitions(), "{:?}", batch.tally);
     Got { facts, tally: batch.tally, proofs: batch.proofs, ambiguous: batch.ambiguous }
@@ -164,7 +164,7 @@ fn shapes_of_cloudtrail_files_give_the_same_facts() {
     ];
     let expected = extract(&[("k", shapes[0].as_bytes())]).facts;
     assert_eq!(expected.len(), 2);
-    let FactBody::Session(session) = &expected[0].body else { panic!("{:?}", expected[0]) };
+    let FactBody::Session(session) = &*expected[0].body else { panic!("{:?}", expected[0]) };
     assert_eq!(session.role_arn, "arn:aws:iam::1:role/r");
     assert_eq!((session.role_id.as_str(), session.session_name.as_str()), ("AROA1", "s"));
     assert_eq!(session.tags, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
@@ -178,7 +178,7 @@ fn who_issued_and_to_whom() {
     let check = |name: &str, extra: &str, how: IssuedBy, subject: &str| {
         let file = record("sts", name, extra);
         let batch = extract(&[("k", file.as_bytes())]);
-        let FactBody::Session(session) = &batch.facts[0].body else { panic!("{name}") };
+        let FactBody::Session(session) = &*batch.facts[0].body else { panic!("{name}") };
         assert_eq!((session.issued_by, session.subject.as_str()), (how, subject), "{name}");
     };
     check("AssumeRole", "", IssuedBy::AssumeRole, "");
@@ -207,7 +207,7 @@ fn tokens_that_are_no_roles() {
     let check = |source: &str, name: &str, extra: &str, expected: [&str; 4]| {
         let file = record(source, name, extra);
         let got = extract(&[("k", file.as_bytes())]);
-        let FactBody::Session(s) = &got.facts[0].body else { panic!("{name}") };
+        let FactBody::Session(s) = &*got.facts[0].body else { panic!("{name}") };
         let found = [&s.role_arn, &s.role_id, &s.session_name, &s.access_key_id];
         assert_eq!(found.map(String::as_str), expected, "{name}");
     };
@@ -246,7 +246,7 @@ fn audit_events_come_in_envelopes_and_natively() {
     for (key, shape) in &shapes {
         let batch = extract(&[(key, shape.as_bytes())]);
         assert_eq!(batch.facts.len(), 1, "{shape}");
-        let FactBody::Access(access) = &batch.facts[0].body else { panic!("{shape}") };
+        let FactBody::Access(access) = &*batch.facts[0].body else { panic!("{shape}") };
         assert_eq!(access.cluster, CLUSTER);
         assert_eq!(access.permission.to_words(), "list pods in shop");
         assert_eq!(access.caller.groups, ["a", "b"]);
@@ -308,13 +308,22 @@ fn accesses(events: &[String]) -> Vec<AccessOf> {
     batch
         .facts
         .iter()
-        .map(|fact| match &fact.body {
+        .map(|fact| match &*fact.body {
             FactBody::Access(a) => {
-                (a.via, a.subject.username.clone(), a.permission.to_words(), a.decision)
+                let subject = if a.via == Via::Direct { &a.caller } else { &a.subject };
+                (a.via, subject.username.clone(), words(fact), a.decision)
             }
             other => panic!("{other:?}"),
         })
         .collect()
+}
+
+/// What a fact asked for, its object's name included.
+fn words(fact: &Fact<'_>) -> String {
+    let FactBody::Access(access) = &*fact.body else { panic!("{fact:?}") };
+    let mut permission = access.permission.clone();
+    assert_eq!(std::mem::replace(&mut permission.name, fact.name.clone().into_owned()), "");
+    permission.to_words()
 }
 
 type AccessOf = (Via, String, String, Decision);
@@ -346,7 +355,7 @@ fn impersonation_is_two_facts_and_chosen_extras_are_not_believed() {
     );
     let batch = extract(&[("k", envelope(&[&event(target)]).as_bytes())]);
     for fact in &batch.facts {
-        let FactBody::Access(access) = &fact.body else { panic!("{fact:?}") };
+        let FactBody::Access(access) = &*fact.body else { panic!("{fact:?}") };
         for user in [&access.caller, &access.subject] {
             assert!(!format!("{user:?}").to_lowercase().contains("forged"));
         }
@@ -406,7 +415,7 @@ fn remarks_about_tokens_are_kept() {
             &format!(r#""{key}":"x","authorization.k8s.io/decision""#),
         );
         let batch = extract(&[("k", envelope(&[&text]).as_bytes())]);
-        let FactBody::Access(access) = &batch.facts[0].body else { panic!("{key}") };
+        let FactBody::Access(access) = &*batch.facts[0].body else { panic!("{key}") };
         assert_eq!(access.token, expected, "{key}");
     };
     check("authentication.k8s.io/legacy-token", TokenState::Legacy);
@@ -430,7 +439,7 @@ fn aws_extras_need_the_authenticators_uid() {
         );
         let text = event("").replace(r#""user":{"username":"ann","groups":["b","a","b"]}"#, &user);
         let batch = extract(&[("k", envelope(&[&text]).as_bytes())]);
-        let FactBody::Access(a) = &batch.facts[0].body else { panic!("{uid}") };
+        let FactBody::Access(a) = &*batch.facts[0].body else { panic!("{uid}") };
         let got = (a.caller.access_key_id.as_str(), a.caller.principal_id.as_str());
         assert_eq!(got, expected, "{uid}");
     };

@@ -22,7 +22,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FactsError;
 use super::hourly::{HOUR_BUFFER, HourTable, Sum};
-use super::sort::{Run, SortKey, SpillDir, merge_groups};
+use super::key::SortKey;
+use super::sort::{Run, SpillDir, merge_groups};
 use crate::model::digest;
 use crate::model::fact::{
     AccessFact, AwsCallFact, ChangeFact, FactBody, KubeUser, LoginFact, SessionFact, Via,

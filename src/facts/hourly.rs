@@ -7,7 +7,8 @@
 use rustc_hash::FxHashMap;
 
 use super::FactsError;
-use super::sort::{Run, RunWriter, SortKey, SpillDir, merge};
+use super::key::SortKey;
+use super::sort::{Run, RunWriter, SpillDir, merge};
 pub use crate::model::outcome::Sum;
 use crate::model::time::Micros;
 

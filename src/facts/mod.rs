@@ -11,6 +11,7 @@
 
 pub mod fold;
 pub mod hourly;
+pub mod key;
 pub mod ordered;
 pub mod read;
 mod rows;

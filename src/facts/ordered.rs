@@ -5,7 +5,8 @@
 //! runs, so memory does not grow with the table.
 
 use super::FactsError;
-use super::sort::{Run, RunWriter, SortKey, SpillDir, merge};
+use super::key::SortKey;
+use super::sort::{Run, RunWriter, SpillDir, merge};
 
 /// Bytes of rows that are held before they are spilled.
 pub const ROW_BUFFER: usize = 64 << 20;

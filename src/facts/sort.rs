@@ -12,159 +12,25 @@ use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 
+use rustc_hash::FxHashMap;
+
 use super::FactsError;
-use crate::model::digest;
-use crate::model::fact::{Fact, FactBody, KubeUser, Via};
+use super::key::{KEY_LEN, SortKey, number_of_place, place};
+use crate::model::fact::{Fact, FactBody};
 use crate::model::outcome::{Family, Unit};
-use crate::model::time::{Day, Hour};
+use crate::model::time::Micros;
 
 /// Runs that are open at once in a merge; each costs about a megabyte: a zstd window, two buffers.
 pub const MAX_OPEN_RUNS: usize = 64;
 /// Runs that a worker gathers before it merges them. All workers may do so at once.
 pub const WORKER_RUNS: usize = 32;
 
-const KEY_LEN: usize = 36;
 /// Spill files are temporary; the cheapest level already halves them several times over.
 const SPILL_LEVEL: i32 = 1;
 const RUN_BUFFER: usize = 64 * 1024;
-
-impl Family {
-    fn of(body: &FactBody) -> Self {
-        match body {
-            FactBody::Session(_) => Family::Session,
-            FactBody::Authentication(_) => Family::Authentication,
-            FactBody::AwsCall(_) => Family::AwsCall,
-            FactBody::Login(_) => Family::Login,
-            FactBody::Change(_) => Family::Change,
-            FactBody::Access(_) => Family::Access,
-        }
-    }
-
-    fn from_byte(byte: u8) -> Self {
-        match byte {
-            0 => Family::Session,
-            1 => Family::Authentication,
-            2 => Family::AwsCall,
-            3 => Family::Login,
-            4 => Family::Change,
-            _ => Family::Access,
-        }
-    }
-}
-
-/// The total order of facts, as bytes that compare like it: family (1), day (4), place (4), hour of
-/// the day (1), group (8), id (16), ordinal (1), rank (1). The place, a digest of the account or
-/// cluster, stands before the hour so that the files of a day are written one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SortKey([u8; KEY_LEN]);
-
-impl SortKey {
-    fn of(fact: &Fact, place: u32) -> Self {
-        let mut bytes = [0; KEY_LEN];
-        let hour = fact.at.hour();
-        let day = hour.day();
-        bytes[0] = Family::of(&fact.body) as u8;
-        // Flipping the sign bit makes negative days sort before positive ones.
-        bytes[1..5].copy_from_slice(&(day.0.cast_unsigned() ^ 0x8000_0000).to_be_bytes());
-        bytes[5..9].copy_from_slice(&place.to_be_bytes());
-        bytes[9] = u8::try_from(hour.0.rem_euclid(24)).unwrap_or(0);
-        bytes[10..18].copy_from_slice(&fact.group.to_be_bytes());
-        bytes[18..34].copy_from_slice(&fact.id.to_be_bytes());
-        bytes[34] = fact.ordinal;
-        bytes[35] = fact.rank;
-        SortKey(bytes)
-    }
-
-    /// For records that are ordered by their body alone.
-    pub(super) const NONE: SortKey = SortKey([0; KEY_LEN]);
-
-    /// Which family.
-    #[must_use]
-    pub fn family(&self) -> Family {
-        Family::from_byte(self.0[0])
-    }
-
-    /// Event hour.
-    #[must_use]
-    pub fn hour(&self) -> Hour {
-        let [_, a, b, c, d, _, _, _, _, hour, ..] = self.0;
-        let day = (u32::from_be_bytes([a, b, c, d]) ^ 0x8000_0000).cast_signed();
-        Hour(day * 24 + i32::from(hour))
-    }
-
-    /// Day and place: what is folded by itself.
-    #[must_use]
-    pub fn unit(&self) -> Unit {
-        let both = u64::from_be_bytes(self.eight(1));
-        let [day, place] = [both >> 32, both].map(low_u32);
-        Unit { place, day: Day((day ^ 0x8000_0000).cast_signed()) }
-    }
-
-    /// Hour of the day.
-    #[must_use]
-    pub fn hour_of_day(&self) -> u8 {
-        self.0[9]
-    }
-
-    /// Family, day, place and hour: what is added up together.
-    #[must_use]
-    pub fn bucket(&self) -> [u8; 10] {
-        let mut bytes = [0; 10];
-        bytes.copy_from_slice(&self.0[..10]);
-        bytes
-    }
-
-    /// Family, day and place: what goes into one file.
-    #[must_use]
-    pub fn place_and_day(&self) -> [u8; 9] {
-        let mut bytes = [0; 9];
-        bytes.copy_from_slice(&self.0[..9]);
-        bytes
-    }
-
-    /// Everything but the rank: equal for copies of one fact.
-    #[must_use]
-    pub fn identity(&self) -> &[u8] {
-        &self.0[..KEY_LEN - 1]
-    }
-
-    /// The number of the `Audit-ID`, 0 for none.
-    #[must_use]
-    pub fn group(&self) -> u64 {
-        u64::from_be_bytes(self.eight(10))
-    }
-
-    /// Everything but time, ordinal and rank: equal for an audit event that was cut and its whole
-    /// copy.
-    #[must_use]
-    pub fn what(&self) -> &[u8] {
-        &self.0[..26]
-    }
-
-    /// True for an audit event that was cut before its own time.
-    #[must_use]
-    pub fn is_cut(&self) -> bool {
-        self.family() == Family::Access && self.eight(26) == [0; 8]
-    }
-
-    /// Tells apart the facts of one record.
-    #[must_use]
-    pub fn ordinal(&self) -> u8 {
-        self.0[34]
-    }
-
-    fn eight(&self, at: usize) -> [u8; 8] {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&self.0[at..at + 8]);
-        bytes
-    }
-}
-
-fn low_u32(both: u64) -> u32 {
-    u32::try_from(both & u64::from(u32::MAX)).unwrap_or_default()
-}
 
 /// Where runs may be spilled, shared by all workers of a run.
 #[derive(Debug)]
@@ -191,8 +57,8 @@ impl SpillDir {
 pub struct Sorter<'a> {
     spill: &'a SpillDir,
     max_bytes: usize,
-    arena: Vec<u8>,
-    index: Vec<Entry>,
+    buffer: Buffer,
+    known: Known,
     /// Not merged yet.
     fresh: Vec<Run>,
     merged: Vec<Run>,
@@ -200,30 +66,121 @@ pub struct Sorter<'a> {
     place: (String, u32),
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    key: SortKey,
-    start: usize,
-    len: usize,
-}
-
 /// A sorted sequence of facts.
 #[derive(Debug)]
 pub enum Run {
     /// It fitted.
-    Memory {
-        /// Bodies, back to back.
-        arena: Vec<u8>,
-        /// Sorted.
-        index: Vec<RunEntry>,
-    },
+    Memory(Buffer),
     /// It did not.
     Disk(PathBuf),
 }
 
-/// One fact of a run in memory.
+/// Facts in memory: what they say once, however many say it.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    /// Encoded bodies, back to back.
+    arena: Vec<u8>,
+    bodies: Vec<Body>,
+    /// Names, back to back.
+    names: String,
+    index: Vec<Entry>,
+}
+
 #[derive(Debug, Clone, Copy)]
-pub struct RunEntry(Entry);
+struct Body {
+    family: Family,
+    place: u32,
+    start: usize,
+    len: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: SortKey,
+    /// Into the hour of the key, which is shorter than 2³² of them.
+    micros: u32,
+    body: u32,
+    /// Start and length.
+    name: (u32, u32),
+}
+
+/// Bodies that whoever made them may hand on again, by where they are. They are held, so that no other
+/// comes to be there.
+#[derive(Debug, Default)]
+struct Known {
+    numbers: FxHashMap<*const FactBody, u32>,
+    held: Vec<Rc<FactBody>>,
+}
+
+/// What one held body takes beside its texts, which it has a second time.
+const HELD_COST: usize = 640;
+
+impl Buffer {
+    fn bytes(&self) -> usize {
+        self.arena.len() + self.names.len() + self.index.len() * size_of::<Entry>()
+    }
+
+    /// Encodes a body; returns its number.
+    fn encode(&mut self, body: &FactBody, place: u32) -> Result<u32, FactsError> {
+        let start = self.arena.len();
+        self.arena = postcard::to_extend(body, std::mem::take(&mut self.arena))?;
+        let len = self.arena.len() - start;
+        self.bodies.push(Body { family: Family::of(body), place, start, len });
+        Ok(u32_of(self.bodies.len() - 1))
+    }
+
+    fn add(&mut self, fact: &Fact<'_>, number: u32) {
+        let Some(body) = self.bodies.get(number as usize) else { return };
+        let key = SortKey::of(fact, body.family, body.place);
+        let start = self.names.len();
+        self.names.push_str(&fact.name);
+        self.index.push(Entry {
+            key,
+            micros: u32::try_from(fact.at.0 - fact.at.hour().start().0).unwrap_or_default(),
+            body: number,
+            name: (u32_of(start), u32_of(fact.name.len())),
+        });
+    }
+
+    /// Writes the record of an entry to `into`: time, name, body.
+    fn record(&self, entry: &Entry, into: &mut Vec<u8>) -> Result<(), FactsError> {
+        let at = Micros(entry.key.hour().start().0 + i64::from(entry.micros));
+        let (start, len) = (entry.name.0 as usize, entry.name.1 as usize);
+        let name = self.names.get(start..start + len).unwrap_or_default();
+        into.clear();
+        *into = postcard::to_extend(&(at, name), std::mem::take(into))?;
+        if let Some(body) = self.bodies.get(entry.body as usize) {
+            let body = self.arena.get(body.start..body.start + body.len);
+            into.extend_from_slice(body.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        let mut index = std::mem::take(&mut self.index);
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        index.sort_unstable_by(|a, b| {
+            a.key.cmp(&b.key).then_with(|| {
+                // Copies of one record, which are few.
+                let read = self.record(a, &mut one).and_then(|()| self.record(b, &mut other));
+                read.map_or(Ordering::Equal, |()| one.cmp(&other))
+            })
+        });
+        self.index = index;
+    }
+
+    fn clear(&mut self) {
+        self.arena.clear();
+        self.bodies.clear();
+        self.names.clear();
+        self.index.clear();
+    }
+}
+
+/// Buffers end long before this many.
+fn u32_of(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
 
 impl<'a> Sorter<'a> {
     /// A sorter that holds at most about `max_bytes` in memory before it spills.
@@ -231,45 +188,47 @@ impl<'a> Sorter<'a> {
     pub fn new(spill: &'a SpillDir, max_bytes: usize) -> Self {
         Sorter {
             spill,
-            max_bytes,
-            arena: Vec::new(),
-            index: Vec::new(),
+            max_bytes: max_bytes.min(u32::MAX as usize / 2),
+            buffer: Buffer::default(),
+            known: Known::default(),
             fresh: Vec::new(),
             merged: Vec::new(),
             place: (String::new(), number_of_place("")),
         }
     }
 
-    /// Takes one fact. An object's name is kept apart from the rest of its fact, so that names can
-    /// be counted and capped without reading the rest; a subject who is the caller is left out.
+    /// Takes one fact.
     ///
     /// # Errors
     /// When the buffer is full and the spill file cannot be written.
-    pub fn push(&mut self, mut fact: Fact) -> Result<(), FactsError> {
-        let start = self.arena.len();
-        let key = SortKey::of(&fact, self.place_of(&fact.body));
-        let name = match &mut fact.body {
-            FactBody::Access(access) => {
-                if access.via == Via::Direct && access.subject == access.caller {
-                    access.subject = KubeUser::default();
-                }
-                std::mem::take(&mut access.permission.name)
-            }
-            _ => String::new(),
-        };
-        let arena = std::mem::take(&mut self.arena);
-        self.arena = postcard::to_extend(&(fact.at, &name, &fact.body), arena)?;
-        let len = self.arena.len() - start;
-        self.index.push(Entry { key, start, len });
-        if self.arena.len() + self.index.len() * size_of::<Entry>() > self.max_bytes {
+    pub fn push(&mut self, fact: &Fact<'_>) -> Result<(), FactsError> {
+        let number = self.number_of(&fact.body)?;
+        self.buffer.add(fact, number);
+        let held = self.known.held.len() * HELD_COST + self.buffer.arena.len();
+        if self.buffer.bytes() + held > self.max_bytes {
             self.spill_run()?;
         }
         Ok(())
     }
 
+    /// The number of a body, which is encoded unless it was before.
+    fn number_of(&mut self, body: &Rc<FactBody>) -> Result<u32, FactsError> {
+        if let Some(number) = self.known.numbers.get(&Rc::as_ptr(body)) {
+            return Ok(*number);
+        }
+        let place = self.place_of(body);
+        let number = self.buffer.encode(body, place)?;
+        // One that only this fact has does not come again.
+        if Rc::strong_count(body) > 1 {
+            self.known.numbers.insert(Rc::as_ptr(body), number);
+            self.known.held.push(Rc::clone(body));
+        }
+        Ok(number)
+    }
+
     /// Where a fact belongs.
     #[must_use]
-    pub fn unit_of(&mut self, fact: &Fact) -> Unit {
+    pub fn unit_of(&mut self, fact: &Fact<'_>) -> Unit {
         Unit { place: self.place_of(&fact.body), day: fact.at.day() }
     }
 
@@ -286,62 +245,34 @@ impl<'a> Sorter<'a> {
     pub fn finish(mut self) -> Vec<Run> {
         let mut runs = self.merged;
         runs.append(&mut self.fresh);
-        self.merged = runs;
-        if !self.index.is_empty() {
-            self.sort();
-            self.index.shrink_to_fit();
-            self.arena.shrink_to_fit();
-            let index = self.index.into_iter().map(RunEntry).collect();
-            self.merged.push(Run::Memory { arena: self.arena, index });
+        if !self.buffer.index.is_empty() {
+            self.buffer.sort();
+            self.buffer.index.shrink_to_fit();
+            self.buffer.arena.shrink_to_fit();
+            self.buffer.names.shrink_to_fit();
+            runs.push(Run::Memory(self.buffer));
         }
-        self.merged
-    }
-
-    fn sort(&mut self) {
-        let arena = &self.arena;
-        self.index.sort_unstable_by(|a, b| {
-            a.key.cmp(&b.key).then_with(|| body(arena, a).cmp(body(arena, b)))
-        });
+        runs
     }
 
     fn spill_run(&mut self) -> Result<(), FactsError> {
-        self.sort();
+        self.buffer.sort();
         let path = self.spill.next_file();
         let mut writer = RunWriter::create(path)?;
-        for entry in &self.index {
-            writer.write(&entry.key, body(&self.arena, entry))?;
+        let mut record = Vec::new();
+        for entry in &self.buffer.index {
+            self.buffer.record(entry, &mut record)?;
+            writer.write(&entry.key, &record)?;
         }
         self.fresh.push(writer.finish()?);
-        self.arena.clear();
-        self.index.clear();
+        self.buffer.clear();
+        self.known = Known::default();
         if self.fresh.len() == WORKER_RUNS {
             let fresh = std::mem::take(&mut self.fresh);
             self.merged.push(merge_to_disk(fresh, self.spill)?);
         }
         Ok(())
     }
-}
-
-/// Whose log it is: the account of a trail, or the cluster.
-fn place(body: &FactBody) -> &str {
-    match body {
-        FactBody::Session(fact) => &fact.account,
-        FactBody::Authentication(fact) | FactBody::AwsCall(fact) => &fact.account,
-        FactBody::Login(fact) => &fact.cluster,
-        FactBody::Change(fact) => &fact.cluster,
-        FactBody::Access(fact) => &fact.cluster,
-    }
-}
-
-/// The number of a place in a sort key. Two places of one number only lie between each other in the order; nothing mixes them up.
-#[must_use]
-pub fn number_of_place(place: &str) -> u32 {
-    let [a, b, c, d, ..] = digest::of_bytes(place.as_bytes());
-    u32::from_be_bytes([a, b, c, d])
-}
-
-fn body<'a>(arena: &'a [u8], entry: &Entry) -> &'a [u8] {
-    arena.get(entry.start..entry.start + entry.len).unwrap_or_default()
 }
 
 /// Writes one sorted run.
@@ -384,16 +315,18 @@ impl RunWriter {
 }
 
 enum RunReader {
-    Memory { arena: Vec<u8>, index: std::vec::IntoIter<RunEntry> },
-    Disk { path: PathBuf, input: zstd::Decoder<'static, BufReader<File>> },
+    /// And how many were read.
+    Memory(Buffer, usize),
+    Disk {
+        path: PathBuf,
+        input: zstd::Decoder<'static, BufReader<File>>,
+    },
 }
 
 impl RunReader {
     fn open(run: Run) -> Result<Self, FactsError> {
         match run {
-            Run::Memory { arena, index } => {
-                Ok(RunReader::Memory { arena, index: index.into_iter() })
-            }
+            Run::Memory(buffer) => Ok(RunReader::Memory(buffer, 0)),
             Run::Disk(path) => {
                 let open = |path: &Path| {
                     let file = File::open(path)?;
@@ -410,11 +343,11 @@ impl RunReader {
     /// Reads the next fact into `into`; false at the end of the run.
     fn next(&mut self, into: &mut Head) -> Result<bool, FactsError> {
         match self {
-            RunReader::Memory { arena, index } => {
-                let Some(RunEntry(entry)) = index.next() else { return Ok(false) };
+            RunReader::Memory(buffer, next) => {
+                let Some(entry) = buffer.index.get(*next) else { return Ok(false) };
+                *next += 1;
                 into.key = entry.key;
-                into.body.clear();
-                into.body.extend_from_slice(body(arena, &entry));
+                buffer.record(entry, &mut into.body)?;
                 Ok(true)
             }
             RunReader::Disk { path, input } => read_record(input, into)
@@ -427,7 +360,7 @@ impl RunReader {
     /// Gives the room of a run back as soon as it is read.
     fn remove(&mut self) -> Result<(), FactsError> {
         match self {
-            RunReader::Memory { arena, .. } => *arena = Vec::new(),
+            RunReader::Memory(buffer, _) => *buffer = Buffer::default(),
             RunReader::Disk { path, .. } => std::fs::remove_file(&*path)
                 .map_err(|source| FactsError::ReadSpill { path: path.clone(), source })?,
         }

@@ -3,14 +3,17 @@
 //! `decode` and `extract` make them, `facts` removes copies and adds them up per hour, `join`
 //! reads them. A fact never says whose grant was used; that needs the inventory.
 
+use std::borrow::Cow;
+use std::rc::Rc;
+
 use serde::{Deserialize, Serialize};
 
 use super::permission::Permission;
 use super::time::Micros;
 
 /// A fact with what is needed to count it once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fact {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact<'a> {
     /// Equal for all facts that one `Audit-ID` names, 0 where there is none: clients choose it, and
     /// one that names several requests is reported.
     pub group: u64,
@@ -24,8 +27,19 @@ pub struct Fact {
     pub rank: u8,
     /// Event time.
     pub at: Micros,
-    /// What it says.
-    pub body: FactBody,
+    /// The object's name of an [`AccessFact`], which is not in its body: facts of many objects say the
+    /// same but for it.
+    pub name: Cow<'a, str>,
+    /// What it says, shared by the facts that say the same.
+    pub body: Rc<FactBody>,
+}
+
+impl Fact<'_> {
+    /// With a name of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Fact<'static> {
+        Fact { name: Cow::Owned(self.name.into_owned()), ..self }
+    }
 }
 
 /// The families of facts.
@@ -149,9 +163,10 @@ pub struct AccessFact {
     /// How.
     pub via: Via,
     /// Whose rights decided: the caller, the impersonated user or the reviewed one. Only
-    /// `username`, `uid` and `groups` are filled unless it is the caller.
+    /// `username`, `uid` and `groups` are filled unless it is the caller. Until facts are added up it is
+    /// empty where it is the caller.
     pub subject: KubeUser,
-    /// What was asked.
+    /// What was asked. Until facts are added up the object's name is beside it, in [`Fact::name`].
     pub permission: Permission,
     /// The answer.
     pub decision: Decision,

@@ -28,9 +28,15 @@ pub fn is_mark(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
+/// True for a request on a Secret.
+#[must_use]
+pub fn is_of_secrets(permission: &Permission) -> bool {
+    permission.api_group.is_empty() && permission.resource == SECRETS
+}
+
 /// Hides the name that a request gives.
 pub fn hide(permission: &mut Permission) {
-    if permission.api_group.is_empty() && permission.resource == SECRETS {
+    if is_of_secrets(permission) {
         permission.name = mark(&permission.name);
     }
     // A path that is no resource may still look like one.

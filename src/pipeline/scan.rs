@@ -229,7 +229,7 @@ fn worker(
                     last = Some(unit);
                 }
                 if failed.is_none() && how.only.is_none_or(|only| only.contains(&unit)) {
-                    failed = sorter.push(fact).err();
+                    failed = sorter.push(&fact).err();
                 }
             }),
             Err(error) => {

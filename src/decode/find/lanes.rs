@@ -19,17 +19,23 @@ pub(super) const BLOCK: usize = 64;
 /// Brackets and braces differ in this bit alone.
 const FOLD: u8 = 0x20;
 
-/// The next block, filled up with spaces at the end, and whether it is the last.
+/// What is left of a file that ends, filled up with spaces.
 #[inline(always)]
-pub(super) fn block_of(rest: &[u8]) -> ([u8; BLOCK], bool) {
-    if let Some(block) = rest.first_chunk::<BLOCK>() {
-        return (*block, false);
-    }
+pub(super) fn last(rest: &[u8]) -> [u8; BLOCK] {
     let mut block = [b' '; BLOCK];
     for (to, from) in block.iter_mut().zip(rest) {
         *to = *from;
     }
-    (block, true)
+    block
+}
+
+/// The next block, filled up with spaces at the end, and whether it is the last.
+#[inline(always)]
+pub(super) fn block_of(rest: &[u8]) -> ([u8; BLOCK], bool) {
+    match rest.first_chunk::<BLOCK>() {
+        Some(block) => (*block, false),
+        None => (last(rest), true),
+    }
 }
 
 /// For any machine.
@@ -61,8 +67,8 @@ pub(super) fn prefix_xor(mut bits: u64) -> u64 {
 pub(super) mod avx2 {
     use std::arch::x86_64::{
         __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
-        _mm256_cmpeq_epi8, _mm256_max_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_set_epi64x, _mm256_set1_epi8,
+        _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_max_epu8, _mm256_min_epu8,
+        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8,
     };
 
     use super::{BLOCK, FOLD, Masks};
@@ -83,17 +89,27 @@ pub(super) mod avx2 {
             let all = _mm256_set1_epi8(byte.cast_signed());
             both(_mm256_cmpeq_epi8(folded_low, all), _mm256_cmpeq_epi8(folded_high, all))
         };
-        let printable = both(
-            _mm256_cmpeq_epi8(_mm256_max_epu8(low, fold), low),
-            _mm256_cmpeq_epi8(_mm256_max_epu8(high, fold), high),
+        let printable = |half: __m256i| _mm256_cmpeq_epi8(_mm256_max_epu8(half, fold), half);
+        let slash = _mm256_set1_epi8(b'\\'.cast_signed());
+        let [slash_low, slash_high] =
+            [_mm256_cmpeq_epi8(low, slash), _mm256_cmpeq_epi8(high, slash)];
+        // Most blocks have neither: one question instead of two masks.
+        let plain = _mm256_andnot_si256(
+            _mm256_or_si256(slash_low, slash_high),
+            printable(_mm256_min_epu8(low, high)),
         );
+        let (backslash, control) = if _mm256_movemask_epi8(plain) == -1 {
+            (0, 0)
+        } else {
+            (both(slash_low, slash_high), !both(printable(low), printable(high)))
+        };
         Masks {
             quote: same(b'"'),
-            backslash: same(b'\\'),
+            backslash,
             open: same_folded(b'{'),
             close: same_folded(b'}'),
             colon: same(b':'),
-            control: !printable,
+            control,
         }
     }
 

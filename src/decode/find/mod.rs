@@ -15,12 +15,20 @@
 
 mod end;
 mod lanes;
+mod object;
+mod unescape;
 
 pub use end::End;
 use lanes::{BLOCK, Masks};
+pub use object::Members;
+#[cfg(target_arch = "x86_64")]
+pub(super) use object::members_avx2;
 use std::ops::ControlFlow;
+pub(super) use unescape::unescape;
+#[cfg(target_arch = "x86_64")]
+pub(super) use unescape::unescape_avx2;
 
-use memchr::{memchr2, memrchr};
+use memchr::memchr2;
 
 /// One record, as offsets into the file. 0 stands for a member that is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,28 +75,38 @@ const LONGEST_KEY: usize = 128;
 ///
 /// Each record that is not odd is shown to `pass` as soon as it ends, while its bytes are at hand; those
 /// of which it says true are not kept. What it learns counts only if the file turns out to be one.
-pub fn records(bytes: &[u8], into: &mut Records, mut pass: impl FnMut(&Found) -> bool) -> bool {
+pub fn records(bytes: &[u8], into: &mut Records, pass: impl FnMut(&Found) -> bool) -> bool {
+    first_record(bytes).is_some_and(|first| list(bytes, first, into, pass))
+}
+
+/// The same for any object that ends with a list of objects, the first of which may begin at `first`.
+pub fn list(
+    bytes: &[u8],
+    first: usize,
+    into: &mut Records,
+    mut pass: impl FnMut(&Found) -> bool,
+) -> bool {
     #[cfg(target_arch = "x86_64")]
-    if let Some(done) = super::audited::records_by_avx2(bytes, into, &mut pass) {
+    if let Some(done) = super::audited::records_by_avx2((bytes, first), into, &mut pass) {
         return done;
     }
-    walk(bytes, into, lanes::masks, lanes::prefix_xor, &mut pass)
+    walk((bytes, first), into, lanes::masks, lanes::prefix_xor, &mut pass)
 }
 
 /// The same with the instructions of newer machines.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
 pub(super) fn records_avx2(
-    bytes: &[u8],
+    from: (&[u8], usize),
     into: &mut Records,
     pass: &mut impl FnMut(&Found) -> bool,
 ) -> bool {
-    walk(bytes, into, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits), pass)
+    walk(from, into, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits), pass)
 }
 
 #[inline(always)]
 fn walk(
-    bytes: &[u8],
+    (bytes, first): (&[u8], usize),
     into: &mut Records,
     masks: impl Fn(&[u8; BLOCK]) -> Masks,
     prefix_xor: impl Fn(u64) -> u64,
@@ -96,9 +114,9 @@ fn walk(
 ) -> bool {
     into.found.clear();
     into.colons.clear();
-    let Some(first) = first_record(bytes).filter(|_| u32::try_from(bytes.len()).is_ok()) else {
+    if u32::try_from(bytes.len()).is_err() {
         return false;
-    };
+    }
     let mut walk = Walk { bytes, into, pass, record: Found::default(), depth: 2, last: first };
     walk.all(first, masks, prefix_xor)
         .is_some_and(|end| bytes.get(end..).unwrap_or_default().trim_ascii() == b"}")
@@ -148,15 +166,19 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
     ) -> Option<usize> {
         let mut carry = Carry::default();
         let mut base = first;
-        loop {
-            let rest = self.bytes.get(base..)?;
-            let (block, is_last) = lanes::block_of(rest);
-            match self.block(base, &masks(&block), &prefix_xor, &mut carry) {
-                ControlFlow::Break(ended) => return ended,
-                // The file ends and its list does not.
-                ControlFlow::Continue(()) if is_last => return None,
-                ControlFlow::Continue(()) => base += BLOCK,
+        let (blocks, rest) = self.bytes.get(first..)?.as_chunks::<BLOCK>();
+        for block in blocks {
+            if let ControlFlow::Break(end) =
+                self.block(base, &masks(block), &prefix_xor, &mut carry)
+            {
+                return end;
             }
+            base += BLOCK;
+        }
+        match self.block(base, &masks(&lanes::last(rest)), &prefix_xor, &mut carry) {
+            ControlFlow::Break(end) => end,
+            // The file ends and its list does not.
+            ControlFlow::Continue(()) => None,
         }
     }
 
@@ -291,29 +313,28 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         let record = &mut self.record;
         record.identity_ended = record.identity != 0;
         let before = self.bytes.get(..colon).unwrap_or_default();
-        // The nine bytes that end every key of ours, or more.
-        let Some((rest, tail)) = before.split_last_chunk::<9>() else {
+        // As many bytes as two words and a quote have, which is more than most keys.
+        let Some(tail) = before.last_chunk::<17>() else {
             record.odd = true;
             return;
         };
-        if tail[8] != b'"' || careful && has_escape(before) {
+        if tail[16] != b'"' || careful && has_escape(before) {
             record.odd = true;
             return;
         }
-        let ending = tail.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight));
-        let (slot, key): (&mut u32, &[u8]) = match ending {
-            word::TIME => (&mut record.time, b"\"e"),
-            word::SOURCE => (&mut record.source, b"\"eve"),
-            word::CATEGORY => (&mut record.category, b"\"event"),
-            word::IDENTITY => (&mut record.identity, b"\"user"),
-            word::ACCOUNT => (&mut record.account, b"\"recipientA"),
-            word::REGION => (&mut record.region, b"\"a"),
+        let (words, _) = tail.as_chunks::<8>();
+        let [front, ending] = [words[0], words[1]].map(u64::from_le_bytes);
+        let slot = match ending {
+            word::TIME if front >> 48 == word::E => &mut record.time,
+            word::SOURCE if front >> 32 == word::EVE => &mut record.source,
+            word::CATEGORY if front >> 16 == word::EVENT => &mut record.category,
+            word::IDENTITY if front >> 24 == word::USER => &mut record.identity,
+            word::REGION if front >> 48 == word::A => &mut record.region,
+            word::ACCOUNT if before.ends_with(b"\"recipientAccountId\"") => &mut record.account,
             _ => return,
         };
-        if rest.ends_with(key) {
-            record.odd |= *slot != 0;
-            *slot = offset(colon + 1);
-        }
+        record.odd |= *slot != 0;
+        *slot = offset(colon + 1);
     }
 }
 
@@ -388,6 +409,12 @@ mod word {
     pub(super) const IDENTITY: u64 = u64::from_le_bytes(*b"Identity");
     pub(super) const ACCOUNT: u64 = u64::from_le_bytes(*b"ccountId");
     pub(super) const REGION: u64 = u64::from_le_bytes(*b"wsRegion");
+    // And what stands before, from the quote on.
+    pub(super) const E: u64 = u64::from_le_bytes(*b"\"e\0\0\0\0\0\0");
+    pub(super) const EVE: u64 = u64::from_le_bytes(*b"\"eve\0\0\0\0");
+    pub(super) const EVENT: u64 = u64::from_le_bytes(*b"\"event\0\0");
+    pub(super) const USER: u64 = u64::from_le_bytes(*b"\"user\0\0\0");
+    pub(super) const A: u64 = u64::from_le_bytes(*b"\"a\0\0\0\0\0\0");
 }
 
 /// Files are shorter than 4 GiB, which [`records`] has seen to.
@@ -485,35 +512,23 @@ impl Found {
 }
 
 impl Records {
-    /// The members of a record that is not odd, in order: keys without quotes, values as written.
+    /// The members of a record that is not odd, in order: keys without quotes, values as written. `None`
+    /// for one whose key only a parser can read.
     pub fn members<'s, 'a>(
         &'s self,
         one: &Found,
         file: &'a [u8],
-    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'s, 'a> {
+    ) -> impl Iterator<Item = Option<(&'a [u8], &'a [u8])>> + use<'s, 'a> {
         let colons = self.colons.get(one.colons.0 as usize..one.colons.1 as usize);
-        let mut colons = colons.unwrap_or_default().iter().map(|colon| *colon as usize).peekable();
-        let end = one.end as usize;
-        let mut open = colons.peek().and_then(|first| opening(file, one.start as usize, *first));
-        std::iter::from_fn(move || {
-            let colon = colons.next()?;
-            let key = file.get(open? + 1..colon - 1)?;
-            let next = match colons.peek() {
-                Some(next) => {
-                    open = opening(file, colon, *next);
-                    open?
-                }
-                None => end - 1,
-            };
-            let value = file.get(colon + 1..next)?.trim_ascii();
-            Some((key, value.strip_suffix(b",").unwrap_or(value).trim_ascii_end()))
-        })
+        object::Between {
+            colons: colons.unwrap_or_default(),
+            at: 0,
+            file,
+            open: None,
+            start: one.start as usize,
+            end: (one.end as usize).saturating_sub(1),
+        }
     }
-}
-
-/// The quote that opens the key before a colon.
-fn opening(file: &[u8], from: usize, colon: usize) -> Option<usize> {
-    Some(from + memrchr(b'"', file.get(from..colon - 1)?)?)
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ fn what_is_passed_is_not_kept() {
     }));
     assert_eq!((shown, all.found.len()), (3, 1));
     let members: Vec<_> =
-        all.members(&all.found[0], file).map(|(key, _)| text(Some(key))).collect();
+        all.members(&all.found[0], file).map(|member| text(member.map(|(key, _)| key))).collect();
     assert_eq!(members, [Some("eventSource"), Some("c")]);
 }
 
@@ -180,7 +180,11 @@ fn members_in_order() {
         assert!(records(file.as_bytes(), &mut all, |_| false), "{file}");
         let got: Vec<(&str, &str)> = all
             .members(&all.found[1], file.as_bytes())
-            .map(|(key, value)| (text(Some(key)).unwrap(), text(Some(value)).unwrap()))
+            .map(|member| {
+                member
+                    .map(|(key, value)| (text(Some(key)).unwrap(), text(Some(value)).unwrap()))
+                    .unwrap()
+            })
             .collect();
         assert_eq!(got, expected, "{file}");
     };
@@ -226,9 +230,10 @@ proptest! {
     fn machines_agree(bytes in prop::collection::vec(
         prop_oneof![any::<u8>(), prop::sample::select(b"\"\\{}[]:,\n {}".to_vec())], 0..400)) {
         let file = [b"{\"Records\":[{\"eventSource\":\"", bytes.as_slice(), b"\"}]}"].concat();
+        let first = br#"{"Records":["#.len();
         let (mut one, mut other) = (Records::default(), Records::default());
-        let portable = walk(&file, &mut one, lanes::masks, lanes::prefix_xor, &mut |_| false);
-        if let Some(fast) = super::super::audited::records_by_avx2(&file, &mut other, &mut |_| false) {
+        let portable = walk((&file, first), &mut one, lanes::masks, lanes::prefix_xor, &mut |_| false);
+        if let Some(fast) = super::super::audited::records_by_avx2((&file, first), &mut other, &mut |_| false) {
             prop_assert_eq!(fast, portable);
             prop_assert_eq!(one.found, other.found);
             prop_assert_eq!(one.colons, other.colons);

@@ -4,7 +4,7 @@ use super::*;
 use crate::model::fact::{ChangeFact, ChangeKind};
 
 fn changes<'a>(got: &'a Got) -> Vec<&'a ChangeFact> {
-    let of = |fact: &'a Fact| match &fact.body {
+    let of = |fact: &'a Fact<'_>| match &*fact.body {
         FactBody::Change(change) => Some(&**change),
         _ => None,
     };
@@ -197,7 +197,7 @@ fn a_minted_token_is_a_session() {
         );
     let got = extract(&[("k", envelope(&[&text]).as_bytes())]);
     let [_, token] = got.facts.as_slice() else { panic!("{:?}", got.facts) };
-    let FactBody::Session(session) = &token.body else { panic!("{token:?}") };
+    let FactBody::Session(session) = &*token.body else { panic!("{token:?}") };
     assert_eq!(session.issued_by, IssuedBy::TokenRequest);
     assert_eq!(
         (session.access_key_id.as_str(), session.session_name.as_str()),

@@ -117,7 +117,7 @@ fn an_event_that_was_cut_is_kept_as_far_as_it_goes() {
     };
     let check = |line: String, decision: Decision| {
         let got = extract(&[("k", envelope(&[&line]).as_bytes())]);
-        let FactBody::Access(access) = &got.facts[0].body else { panic!("{line}") };
+        let FactBody::Access(access) = &*got.facts[0].body else { panic!("{line}") };
         assert_eq!(
             (access.decision, access.permission.to_words()),
             (decision, "list pods in shop".to_owned())
@@ -159,7 +159,7 @@ fn authenticator_lines_tell_who_tried() {
         let logins: Vec<(bool, &str)> = got
             .facts
             .iter()
-            .map(|fact| match &fact.body {
+            .map(|fact| match &*fact.body {
                 FactBody::Login(login) => (login.granted, login.refusal.as_str()),
                 other => panic!("{other:?}"),
             })

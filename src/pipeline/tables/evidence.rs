@@ -2,7 +2,7 @@
 
 use super::{Inputs, coverage_hours, write_sorted};
 use crate::analyse::coverage::Coverage;
-use crate::facts::sort::number_of_place;
+use crate::facts::key::number_of_place;
 use crate::join::sessions::Session;
 use crate::model::coverage::LogStream;
 use crate::model::fact::KubeUser;

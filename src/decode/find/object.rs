@@ -1,0 +1,241 @@
+//! The members of one object, found in one pass and without parsing.
+//!
+//! Input: the bytes of an object, brace to brace. Output: the places of the colons after its own keys;
+//! nothing for anything that is not one whole object.
+
+use super::lanes::{self, BLOCK, Masks};
+use super::offset;
+use memchr::memrchr;
+
+/// Where the members of an object are. Kept for the next one: it makes no new memory then.
+#[derive(Debug, Default)]
+pub struct Members {
+    colons: Vec<u32>,
+}
+
+impl Members {
+    /// Finds the members of `object`; false when it is not one whole object and nothing else.
+    pub fn find(&mut self, object: &[u8]) -> bool {
+        self.colons.clear();
+        if object.first() != Some(&b'{') || u32::try_from(object.len()).is_err() {
+            return false;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(found) = crate::decode::audited::members_by_avx2(object, &mut self.colons) {
+            return found;
+        }
+        members(object, &mut self.colons, lanes::masks, lanes::prefix_xor)
+    }
+
+    /// The members that were found, in order: keys without quotes, values as written. `None` for one
+    /// whose key only a parser can read.
+    pub fn of<'s, 'a>(
+        &'s self,
+        object: &'a [u8],
+    ) -> impl Iterator<Item = Option<(&'a [u8], &'a [u8])>> + use<'s, 'a> {
+        let end = object.len().saturating_sub(1);
+        Between { colons: &self.colons, at: 0, file: object, open: None, start: 0, end }
+    }
+}
+
+/// The members between the braces at `start` and `end`.
+pub(super) struct Between<'s, 'a> {
+    pub(super) colons: &'s [u32],
+    pub(super) at: usize,
+    pub(super) file: &'a [u8],
+    /// The quote before the next key.
+    pub(super) open: Option<usize>,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl<'a> Iterator for Between<'_, 'a> {
+    type Item = Option<(&'a [u8], &'a [u8])>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let colon = *self.colons.get(self.at)? as usize;
+        if self.at == 0 {
+            self.open = opening(self.file, self.start, colon);
+        }
+        self.at += 1;
+        Some(self.member(colon))
+    }
+}
+
+impl<'a> Between<'_, 'a> {
+    fn member(&mut self, colon: usize) -> Option<(&'a [u8], &'a [u8])> {
+        let key = self.file.get(self.open? + 1..colon - 1)?;
+        let next = match self.colons.get(self.at) {
+            Some(next) => {
+                self.open = opening(self.file, colon, *next as usize);
+                self.open?
+            }
+            None => self.end,
+        };
+        let value = self.file.get(colon + 1..next)?.trim_ascii();
+        let value = value.strip_suffix(b",").unwrap_or(value).trim_ascii_end();
+        Some((key, value))
+    }
+}
+
+/// The quote that opens the key before a colon; `None` where the key has a backslash or does not end
+/// right before the colon.
+fn opening(file: &[u8], from: usize, colon: usize) -> Option<usize> {
+    let before = file.get(from..colon)?.strip_suffix(b"\"")?;
+    let quote = memrchr(b'"', before)?;
+    let escaped = quote > 0 && before.get(quote - 1) == Some(&b'\\');
+    let key = before.get(quote + 1..)?;
+    (!escaped && !key.contains(&b'\\')).then_some(from + quote)
+}
+
+/// The same with the instructions of newer machines.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
+pub(in crate::decode) fn members_avx2(object: &[u8], colons: &mut Vec<u32>) -> bool {
+    let masks = |block: &[u8; BLOCK]| lanes::avx2::masks(block);
+    members(object, colons, masks, |bits| lanes::avx2::prefix_xor(bits))
+}
+
+#[inline(always)]
+fn members(
+    object: &[u8],
+    colons: &mut Vec<u32>,
+    masks: impl Fn(&[u8; BLOCK]) -> Masks,
+    prefix_xor: impl Fn(u64) -> u64,
+) -> bool {
+    let mut carried = (0_u64, 0_u64);
+    let mut depth = 0_i32;
+    let mut base = 0;
+    loop {
+        let (block, is_last) = lanes::block_of(object.get(base..).unwrap_or_default());
+        let of = masks(&block);
+        let (in_string, clear) = super::strings(&of, &mut carried, &prefix_xor);
+        if !clear {
+            return false;
+        }
+        let (open, close) = (of.open & !in_string, of.close & !in_string);
+        let falls = i32::try_from(close.count_ones()).unwrap_or(0);
+        if depth - falls > 1 {
+            depth += i32::try_from(open.count_ones()).unwrap_or(0) - falls;
+        } else {
+            let colon = of.colon & !in_string;
+            let mut push = |mut bits: u64| {
+                while bits != 0 {
+                    colons.push(offset(base + bits.trailing_zeros() as usize));
+                    bits &= bits - 1;
+                }
+            };
+            let mut both = open | close;
+            let mut rest = u64::MAX;
+            while both != 0 {
+                let bit = both & both.wrapping_neg();
+                if depth == 1 {
+                    push(colon & (bit - 1) & rest);
+                }
+                rest = !((bit - 1) | bit);
+                both ^= bit;
+                if open & bit != 0 {
+                    depth += 1;
+                    continue;
+                }
+                depth -= 1;
+                if depth == 0 {
+                    let at = base + bit.trailing_zeros() as usize;
+                    return at + 1 == object.len() && object.get(at) == Some(&b'}');
+                }
+            }
+            if depth == 1 {
+                push(colon & rest);
+            }
+        }
+        if is_last {
+            return false;
+        }
+        base += BLOCK;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decode::split;
+
+    fn found(object: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+        let mut members = Members::default();
+        members.find(object).then(|| members.of(object).collect::<Option<Vec<_>>>())?
+    }
+
+    #[test]
+    fn members_are_found_or_left_to_a_parser() {
+        let check = |object: &str, expected: Option<&[(&str, &str)]>| {
+            let got = found(object.as_bytes());
+            let expected: Option<Vec<_>> =
+                expected.map(|all| all.iter().map(|(k, v)| (k.as_bytes(), v.as_bytes())).collect());
+            assert_eq!(got, expected, "{object}");
+        };
+        check("{}", Some(&[]));
+        check(r#"{"a":1}"#, Some(&[("a", "1")]));
+        check(
+            r#"{ "a" :1, "b":{"c":[1,{"d":2}]} ,"e":"x:,\"}" }"#,
+            None, // white space before a colon
+        );
+        check(
+            r#"{ "a": 1, "b":{"c":[1,{"d":2}]} ,"e":"x:,\"}" }"#,
+            Some(&[("a", "1"), ("b", r#"{"c":[1,{"d":2}]}"#), ("e", r#""x:,\"}""#)]),
+        );
+        for other in [
+            "",
+            "[]",
+            "1",
+            "{",
+            r#"{"a":1"#,
+            r#"{"a":1}}"#,
+            r#"{"a":1} "#,
+            r#"{"a":"x}"#,
+            r#"{"\u0061":1}"#,
+            r#"{"a\"":1}"#,
+            r#"{a:1}"#,
+            "{\"a\":\"x\ny\"}",
+        ] {
+            check(other, None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_is_there(
+            members in prop::collection::vec(("[a-z]{0,12}", "[ -~]{0,90}", 0usize..5), 0..9),
+        ) {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(key, text, depth)| {
+                    let text = serde_json::to_string(text).unwrap();
+                    let value = (0..*depth).fold(text, |value, n| {
+                        if n % 2 == 0 { format!("[{value}]") } else { format!("{{\"k\":{value}}}") }
+                    });
+                    format!("\"{key}\":{value}")
+                })
+                .collect();
+            let object = format!("{{{}}}", members.join(","));
+            let by_split: Vec<_> = split::members(object.as_bytes()).collect();
+            prop_assert_eq!(found(object.as_bytes()), Some(by_split));
+        }
+
+        #[test]
+        fn any_bytes_are_found_by_both_ways_alike(bytes in prop::collection::vec(
+            prop_oneof![Just(b'{'), Just(b'}'), Just(b'"'), Just(b'\\'), Just(b':'), Just(b'['), Just(b']'), any::<u8>()],
+            0..200,
+        )) {
+            let bytes = [b"{".as_slice(), &bytes].concat();
+            let mut members = Members::default();
+            let is = members.find(&bytes);
+            let mut colons = Vec::new();
+            prop_assert_eq!(is, super::members(&bytes, &mut colons, lanes::masks, lanes::prefix_xor));
+            if is {
+                prop_assert_eq!(members.colons, colons);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Takes the escapes out of a JSON string that holds JSON, where every tenth byte is one.
+
+use super::lanes::{BLOCK, Masks, block_of};
+
+/// Bytes that are copied at once, more than most runs between escapes have.
+const RUN: usize = 16;
+
+/// Appends what the inside of a JSON string stands for, from `into[used..]` on, and returns where it ends;
+/// `into` grows as it must and is never cut. `None` for what only a parser can read: a quote without a
+/// backslash, or the number of a character that is not ASCII.
+pub(in crate::decode) fn unescape(json: &[u8], into: &mut Vec<u8>, used: usize) -> Option<usize> {
+    let room = used + json.len() + BLOCK;
+    if into.len() < room {
+        into.resize(room, 0);
+    }
+    let out = into.get_mut(used..)?;
+    #[cfg(target_arch = "x86_64")]
+    if let Some(written) = crate::decode::audited::unescape_by_avx2(json, out) {
+        return written.map(|written| used + written);
+    }
+    run(json, out, super::lanes::masks).map(|written| used + written)
+}
+
+/// The same with the instructions of newer machines.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
+pub(in crate::decode) fn unescape_avx2(json: &[u8], out: &mut [u8]) -> Option<usize> {
+    run(json, out, |block| super::lanes::avx2::masks(block))
+}
+
+#[inline(always)]
+fn run(json: &[u8], out: &mut [u8], masks: impl Fn(&[u8; BLOCK]) -> Masks) -> Option<usize> {
+    let (mut from, mut to) = (0, 0);
+    // Every block begins where the last one ended, or after an escape that it ended within.
+    while from < json.len() {
+        let rest = json.get(from..)?;
+        let (block, _) = block_of(rest);
+        let of = masks(&block);
+        let mut special = of.backslash | of.quote;
+        let end = rest.len().min(BLOCK);
+        let mut at = 0;
+        while special != 0 {
+            let next = special.trailing_zeros() as usize;
+            copy(rest.get(at..)?, next - at, out, &mut to)?;
+            let escape = rest.get(next..)?;
+            let (byte, len) = escaped(escape)?;
+            *out.get_mut(to)? = byte;
+            to += 1;
+            at = next + len;
+            special = u64::MAX.checked_shl(u32::try_from(at).ok()?).unwrap_or(0) & special;
+        }
+        if at < end {
+            copy(rest.get(at..)?, end - at, out, &mut to)?;
+            at = end;
+        }
+        from += at;
+    }
+    Some(to)
+}
+
+/// Copies so many bytes; what it writes behind them is overwritten later.
+#[inline(always)]
+fn copy(from: &[u8], len: usize, out: &mut [u8], to: &mut usize) -> Option<()> {
+    let out = out.get_mut(*to..)?;
+    if len <= RUN
+        && let (Some(from), Some(out)) = (from.first_chunk::<RUN>(), out.first_chunk_mut::<RUN>())
+    {
+        *out = *from;
+    } else {
+        out.get_mut(..len)?.copy_from_slice(from.get(..len)?);
+    }
+    *to += len;
+    Some(())
+}
+
+/// The byte that an escape stands for, and how long it is.
+#[inline(always)]
+fn escaped(escape: &[u8]) -> Option<(u8, usize)> {
+    let [b'\\', kind, ..] = escape else { return None };
+    Some(match kind {
+        same @ (b'"' | b'\\' | b'/') => (*same, 2),
+        b'n' => (b'\n', 2),
+        b't' => (b'\t', 2),
+        b'r' => (b'\r', 2),
+        b'b' => (8, 2),
+        b'f' => (12, 2),
+        b'u' => {
+            let digits = std::str::from_utf8(escape.get(2..6)?).ok()?;
+            let plain = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let number = u8::from_str_radix(digits, 16).ok().filter(|_| plain)?;
+            (number.is_ascii().then_some(number)?, 6)
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a parser makes of it.
+    fn parsed(inside: &str) -> Option<String> {
+        serde_json::from_str(&format!("\"{inside}\"")).ok()
+    }
+
+    fn fast(inside: &str) -> Option<String> {
+        let mut out = b"before".to_vec();
+        let end = unescape(inside.as_bytes(), &mut out, 6)?;
+        let mut portable = vec![0; inside.len() + BLOCK];
+        let written = run(inside.as_bytes(), &mut portable, super::super::lanes::masks);
+        assert_eq!(out.get(6..end), written.and_then(|len| portable.get(..len)), "both ways");
+        assert_eq!(out.get(..6), Some(b"before".as_slice()));
+        String::from_utf8(out.get(6..end)?.to_vec()).ok()
+    }
+
+    #[test]
+    fn escapes() {
+        let check = |inside: &str, same: bool| {
+            let expected = parsed(inside).filter(|_| same);
+            assert_eq!(fast(inside), expected, "{inside}");
+        };
+        for pad in [0, 1, 13, 47, 48, 60, 61, 62, 63, 64, 127] {
+            let pad = "x".repeat(pad);
+            check(&pad, true);
+            check(&format!(r#"{pad}{{\"a\":\"b\\\\\\\"\/\n\t\r\b\f\"}}"#), true);
+            check(&format!(r"{pad}\u0026\u003c\u007f."), true);
+            check(&format!("{pad}äöü\\\"€"), true);
+            // For a parser.
+            check(&format!(r"{pad}\u00e4"), false);
+            check(&format!(r"{pad}\ud83d\ude00"), false);
+            // No JSON.
+            check(&format!(r#"{pad}"x"#), false);
+            check(&format!(r"{pad}\"), false);
+            check(&format!(r"{pad}\x"), false);
+            check(&format!(r"{pad}\u+026"), false);
+            check(&format!(r"{pad}\u00"), false);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(text in "[ -~äé\n\t\"\\\\]{0,300}") {
+            let json = serde_json::to_string(&text).unwrap();
+            let inside = json.get(1..json.len() - 1).unwrap();
+            prop_assert_eq!(fast(inside), Some(text));
+        }
+    }
+}

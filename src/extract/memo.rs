@@ -1,0 +1,138 @@
+//! What was made of bytes that were met before, so that it is not made again.
+//!
+//! Most of what a log holds is said over and over: the same caller, the same call. A worker keeps what it
+//! made of the parts of a record that decide what it says, by these very bytes. What is kept has a bound,
+//! and nothing depends on whether something was kept: it is only faster.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::rc::Rc;
+
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
+
+use super::again::Said;
+use crate::decode::audit::Scratch;
+use crate::decode::envelope::Unpacked;
+use crate::model::fact::{AwsCaller, FactBody};
+
+/// Bytes that one memo may take; then it starts anew.
+const MAX_BYTES: usize = 12 << 20;
+/// What one thing takes beside its key, about.
+const COST: usize = 1024;
+/// A longer key is not worth it.
+const LONGEST_KEY: usize = 8 << 10;
+
+/// All that a worker remembers, and room that it uses again.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Callers by their `userIdentity`.
+    pub(super) callers: Memo<1, Rc<AwsCaller>>,
+    /// Calls that yield one fact and nothing more.
+    pub(super) calls: Memo<8, Rc<FactBody>>,
+    /// Audit events in the same way.
+    pub(super) events: Memo<11, Said>,
+    /// Of the event at hand.
+    pub(super) scratch: Scratch,
+    /// Of the message at hand.
+    pub(super) unpacked: Unpacked,
+}
+
+/// The parts that decide, as they are written.
+pub(super) type Key<'a, const N: usize> = [&'a [u8]; N];
+
+/// Things by the bytes that they were made of.
+#[derive(Debug)]
+pub(super) struct Memo<const N: usize, T> {
+    table: HashTable<Known<N, T>>,
+    keys: Vec<u8>,
+    /// Differs in every run, so that nobody can write logs of which all keys have one hash.
+    seed: u64,
+}
+
+#[derive(Debug)]
+struct Known<const N: usize, T> {
+    hash: u64,
+    start: usize,
+    lengths: [usize; N],
+    value: T,
+}
+
+impl<const N: usize, T> Default for Memo<N, T> {
+    fn default() -> Self {
+        let seed = RandomState::new().hash_one(N);
+        Memo { table: HashTable::new(), keys: Vec::new(), seed }
+    }
+}
+
+impl<const N: usize, T> Memo<N, T> {
+    fn hash(&self, key: &Key<'_, N>) -> u64 {
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(self.seed);
+        for part in key {
+            hasher.write(part);
+            hasher.write_usize(part.len());
+        }
+        hasher.finish()
+    }
+
+    /// What is known of these very bytes.
+    pub(super) fn get(&self, key: &Key<'_, N>) -> Option<&T> {
+        let hash = self.hash(key);
+        let same = |known: &Known<N, T>| {
+            let mut at = known.start;
+            known.hash == hash
+                && key.iter().zip(known.lengths).all(|(part, len)| {
+                    let from = at;
+                    at += len;
+                    part.len() == len && self.keys.get(from..at) == Some(*part)
+                })
+        };
+        self.table.find(hash, same).map(|known| &known.value)
+    }
+
+    /// Keeps what was made of them; they must not be known yet.
+    pub(super) fn put(&mut self, key: &Key<'_, N>, value: T) {
+        let len: usize = key.iter().map(|part| part.len()).sum();
+        if len > LONGEST_KEY {
+            return;
+        }
+        if self.keys.len() + len + (self.table.len() + 1) * COST > MAX_BYTES {
+            self.keys.clear();
+            self.table.clear();
+        }
+        let hash = self.hash(key);
+        let start = self.keys.len();
+        for part in key {
+            self.keys.extend_from_slice(part);
+        }
+        let known = Known { hash, start, lengths: key.map(<[u8]>::len), value };
+        self.table.insert_unique(hash, known, |known| known.hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        let mut memo: Memo<2, u8> = Memo::default();
+        memo.put(&[b"ab", b"c"], 1);
+        memo.put(&[b"a", b"bc"], 2);
+        assert_eq!(memo.get(&[b"ab", b"c"]), Some(&1));
+        assert_eq!(memo.get(&[b"a", b"bc"]), Some(&2));
+        assert_eq!(memo.get(&[b"", b"abc"]), None);
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let mut memo: Memo<1, usize> = Memo::default();
+        for n in 0..3 * MAX_BYTES / COST {
+            memo.put(&[&n.to_be_bytes()], n);
+            assert_eq!(memo.get(&[&n.to_be_bytes()]), Some(&n));
+        }
+        assert!(memo.table.len() <= MAX_BYTES / COST && memo.keys.len() <= MAX_BYTES);
+        memo.put(&[&[0; LONGEST_KEY + 1]], 0);
+        assert_eq!(memo.get(&[&[0; LONGEST_KEY + 1]]), None);
+    }
+}
