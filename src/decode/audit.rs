@@ -146,10 +146,9 @@ impl<'a> Glance<'a> {
         if !members.find(text.as_bytes()) {
             return None;
         }
-        for member in members.of(event) {
+        for member in members.of(text) {
             let (key, value) = member?;
-            let value = std::str::from_utf8(value).ok()?;
-            let n = match key {
+            let n = match key.as_bytes() {
                 b"auditID" => set(&mut found.audit_id, value, 0)?,
                 b"stage" => set(&mut found.stage, value, 1)?,
                 b"requestURI" => set(&mut found.request_uri, value, 2)?,
@@ -194,10 +193,9 @@ fn object_ref<'a>(value: &'a str, members: &mut Members, object: &mut ObjectRef<
     if !members.find(value.as_bytes()) {
         return None;
     }
-    for member in members.of(value.as_bytes()) {
+    for member in members.of(value) {
         let (key, value) = member?;
-        let value = std::str::from_utf8(value).ok()?;
-        let n = match key {
+        let n = match key.as_bytes() {
             b"apiGroup" => set(&mut object.api_group, value, 0)?,
             b"resource" => set(&mut object.resource, value, 1)?,
             b"subresource" => set(&mut object.subresource, value, 2)?,
@@ -218,14 +216,14 @@ fn code<'a>(value: &'a str, members: &mut Members, code: &mut Text<'a>) -> Optio
         return None;
     }
     let mut found = None;
-    for member in members.of(value.as_bytes()) {
+    for member in members.of(value) {
         let (key, value) = member?;
-        if key == b"code" && found.replace(value).is_some() {
+        if key == "code" && found.replace(value).is_some() {
             return None;
         }
     }
     if let Some(value) = found {
-        *code = Text::read(std::str::from_utf8(value).ok()?)?;
+        *code = Text::read(value)?;
     }
     Some(())
 }

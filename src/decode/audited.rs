@@ -100,7 +100,7 @@ pub(super) fn records_by_avx2(
     from: (&[u8], usize),
     into: &mut super::find::Records,
     pass: &mut impl FnMut(&super::find::Found) -> bool,
-) -> Option<bool> {
+) -> Option<Option<usize>> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
     has_avx2().then(|| unsafe { super::find::records_avx2(from, into, pass) })
 }

@@ -73,11 +73,12 @@ impl<'a> Record<'a> {
         if one.odd {
             return None;
         }
+        let text = simdutf8::basic::from_utf8(one.bytes(file)).ok()?;
         let mut record = Record::default();
         let mut seen = 0_u32;
-        for member in records.members(one, file) {
+        for member in records.members(one, text) {
             let (key, value) = member?;
-            let (n, slot) = match key {
+            let (n, slot) = match key.as_bytes() {
                 b"userIdentity" => (0, Slot::Part(&mut record.user_identity)),
                 b"eventTime" => (1, Slot::Text(&mut record.event_time)),
                 b"eventSource" => (2, Slot::Text(&mut record.event_source)),
@@ -100,7 +101,6 @@ impl<'a> Record<'a> {
                 return None;
             }
             seen |= 1 << n;
-            let value = simdutf8::basic::from_utf8(value).ok()?;
             match slot {
                 Slot::Part(part) => *part = Raw::part(value),
                 Slot::Text(_) if value == "null" => {}

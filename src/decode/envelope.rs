@@ -62,19 +62,29 @@ pub struct Unpacked {
     lines: Vec<(Option<i64>, usize, usize)>,
 }
 
-/// How the list of a message begins, without white space.
+/// How a message begins, and how its list does.
+const DATA: &[u8] = b"{\"messageType\":\"DATA_MESSAGE\",";
 const LINES: &[u8] = b"\"logEvents\":[";
+/// What stands between is not longer.
+const LONGEST_HEAD: usize = 4096;
 
 impl Unpacked {
-    /// Unpacks a message and returns what it says of its lines; `None` for any message that is out of the
-    /// ordinary, for [`Envelope::read`] to make what it can of it.
-    pub fn message(&mut self, bytes: &[u8]) -> Option<Head> {
+    /// Unpacks the message that `bytes` begins with; returns what it says of its lines, and where it ends.
+    /// `None` for anything out of the ordinary, for [`Envelope::read`] to make what it can of it.
+    pub fn message(&mut self, bytes: &[u8]) -> Option<(Head, usize)> {
         self.lines.clear();
-        let first = memmem::find(bytes, LINES)? + LINES.len();
+        if !bytes.starts_with(DATA) {
+            return None;
+        }
+        let near = bytes.get(..bytes.len().min(LONGEST_HEAD))?;
+        let first = memmem::find(near, LINES)? + LINES.len();
         // What stands before the list must be an object with nothing in its list.
         let empty = [bytes.get(..first)?, b"]}"].concat();
         let head: Envelope<'_, [(); 0]> = serde_json::from_slice(object(&empty).ok()?).ok()?;
-        if !find::list(bytes, first, &mut self.found, |_| false) {
+        let list_end = find::list(bytes, first, &mut self.found, |_| false)?;
+        let end =
+            list_end + bytes.get(list_end..)?.iter().position(|b| !b.is_ascii_whitespace())?;
+        if bytes.get(end) != Some(&b'}') {
             return None;
         }
         let mut used = 0;
@@ -83,7 +93,7 @@ impl Unpacked {
             if line.odd {
                 return None;
             }
-            for member in self.found.members(line, bytes) {
+            for member in self.found.members(line, line.bytes(bytes)) {
                 match member? {
                     (b"timestamp", value) if millis.is_none() => {
                         millis = Some(std::str::from_utf8(value).ok()?.parse::<i64>().ok()?);
@@ -99,7 +109,7 @@ impl Unpacked {
             self.lines.push((millis, start, used));
         }
         simdutf8::basic::from_utf8(self.texts.get(..used)?).ok()?;
-        Some(head.head())
+        Some((head.head(), end + 1))
     }
 
     /// The lines of the last message, in order, each with its time in epoch milliseconds.

@@ -55,6 +55,25 @@ pub fn pieces(bytes: &[u8]) -> Pieces<'_> {
 }
 
 impl<'a> Pieces<'a> {
+    /// True once a value did not end: what is left is read line by line.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.by_line
+    }
+
+    /// What is left, from the next piece on.
+    pub fn rest(&mut self) -> &'a [u8] {
+        while self.bytes.get(self.at).is_some_and(|b| b.is_ascii_whitespace() || *b == b',') {
+            self.at += 1;
+        }
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes on behind so many bytes of what is left, which were pieces that somebody else has read.
+    pub fn skip_bytes(&mut self, read: usize) {
+        self.at += read;
+    }
+
     /// From `start`, which is no line end, to the end of its line.
     fn line(&mut self, start: usize) -> &'a [u8] {
         let bytes = self.bytes;
@@ -70,12 +89,9 @@ impl<'a> Iterator for Pieces<'a> {
     type Item = Piece<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.bytes.get(self.at).is_some_and(|b| b.is_ascii_whitespace() || *b == b',') {
-            self.at += 1;
-        }
+        let rest = self.rest();
         let start = self.at;
-        let first = *self.bytes.get(start)?;
-        let rest = self.bytes.get(start..).unwrap_or_default();
+        let first = *rest.first()?;
         if !matches!(first, b'{' | b'[') {
             let line = self.line(start);
             self.at = start + line.len();

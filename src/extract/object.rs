@@ -96,18 +96,27 @@ impl<'a> Object<'a> {
         // An export task names its folders after log streams.
         let stream = self.key.rsplit('/').nth(1).unwrap_or_default();
         let origin = Origin { log_stream: stream, ..Origin::default() };
-        for piece in split::pieces(inflated) {
-            match piece {
-                Piece::Json(value) => {
+        let mut pieces = split::pieces(inflated);
+        while !pieces.rest().is_empty() {
+            // In what is broken a message may seem to go on to the end.
+            if !pieces.is_broken()
+                && let Some(read) = self.unpacked(pieces.rest())
+            {
+                pieces.skip_bytes(read);
+                continue;
+            }
+            match pieces.next() {
+                Some(Piece::Json(value)) => {
                     if !self.value(value, origin, 0) {
                         self.broke(Reason::UnknownFormat, value);
                     }
                 }
-                Piece::Line(line) => self.line(line, origin),
-                Piece::Cut(line) if kind(line) == Kind::AuditEvent(line) => {
+                Some(Piece::Line(line)) => self.line(line, origin),
+                Some(Piece::Cut(line)) if kind(line) == Kind::AuditEvent(line) => {
                     self.audit_event(line, origin);
                 }
-                Piece::Cut(line) => self.broke(Reason::BadJson, line),
+                Some(Piece::Cut(line)) => self.broke(Reason::BadJson, line),
+                None => break,
             }
         }
         self.finish(inflated);
@@ -248,18 +257,20 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn cloudwatch_message(&mut self, message: &[u8]) {
+    /// Takes the message that `rest` begins with, where that is one of the ordinary; returns its length.
+    fn unpacked(&mut self, rest: &[u8]) -> Option<usize> {
         let mut unpacked = std::mem::take(&mut self.memory.unpacked);
-        let head = unpacked.message(message).filter(|head| !is_control(head));
-        if let Some(head) = &head {
+        let read = unpacked.message(rest);
+        if let Some((head, _)) = &read {
             for (line, millis) in unpacked.lines() {
                 self.cloudwatch_line(line, Origin::of(head, millis));
             }
         }
         self.memory.unpacked = unpacked;
-        if head.is_some() {
-            return;
-        }
+        read.map(|(_, len)| len)
+    }
+
+    fn cloudwatch_message(&mut self, message: &[u8]) {
         let read = Envelope::read(message, |head, envelope| {
             if is_control(head) {
                 self.filter = self.filter.or(Some(Filter::ControlMessage));

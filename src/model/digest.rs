@@ -9,10 +9,22 @@ use sha2::{Digest, Sha256};
 #[must_use]
 pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();
+    // Parts are short: the hash is fed many at once.
+    let mut few = [0; 256];
+    let mut used = 0;
     for part in parts {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
+        for piece in [part.len().to_be_bytes().as_slice(), part] {
+            if let Some(room) = few.get_mut(used..used + piece.len()) {
+                room.copy_from_slice(piece);
+                used += piece.len();
+                continue;
+            }
+            hash.update(few.get(..used).unwrap_or_default());
+            hash.update(piece);
+            used = 0;
+        }
     }
+    hash.update(few.get(..used).unwrap_or_default());
     hash.finalize().into()
 }
 
@@ -46,5 +58,19 @@ mod tests {
         assert_ne!(of(&["a", ""]), of(&["a"]));
         assert_eq!(hex(&of_bytes(b"abc"), 16), "ba7816bf8f01cfea");
         assert_eq!(id(&of_bytes(b"abc")) >> 64, 0xba78_16bf_8f01_cfea);
+        // However they are fed.
+        for len in [0, 1, 239, 240, 241, 248, 256, 1000] {
+            let long = "x".repeat(len);
+            let all = [
+                3_u64.to_be_bytes().as_slice(),
+                b"abc",
+                &(long.len() as u64).to_be_bytes(),
+                long.as_bytes(),
+                &1_u64.to_be_bytes(),
+                b"y",
+            ]
+            .concat();
+            assert_eq!(of(&["abc", &long, "y"]), of_bytes(&all), "{len}");
+        }
     }
 }

@@ -63,15 +63,48 @@ pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
+/// The bytes of a word without those whose bit is set; what comes after them means nothing.
+#[inline(always)]
+pub(super) fn without(word: u64, gone: u8) -> u64 {
+    let mut kept = [0; 8];
+    let mut to = 0;
+    for (n, byte) in word.to_le_bytes().into_iter().enumerate() {
+        if gone >> n & 1 == 0 {
+            kept[to] = byte;
+            to += 1;
+        }
+    }
+    u64::from_le_bytes(kept)
+}
+
+/// For every set of bytes that go, which bytes stay, in order.
+const STAY: [u64; 256] = {
+    let mut all = [0; 256];
+    let mut gone = 0;
+    while gone < 256 {
+        let (mut n, mut to) = (0, 0);
+        while n < 8 {
+            if gone >> n & 1 == 0 {
+                all[gone] |= n << (8 * to);
+                to += 1;
+            }
+            n += 1;
+        }
+        gone += 1;
+    }
+    all
+};
+
 #[cfg(target_arch = "x86_64")]
 pub(super) mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
-        _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_max_epu8, _mm256_min_epu8,
-        _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x, _mm256_set1_epi8,
+        __m256i, _mm_clmulepi64_si128, _mm_cvtsi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x,
+        _mm_set1_epi8, _mm_shuffle_epi8, _mm256_andnot_si256, _mm256_cmpeq_epi8, _mm256_max_epu8,
+        _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set_epi64x,
+        _mm256_set1_epi8,
     };
 
-    use super::{BLOCK, FOLD, Masks};
+    use super::{BLOCK, FOLD, Masks, STAY};
 
     #[inline]
     #[target_feature(enable = "avx2")]
@@ -125,6 +158,15 @@ pub(super) mod avx2 {
     #[target_feature(enable = "avx2")]
     fn bits(lanes: __m256i) -> u64 {
         u64::from(_mm256_movemask_epi8(lanes).cast_unsigned())
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(in crate::decode) fn without(word: u64, gone: u8) -> u64 {
+        let stay = STAY[usize::from(gone)];
+        let bytes = _mm_cvtsi64_si128(word.cast_signed());
+        let kept = _mm_shuffle_epi8(bytes, _mm_cvtsi64_si128(stay.cast_signed()));
+        _mm_cvtsi128_si64(kept).cast_unsigned()
     }
 
     #[inline]

@@ -20,9 +20,9 @@ mod unescape;
 
 pub use end::End;
 use lanes::{BLOCK, Masks};
-pub use object::Members;
 #[cfg(target_arch = "x86_64")]
 pub(super) use object::members_avx2;
+pub use object::{Members, Slice};
 use std::ops::ControlFlow;
 pub(super) use unescape::unescape;
 #[cfg(target_arch = "x86_64")]
@@ -76,16 +76,18 @@ const LONGEST_KEY: usize = 128;
 /// Each record that is not odd is shown to `pass` as soon as it ends, while its bytes are at hand; those
 /// of which it says true are not kept. What it learns counts only if the file turns out to be one.
 pub fn records(bytes: &[u8], into: &mut Records, pass: impl FnMut(&Found) -> bool) -> bool {
-    first_record(bytes).is_some_and(|first| list(bytes, first, into, pass))
+    let end = first_record(bytes).and_then(|first| list(bytes, first, into, pass));
+    end.is_some_and(|end| bytes.get(end..).unwrap_or_default().trim_ascii() == b"}")
 }
 
-/// The same for any object that ends with a list of objects, the first of which may begin at `first`.
+/// The same for any list of objects, the first of which may begin at `first`, within an object; returns
+/// where the list ends.
 pub fn list(
     bytes: &[u8],
     first: usize,
     into: &mut Records,
     mut pass: impl FnMut(&Found) -> bool,
-) -> bool {
+) -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
     if let Some(done) = super::audited::records_by_avx2((bytes, first), into, &mut pass) {
         return done;
@@ -100,7 +102,7 @@ pub(super) fn records_avx2(
     from: (&[u8], usize),
     into: &mut Records,
     pass: &mut impl FnMut(&Found) -> bool,
-) -> bool {
+) -> Option<usize> {
     walk(from, into, |block| lanes::avx2::masks(block), |bits| lanes::avx2::prefix_xor(bits), pass)
 }
 
@@ -111,15 +113,12 @@ fn walk(
     masks: impl Fn(&[u8; BLOCK]) -> Masks,
     prefix_xor: impl Fn(u64) -> u64,
     pass: &mut impl FnMut(&Found) -> bool,
-) -> bool {
+) -> Option<usize> {
     into.found.clear();
     into.colons.clear();
-    if u32::try_from(bytes.len()).is_err() {
-        return false;
-    }
+    u32::try_from(bytes.len()).ok()?;
     let mut walk = Walk { bytes, into, pass, record: Found::default(), depth: 2, last: first };
     walk.all(first, masks, prefix_xor)
-        .is_some_and(|end| bytes.get(end..).unwrap_or_default().trim_ascii() == b"}")
 }
 
 /// After the bracket of `Records`.
@@ -313,9 +312,9 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         let record = &mut self.record;
         record.identity_ended = record.identity != 0;
         let before = self.bytes.get(..colon).unwrap_or_default();
-        // As many bytes as two words and a quote have, which is more than most keys.
+        // Two words and a quote. With less before it, it is the first key of all and none of ours.
         let Some(tail) = before.last_chunk::<17>() else {
-            record.odd = true;
+            record.odd |= careful || before.last() != Some(&b'"');
             return;
         };
         if tail[16] != b'"' || careful && has_escape(before) {
@@ -512,22 +511,16 @@ impl Found {
 }
 
 impl Records {
-    /// The members of a record that is not odd, in order: keys without quotes, values as written. `None`
+    /// The members of a record that is not odd, which is given as it stands in its file, in order: keys
+    /// without quotes, values as written. `None`
     /// for one whose key only a parser can read.
-    pub fn members<'s, 'a>(
+    pub fn members<'s, T: Slice>(
         &'s self,
         one: &Found,
-        file: &'a [u8],
-    ) -> impl Iterator<Item = Option<(&'a [u8], &'a [u8])>> + use<'s, 'a> {
+        record: T,
+    ) -> impl Iterator<Item = Option<(T, T)>> + use<'s, T> {
         let colons = self.colons.get(one.colons.0 as usize..one.colons.1 as usize);
-        object::Between {
-            colons: colons.unwrap_or_default(),
-            at: 0,
-            file,
-            open: None,
-            start: one.start as usize,
-            end: (one.end as usize).saturating_sub(1),
-        }
+        object::Between::new(colons.unwrap_or_default(), record, one.start as usize)
     }
 }
 

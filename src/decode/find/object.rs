@@ -6,6 +6,7 @@
 use super::lanes::{self, BLOCK, Masks};
 use super::offset;
 use memchr::memrchr;
+use std::ops::Range;
 
 /// Where the members of an object are. Kept for the next one: it makes no new memory then.
 #[derive(Debug, Default)]
@@ -29,59 +30,108 @@ impl Members {
 
     /// The members that were found, in order: keys without quotes, values as written. `None` for one
     /// whose key only a parser can read.
-    pub fn of<'s, 'a>(
+    pub fn of<'s, T: Slice>(
         &'s self,
-        object: &'a [u8],
-    ) -> impl Iterator<Item = Option<(&'a [u8], &'a [u8])>> + use<'s, 'a> {
-        let end = object.len().saturating_sub(1);
-        Between { colons: &self.colons, at: 0, file: object, open: None, start: 0, end }
+        object: T,
+    ) -> impl Iterator<Item = Option<(T, T)>> + use<'s, T> {
+        Between::new(&self.colons, object, 0)
     }
 }
 
-/// The members between the braces at `start` and `end`.
-pub(super) struct Between<'s, 'a> {
-    pub(super) colons: &'s [u32],
-    pub(super) at: usize,
-    pub(super) file: &'a [u8],
+/// Bytes or text, of which a part is the same again.
+pub trait Slice: Copy {
+    /// As bytes.
+    fn bytes(&self) -> &[u8];
+    /// A part; `None` where it is none.
+    fn part(self, range: Range<usize>) -> Option<Self>;
+}
+
+impl Slice for &[u8] {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+
+    fn part(self, range: Range<usize>) -> Option<Self> {
+        self.get(range)
+    }
+}
+
+impl Slice for &str {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    fn part(self, range: Range<usize>) -> Option<Self> {
+        self.get(range)
+    }
+}
+
+/// The members of an object whose colons are known.
+pub(super) struct Between<'s, T> {
+    colons: &'s [u32],
+    object: T,
+    /// Where the object begins in what the colons are counted in.
+    start: usize,
     /// The quote before the next key.
-    pub(super) open: Option<usize>,
-    pub(super) start: usize,
-    pub(super) end: usize,
+    open: Option<usize>,
 }
 
-impl<'a> Iterator for Between<'_, 'a> {
-    type Item = Option<(&'a [u8], &'a [u8])>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let colon = *self.colons.get(self.at)? as usize;
-        if self.at == 0 {
-            self.open = opening(self.file, self.start, colon);
-        }
-        self.at += 1;
-        Some(self.member(colon))
+impl<'s, T: Slice> Between<'s, T> {
+    pub(super) fn new(colons: &'s [u32], object: T, start: usize) -> Self {
+        let mut between = Between { colons, object, start, open: None };
+        between.open = between.colon().and_then(|colon| opening(object.bytes(), 0, colon));
+        between
     }
-}
 
-impl<'a> Between<'_, 'a> {
-    fn member(&mut self, colon: usize) -> Option<(&'a [u8], &'a [u8])> {
-        let key = self.file.get(self.open? + 1..colon - 1)?;
-        let next = match self.colons.get(self.at) {
+    /// The next colon, from the start of the object.
+    fn colon(&self) -> Option<usize> {
+        (*self.colons.first()? as usize).checked_sub(self.start)
+    }
+
+    fn member(&mut self, colon: usize) -> Option<(T, T)> {
+        let object = self.object;
+        let bytes = object.bytes();
+        let key = object.part(self.open? + 1..colon - 1)?;
+        let mut end = match self.colon() {
             Some(next) => {
-                self.open = opening(self.file, colon, *next as usize);
+                self.open = opening(bytes, colon, next);
                 self.open?
             }
-            None => self.end,
+            None => bytes.len().saturating_sub(1),
         };
-        let value = self.file.get(colon + 1..next)?.trim_ascii();
-        let value = value.strip_suffix(b",").unwrap_or(value).trim_ascii_end();
-        Some((key, value))
+        let mut start = colon + 1;
+        let is_space = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_whitespace);
+        while start < end && is_space(start) {
+            start += 1;
+        }
+        let trimmed = |mut end: usize| {
+            while end > start && is_space(end - 1) {
+                end -= 1;
+            }
+            end
+        };
+        end = trimmed(end);
+        if end > start && bytes.get(end - 1) == Some(&b',') {
+            end = trimmed(end - 1);
+        }
+        Some((key, object.part(start..end)?))
+    }
+}
+
+impl<T: Slice> Iterator for Between<'_, T> {
+    type Item = Option<(T, T)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let colon = self.colon()?;
+        self.colons = self.colons.get(1..)?;
+        Some(self.member(colon))
     }
 }
 
 /// The quote that opens the key before a colon; `None` where the key has a backslash or does not end
 /// right before the colon.
-fn opening(file: &[u8], from: usize, colon: usize) -> Option<usize> {
-    let before = file.get(from..colon)?.strip_suffix(b"\"")?;
+fn opening(object: &[u8], from: usize, colon: usize) -> Option<usize> {
+    let before = object.get(from..colon)?.strip_suffix(b"\"")?;
     let quote = memrchr(b'"', before)?;
     let escaped = quote > 0 && before.get(quote - 1) == Some(&b'\\');
     let key = before.get(quote + 1..)?;

@@ -129,8 +129,10 @@ fn what_is_passed_is_not_kept() {
         one.source(file).is_none()
     }));
     assert_eq!((shown, all.found.len()), (3, 1));
-    let members: Vec<_> =
-        all.members(&all.found[0], file).map(|member| text(member.map(|(key, _)| key))).collect();
+    let members: Vec<_> = all
+        .members(&all.found[0], all.found[0].bytes(file))
+        .map(|member| text(member.map(|(key, _)| key)))
+        .collect();
     assert_eq!(members, [Some("eventSource"), Some("c")]);
 }
 
@@ -179,7 +181,7 @@ fn members_in_order() {
         let mut all = Records::default();
         assert!(records(file.as_bytes(), &mut all, |_| false), "{file}");
         let got: Vec<(&str, &str)> = all
-            .members(&all.found[1], file.as_bytes())
+            .members(&all.found[1], all.found[1].bytes(file.as_bytes()))
             .map(|member| {
                 member
                     .map(|(key, value)| (text(Some(key)).unwrap(), text(Some(value)).unwrap()))

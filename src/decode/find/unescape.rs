@@ -1,9 +1,9 @@
 //! Takes the escapes out of a JSON string that holds JSON, where every tenth byte is one.
 
-use super::lanes::{BLOCK, Masks, block_of};
+use memchr::memchr2;
 
-/// Bytes that are copied at once, more than most runs between escapes have.
-const RUN: usize = 16;
+use super::lanes::{BLOCK, Masks, last};
+use super::{escaped, lanes};
 
 /// Appends what the inside of a JSON string stands for, from `into[used..]` on, and returns where it ends;
 /// `into` grows as it must and is never cut. `None` for what only a parser can read: a quote without a
@@ -18,64 +18,71 @@ pub(in crate::decode) fn unescape(json: &[u8], into: &mut Vec<u8>, used: usize) 
     if let Some(written) = crate::decode::audited::unescape_by_avx2(json, out) {
         return written.map(|written| used + written);
     }
-    run(json, out, super::lanes::masks).map(|written| used + written)
+    run(json, out, lanes::masks, lanes::without).map(|written| used + written)
 }
 
 /// The same with the instructions of newer machines.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
 pub(in crate::decode) fn unescape_avx2(json: &[u8], out: &mut [u8]) -> Option<usize> {
-    run(json, out, |block| super::lanes::avx2::masks(block))
+    let masks = |block: &[u8; BLOCK]| lanes::avx2::masks(block);
+    run(json, out, masks, |word, gone| lanes::avx2::without(word, gone))
 }
 
 #[inline(always)]
-fn run(json: &[u8], out: &mut [u8], masks: impl Fn(&[u8; BLOCK]) -> Masks) -> Option<usize> {
-    let (mut from, mut to) = (0, 0);
-    // Every block begins where the last one ended, or after an escape that it ended within.
-    while from < json.len() {
-        let rest = json.get(from..)?;
-        let (block, _) = block_of(rest);
-        let of = masks(&block);
-        let mut special = of.backslash | of.quote;
-        let end = rest.len().min(BLOCK);
-        let mut at = 0;
-        while special != 0 {
-            let next = special.trailing_zeros() as usize;
-            copy(rest.get(at..)?, next - at, out, &mut to)?;
-            let escape = rest.get(next..)?;
-            let (byte, len) = escaped(escape)?;
-            *out.get_mut(to)? = byte;
-            to += 1;
-            at = next + len;
-            special = u64::MAX.checked_shl(u32::try_from(at).ok()?).unwrap_or(0) & special;
+fn run(
+    json: &[u8],
+    out: &mut [u8],
+    masks: impl Fn(&[u8; BLOCK]) -> Masks,
+    without: impl Fn(u64, u8) -> u64,
+) -> Option<usize> {
+    let (blocks, rest) = json.as_chunks::<BLOCK>();
+    let mut to = 0;
+    // 1 where the next byte is escaped.
+    let mut carry = 0_u64;
+    let tail = last(rest);
+    for (n, block) in blocks.iter().chain(std::iter::once(&tail)).enumerate() {
+        let before = carry;
+        let of = masks(block);
+        let escaped = escaped(of.backslash, &mut carry);
+        if of.quote & !escaped != 0 {
+            return None;
         }
-        if at < end {
-            copy(rest.get(at..)?, end - at, out, &mut to)?;
-            at = end;
+        if escaped & !(of.quote | of.backslash) != 0 {
+            // One that does not stand for itself, or the end within one.
+            let from = n * BLOCK - usize::from(before != 0);
+            return one_by_one(json.get(from..)?, out, to);
         }
-        from += at;
+        let mut gone = of.backslash & !escaped;
+        let (words, _) = block.as_chunks::<8>();
+        for word in words {
+            let [here, ..] = gone.to_le_bytes();
+            gone >>= 8;
+            let kept = without(u64::from_le_bytes(*word), here);
+            *out.get_mut(to..)?.first_chunk_mut()? = kept.to_le_bytes();
+            to += 8 - here.count_ones() as usize;
+        }
     }
-    Some(to)
+    Some(to - (BLOCK - rest.len()))
 }
 
-/// Copies so many bytes; what it writes behind them is overwritten later.
-#[inline(always)]
-fn copy(from: &[u8], len: usize, out: &mut [u8], to: &mut usize) -> Option<()> {
-    let out = out.get_mut(*to..)?;
-    if len <= RUN
-        && let (Some(from), Some(out)) = (from.first_chunk::<RUN>(), out.first_chunk_mut::<RUN>())
-    {
-        *out = *from;
-    } else {
-        out.get_mut(..len)?.copy_from_slice(from.get(..len)?);
+/// From a place that is in no escape.
+fn one_by_one(json: &[u8], out: &mut [u8], mut to: usize) -> Option<usize> {
+    let mut rest = json;
+    while let Some(at) = memchr2(b'\\', b'"', rest) {
+        out.get_mut(to..to + at)?.copy_from_slice(rest.get(..at)?);
+        let (byte, len) = meant(rest.get(at..)?)?;
+        to += at;
+        *out.get_mut(to)? = byte;
+        to += 1;
+        rest = rest.get(at + len..)?;
     }
-    *to += len;
-    Some(())
+    out.get_mut(to..to + rest.len())?.copy_from_slice(rest);
+    Some(to + rest.len())
 }
 
 /// The byte that an escape stands for, and how long it is.
-#[inline(always)]
-fn escaped(escape: &[u8]) -> Option<(u8, usize)> {
+fn meant(escape: &[u8]) -> Option<(u8, usize)> {
     let [b'\\', kind, ..] = escape else { return None };
     Some(match kind {
         same @ (b'"' | b'\\' | b'/') => (*same, 2),
@@ -109,7 +116,7 @@ mod tests {
         let mut out = b"before".to_vec();
         let end = unescape(inside.as_bytes(), &mut out, 6)?;
         let mut portable = vec![0; inside.len() + BLOCK];
-        let written = run(inside.as_bytes(), &mut portable, super::super::lanes::masks);
+        let written = run(inside.as_bytes(), &mut portable, lanes::masks, lanes::without);
         assert_eq!(out.get(6..end), written.and_then(|len| portable.get(..len)), "both ways");
         assert_eq!(out.get(..6), Some(b"before".as_slice()));
         String::from_utf8(out.get(6..end)?.to_vec()).ok()
