@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use super::find::{Found, Records};
+use super::find::{Found, Members};
 use super::lenient::{Part, Raw, Text, Unread, part, read_or_repair};
 use crate::model::fact::AwsCaller;
 use crate::model::time::Micros;
@@ -66,17 +66,17 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// A record whose members were found. `None` for one that must be parsed: a text that has an escape
+    /// A record that was found. `None` for one that must be parsed: a text that has an escape
     /// or is a number, a member twice, bytes that are no text.
     #[must_use]
-    pub fn from_found(records: &Records, one: &Found, file: &'a [u8]) -> Option<Self> {
-        if one.odd {
+    pub fn from_found(one: &Found, file: &'a [u8], members: &mut Members) -> Option<Self> {
+        let text = simdutf8::basic::from_utf8(one.bytes(file)).ok().filter(|_| !one.odd)?;
+        if !members.find(text.as_bytes()) {
             return None;
         }
-        let text = simdutf8::basic::from_utf8(one.bytes(file)).ok()?;
         let mut record = Record::default();
         let mut seen = 0_u32;
-        for member in records.members(one, text) {
+        for member in members.of(text) {
             let (key, value) = member?;
             let (n, slot) = match key.as_bytes() {
                 b"userIdentity" => (0, Slot::Part(&mut record.user_identity)),

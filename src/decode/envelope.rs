@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
+use memchr::{memchr2, memmem};
 use serde::Deserialize;
 
 use super::find::{self, Records};
@@ -59,7 +59,7 @@ pub struct Unpacked {
     /// Of all lines, back to back; longer than they are.
     texts: Vec<u8>,
     /// Epoch milliseconds, start and end.
-    lines: Vec<(Option<i64>, usize, usize)>,
+    lines: Vec<(i64, usize, usize)>,
 }
 
 /// How a message begins, and how its list does.
@@ -89,21 +89,7 @@ impl Unpacked {
         }
         let mut used = 0;
         for line in &self.found.found {
-            let (mut millis, mut text) = (None, None);
-            if line.odd {
-                return None;
-            }
-            for member in self.found.members(line, line.bytes(bytes)) {
-                match member? {
-                    (b"timestamp", value) if millis.is_none() => {
-                        millis = Some(std::str::from_utf8(value).ok()?.parse::<i64>().ok()?);
-                    }
-                    (b"message", value) if text.is_none() => text = Some(value),
-                    (b"timestamp" | b"message", _) => return None,
-                    _ => {}
-                }
-            }
-            let json = text?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+            let (millis, json) = line_of(line.bytes(bytes))?;
             let start = used;
             used = find::unescape(json, &mut self.texts, start)?;
             self.lines.push((millis, start, used));
@@ -115,8 +101,20 @@ impl Unpacked {
     /// The lines of the last message, in order, each with its time in epoch milliseconds.
     pub fn lines(&self) -> impl Iterator<Item = (&[u8], Option<i64>)> {
         let text = |start, end| self.texts.get(start..end).unwrap_or_default();
-        self.lines.iter().map(move |(millis, start, end)| (text(*start, *end), *millis))
+        self.lines.iter().map(move |(millis, start, end)| (text(*start, *end), Some(*millis)))
     }
+}
+
+/// The time of a line, and the inside of its text, which whoever reads it must find to be one text: another
+/// member behind it would show as a quote.
+fn line_of(line: &[u8]) -> Option<(i64, &[u8])> {
+    let rest = line.strip_prefix(b"{\"id\":\"")?;
+    let (_, rest) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
+    let rest = rest.strip_prefix(b"\",\"timestamp\":")?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|len| *len < 18)?;
+    let (time, rest) = rest.split_at_checked(digits).filter(|(time, _)| !time.starts_with(b"0"))?;
+    let text = rest.strip_prefix(b",\"message\":\"")?.strip_suffix(b"\"}")?;
+    Some((std::str::from_utf8(time).ok()?.parse().ok()?, text))
 }
 
 impl<L> Envelope<'_, L> {

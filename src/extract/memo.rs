@@ -13,6 +13,7 @@ use rustc_hash::FxHasher;
 use super::again::Said;
 use crate::decode::audit::Scratch;
 use crate::decode::envelope::Unpacked;
+use crate::decode::find::Members;
 use crate::model::fact::{AwsCaller, FactBody};
 
 /// Bytes that one memo may take; then it starts anew.
@@ -31,6 +32,8 @@ pub(super) struct Memory {
     pub(super) calls: Memo<8, Rc<FactBody>>,
     /// Audit events in the same way.
     pub(super) events: Memo<11, Said>,
+    /// Of the record at hand.
+    pub(super) members: Members,
     /// Of the event at hand.
     pub(super) scratch: Scratch,
     /// Of the message at hand.

@@ -469,7 +469,7 @@ impl<'a> Object<'a> {
         self.batch.tally.filter_many(Stream::CloudTrail, Filter::NotRelevant, passed.records);
         for one in &records.found {
             let record = one.bytes(file);
-            match Record::from_found(records, one, file) {
+            match Record::from_found(one, file, &mut self.memory.members) {
                 Some(read) => {
                     let outcome = cloudtrail::read(
                         &read,

@@ -85,7 +85,9 @@ fn find(bytes: &[u8]) {
         for one in records.found.iter().filter(|one| !one.odd) {
             let read = serde_json::from_slice::<Value>(one.bytes(file));
             if read.is_ok() {
-                let got: Option<Vec<_>> = records.members(one, one.bytes(file)).collect();
+                let mut members = find::Members::default();
+                assert!(members.find(one.bytes(file)), "an object");
+                let got: Option<Vec<_>> = members.of(one.bytes(file)).collect();
                 let expected: Vec<_> = split::members(one.bytes(file)).collect();
                 assert_eq!(got, Some(expected));
             }

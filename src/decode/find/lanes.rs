@@ -10,6 +10,7 @@ pub(super) struct Masks {
     /// `}` and `]`
     pub(super) close: u64,
     pub(super) colon: u64,
+    pub(super) comma: u64,
     /// Below the space.
     pub(super) control: u64,
 }
@@ -49,6 +50,7 @@ pub(super) fn masks(block: &[u8; BLOCK]) -> Masks {
         found.open |= bit(*byte | FOLD == b'{');
         found.close |= bit(*byte | FOLD == b'}');
         found.colon |= bit(*byte == b':');
+        found.comma |= bit(*byte == b',');
         found.control |= bit(*byte < b' ');
     }
     found
@@ -142,6 +144,7 @@ pub(super) mod avx2 {
             open: same_folded(b'{'),
             close: same_folded(b'}'),
             colon: same(b':'),
+            comma: same(b','),
             control,
         }
     }

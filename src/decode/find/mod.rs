@@ -50,8 +50,6 @@ pub struct Found {
     /// Values of `principalId` and of `arn` in it, at whatever depth.
     ids: [u32; PLACES],
     arns: [u32; PLACES],
-    /// Where its colons are among those of the file.
-    colons: (u32, u32),
 }
 
 /// The records of a file. Kept for the next one: it makes no new memory then.
@@ -59,8 +57,6 @@ pub struct Found {
 pub struct Records {
     /// In the order of the file.
     pub found: Vec<Found>,
-    /// The colons after the keys of all records, each record's in order.
-    colons: Vec<u32>,
 }
 
 /// Depth of the members of a record: file, list, record.
@@ -115,7 +111,6 @@ fn walk(
     pass: &mut impl FnMut(&Found) -> bool,
 ) -> Option<usize> {
     into.found.clear();
-    into.colons.clear();
     u32::try_from(bytes.len()).ok()?;
     let mut walk = Walk { bytes, into, pass, record: Found::default(), depth: 2, last: first };
     walk.all(first, masks, prefix_xor)
@@ -274,8 +269,7 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         if self.bytes.get(at) != Some(&b'{') || !self.only_between(at) {
             return OTHER;
         }
-        let colons = offset(self.into.colons.len());
-        self.record = Found { start: offset(at), colons: (colons, colons), ..Found::default() };
+        self.record = Found { start: offset(at), ..Found::default() };
         ControlFlow::Continue(())
     }
 
@@ -287,10 +281,7 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
         self.record.odd |= self.record.identity as usize > base;
         self.last = at + 1;
         self.record.end = offset(at + 1);
-        self.record.colons.1 = offset(self.into.colons.len());
-        if !self.record.odd && (self.pass)(&self.record) {
-            self.into.colons.truncate(self.record.colons.0 as usize);
-        } else {
+        if self.record.odd || !(self.pass)(&self.record) {
             self.into.found.push(self.record);
         }
         ControlFlow::Continue(())
@@ -308,13 +299,12 @@ impl<P: FnMut(&Found) -> bool> Walk<'_, P> {
 
     #[inline(always)]
     fn member(&mut self, colon: usize, careful: bool) {
-        self.into.colons.push(offset(colon));
         let record = &mut self.record;
         record.identity_ended = record.identity != 0;
         let before = self.bytes.get(..colon).unwrap_or_default();
         // Two words and a quote. With less before it, it is the first key of all and none of ours.
         let Some(tail) = before.last_chunk::<17>() else {
-            record.odd |= careful || before.last() != Some(&b'"');
+            record.odd |= before.last() != Some(&b'"') || careful && has_escape(before);
             return;
         };
         if tail[16] != b'"' || careful && has_escape(before) {
@@ -507,20 +497,6 @@ impl Found {
         let rest = value.strip_prefix(b"\"")?;
         let end = memchr2(b'"', b'\\', rest)?;
         (rest.get(end) == Some(&b'"')).then(|| rest.get(..end))?
-    }
-}
-
-impl Records {
-    /// The members of a record that is not odd, which is given as it stands in its file, in order: keys
-    /// without quotes, values as written. `None`
-    /// for one whose key only a parser can read.
-    pub fn members<'s, T: Slice>(
-        &'s self,
-        one: &Found,
-        record: T,
-    ) -> impl Iterator<Item = Option<(T, T)>> + use<'s, T> {
-        let colons = self.colons.get(one.colons.0 as usize..one.colons.1 as usize);
-        object::Between::new(colons.unwrap_or_default(), record, one.start as usize)
     }
 }
 

@@ -1,41 +1,83 @@
 //! The members of one object, found in one pass and without parsing.
 //!
-//! Input: the bytes of an object, brace to brace. Output: the places of the colons after its own keys;
+//! Input: the bytes of an object, brace to brace. Output: the places of its own colons and commas;
 //! nothing for anything that is not one whole object.
 
 use super::lanes::{self, BLOCK, Masks};
 use super::offset;
-use memchr::memrchr;
 use std::ops::Range;
 
 /// Where the members of an object are. Kept for the next one: it makes no new memory then.
 #[derive(Debug, Default)]
 pub struct Members {
-    colons: Vec<u32>,
+    /// Its own colons and commas, in order.
+    marks: Vec<u32>,
 }
 
 impl Members {
     /// Finds the members of `object`; false when it is not one whole object and nothing else.
     pub fn find(&mut self, object: &[u8]) -> bool {
-        self.colons.clear();
+        self.marks.clear();
         if object.first() != Some(&b'{') || u32::try_from(object.len()).is_err() {
             return false;
         }
         #[cfg(target_arch = "x86_64")]
-        if let Some(found) = crate::decode::audited::members_by_avx2(object, &mut self.colons) {
+        if let Some(found) = crate::decode::audited::members_by_avx2(object, &mut self.marks) {
             return found;
         }
-        members(object, &mut self.colons, lanes::masks, lanes::prefix_xor)
+        members(object, &mut self.marks, lanes::masks, lanes::prefix_xor)
     }
 
     /// The members that were found, in order: keys without quotes, values as written. `None` for one
-    /// whose key only a parser can read.
+    /// that only a parser can read.
     pub fn of<'s, T: Slice>(
         &'s self,
         object: T,
     ) -> impl Iterator<Item = Option<(T, T)>> + use<'s, T> {
-        Between::new(&self.colons, object, 0)
+        // Behind the brace, then behind each comma.
+        let mut start = 1;
+        let mut marks = self.marks.iter().map(|mark| *mark as usize);
+        std::iter::from_fn(move || {
+            let Some(colon) = marks.next() else {
+                // An object without members, or the end; behind a comma something must follow.
+                let inside = object.part(start..object.bytes().len().saturating_sub(1));
+                let is_empty = inside.is_some_and(|inside| inside.bytes().trim_ascii().is_empty());
+                let done = start == usize::MAX || start == 1 && is_empty;
+                start = usize::MAX;
+                return (!done).then_some(None);
+            };
+            let end = marks.next().unwrap_or(object.bytes().len().saturating_sub(1));
+            let read = member(object, start, colon, end);
+            start = if end + 1 < object.bytes().len() { end + 1 } else { usize::MAX };
+            Some(read)
+        })
     }
+}
+
+fn member<T: Slice>(object: T, start: usize, colon: usize, end: usize) -> Option<(T, T)> {
+    let bytes = object.bytes();
+    if bytes.get(colon) != Some(&b':') || !matches!(bytes.get(end), Some(b',' | b'}')) {
+        return None;
+    }
+    let key = trimmed(bytes, start, colon);
+    let [b'"', name @ .., b'"'] = bytes.get(key.clone())? else { return None };
+    if name.contains(&b'\\') || key.end != colon {
+        return None;
+    }
+    let value = trimmed(bytes, colon + 1, end);
+    Some((object.part(key.start + 1..key.end - 1)?, object.part(value)?))
+}
+
+/// Without the white space on both sides.
+fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> Range<usize> {
+    let is_space = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_whitespace);
+    while start < end && is_space(start) {
+        start += 1;
+    }
+    while end > start && is_space(end - 1) {
+        end -= 1;
+    }
+    start..end
 }
 
 /// Bytes or text, of which a part is the same again.
@@ -66,90 +108,18 @@ impl Slice for &str {
     }
 }
 
-/// The members of an object whose colons are known.
-pub(super) struct Between<'s, T> {
-    colons: &'s [u32],
-    object: T,
-    /// Where the object begins in what the colons are counted in.
-    start: usize,
-    /// The quote before the next key.
-    open: Option<usize>,
-}
-
-impl<'s, T: Slice> Between<'s, T> {
-    pub(super) fn new(colons: &'s [u32], object: T, start: usize) -> Self {
-        let mut between = Between { colons, object, start, open: None };
-        between.open = between.colon().and_then(|colon| opening(object.bytes(), 0, colon));
-        between
-    }
-
-    /// The next colon, from the start of the object.
-    fn colon(&self) -> Option<usize> {
-        (*self.colons.first()? as usize).checked_sub(self.start)
-    }
-
-    fn member(&mut self, colon: usize) -> Option<(T, T)> {
-        let object = self.object;
-        let bytes = object.bytes();
-        let key = object.part(self.open? + 1..colon - 1)?;
-        let mut end = match self.colon() {
-            Some(next) => {
-                self.open = opening(bytes, colon, next);
-                self.open?
-            }
-            None => bytes.len().saturating_sub(1),
-        };
-        let mut start = colon + 1;
-        let is_space = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_whitespace);
-        while start < end && is_space(start) {
-            start += 1;
-        }
-        let trimmed = |mut end: usize| {
-            while end > start && is_space(end - 1) {
-                end -= 1;
-            }
-            end
-        };
-        end = trimmed(end);
-        if end > start && bytes.get(end - 1) == Some(&b',') {
-            end = trimmed(end - 1);
-        }
-        Some((key, object.part(start..end)?))
-    }
-}
-
-impl<T: Slice> Iterator for Between<'_, T> {
-    type Item = Option<(T, T)>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let colon = self.colon()?;
-        self.colons = self.colons.get(1..)?;
-        Some(self.member(colon))
-    }
-}
-
-/// The quote that opens the key before a colon; `None` where the key has a backslash or does not end
-/// right before the colon.
-fn opening(object: &[u8], from: usize, colon: usize) -> Option<usize> {
-    let before = object.get(from..colon)?.strip_suffix(b"\"")?;
-    let quote = memrchr(b'"', before)?;
-    let escaped = quote > 0 && before.get(quote - 1) == Some(&b'\\');
-    let key = before.get(quote + 1..)?;
-    (!escaped && !key.contains(&b'\\')).then_some(from + quote)
-}
-
 /// The same with the instructions of newer machines.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
-pub(in crate::decode) fn members_avx2(object: &[u8], colons: &mut Vec<u32>) -> bool {
+pub(in crate::decode) fn members_avx2(object: &[u8], marks: &mut Vec<u32>) -> bool {
     let masks = |block: &[u8; BLOCK]| lanes::avx2::masks(block);
-    members(object, colons, masks, |bits| lanes::avx2::prefix_xor(bits))
+    members(object, marks, masks, |bits| lanes::avx2::prefix_xor(bits))
 }
 
 #[inline(always)]
 fn members(
     object: &[u8],
-    colons: &mut Vec<u32>,
+    marks: &mut Vec<u32>,
     masks: impl Fn(&[u8; BLOCK]) -> Masks,
     prefix_xor: impl Fn(u64) -> u64,
 ) -> bool {
@@ -168,10 +138,10 @@ fn members(
         if depth - falls > 1 {
             depth += i32::try_from(open.count_ones()).unwrap_or(0) - falls;
         } else {
-            let colon = of.colon & !in_string;
+            let mark = (of.colon | of.comma) & !in_string;
             let mut push = |mut bits: u64| {
                 while bits != 0 {
-                    colons.push(offset(base + bits.trailing_zeros() as usize));
+                    marks.push(offset(base + bits.trailing_zeros() as usize));
                     bits &= bits - 1;
                 }
             };
@@ -180,7 +150,7 @@ fn members(
             while both != 0 {
                 let bit = both & both.wrapping_neg();
                 if depth == 1 {
-                    push(colon & (bit - 1) & rest);
+                    push(mark & (bit - 1) & rest);
                 }
                 rest = !((bit - 1) | bit);
                 both ^= bit;
@@ -195,7 +165,7 @@ fn members(
                 }
             }
             if depth == 1 {
-                push(colon & rest);
+                push(mark & rest);
             }
         }
         if is_last {
@@ -247,6 +217,13 @@ mod tests {
             r#"{"\u0061":1}"#,
             r#"{"a\"":1}"#,
             r#"{a:1}"#,
+            r#"{"a":1,}"#,
+            r#"{,"a":1}"#,
+            r#"{"a":1 "b":2}"#,
+            r#"{"a","b":1}"#,
+            r#"{"a":1,,"b":2}"#,
+            r#"{"a"}"#,
+            r#"{1}"#,
             "{\"a\":\"x\ny\"}",
         ] {
             check(other, None);
@@ -281,10 +258,10 @@ mod tests {
             let bytes = [b"{".as_slice(), &bytes].concat();
             let mut members = Members::default();
             let is = members.find(&bytes);
-            let mut colons = Vec::new();
-            prop_assert_eq!(is, super::members(&bytes, &mut colons, lanes::masks, lanes::prefix_xor));
+            let mut marks = Vec::new();
+            prop_assert_eq!(is, super::members(&bytes, &mut marks, lanes::masks, lanes::prefix_xor));
             if is {
-                prop_assert_eq!(members.colons, colons);
+                prop_assert_eq!(members.marks, marks);
             }
         }
     }
