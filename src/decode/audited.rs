@@ -94,7 +94,7 @@ fn has_avx2() -> bool {
     *HAS
 }
 
-/// [`super::find::list`] with AVX2; `None` where the machine has not all of what it needs.
+/// [`super::find::records`] with AVX2; `None` where the machine has not all of what it needs.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn records_by_avx2(
     from: (&[u8], usize),
@@ -114,7 +114,7 @@ pub(super) fn members_by_avx2(object: &[u8], colons: &mut Vec<u32>) -> Option<bo
 
 /// [`super::find::unescape`] in the same way.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn unescape_by_avx2(json: &[u8], out: &mut [u8]) -> Option<Option<usize>> {
+pub(super) fn unescape_by_avx2(json: &[u8], out: &mut [u8]) -> Option<Option<(usize, usize)>> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
     has_avx2().then(|| unsafe { super::find::unescape_avx2(json, out) })
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use memchr::{memchr2, memmem};
 use serde::Deserialize;
 
-use super::find::{self, Records};
+use super::find;
 use super::lenient::{Part, Text, Unread, object, read_or_repair};
 use super::split;
 
@@ -55,7 +55,6 @@ pub struct Head {
 /// lines were carried with. Kept for the next one: it makes no new memory then.
 #[derive(Debug, Default)]
 pub struct Unpacked {
-    found: Records,
     /// Of all lines, back to back; longer than they are.
     texts: Vec<u8>,
     /// Epoch milliseconds, start and end.
@@ -67,6 +66,8 @@ const DATA: &[u8] = b"{\"messageType\":\"DATA_MESSAGE\",";
 const LINES: &[u8] = b"\"logEvents\":[";
 /// What stands between is not longer.
 const LONGEST_HEAD: usize = 4096;
+/// Nor is a message, which Firehose bounds.
+const LONGEST: usize = 4 << 20;
 
 impl Unpacked {
     /// Unpacks the message that `bytes` begins with; returns what it says of its lines, and where it ends.
@@ -81,21 +82,26 @@ impl Unpacked {
         // What stands before the list must be an object with nothing in its list.
         let empty = [bytes.get(..first)?, b"]}"].concat();
         let head: Envelope<'_, [(); 0]> = serde_json::from_slice(object(&empty).ok()?).ok()?;
-        let list_end = find::list(bytes, first, &mut self.found, |_| false)?;
-        let end =
-            list_end + bytes.get(list_end..)?.iter().position(|b| !b.is_ascii_whitespace())?;
-        if bytes.get(end) != Some(&b'}') {
+        // Each line is read on from where the last one ended, so nothing is looked for.
+        let message = bytes.get(..bytes.len().min(LONGEST))?;
+        let (mut at, mut used) = (first, 0);
+        loop {
+            let (millis, len) = before_text(message.get(at..)?)?;
+            at += len;
+            let (end, read) = find::unescape(message.get(at..)?, &mut self.texts, used)?;
+            self.lines.push((millis, used, end));
+            (at, used) = (at + read, end);
+            match message.get(at..at + 2)? {
+                b"}," => at += 2,
+                b"}]" => break,
+                _ => return None,
+            }
+        }
+        if message.get(at + 2) != Some(&b'}') {
             return None;
         }
-        let mut used = 0;
-        for line in &self.found.found {
-            let (millis, json) = line_of(line.bytes(bytes))?;
-            let start = used;
-            used = find::unescape(json, &mut self.texts, start)?;
-            self.lines.push((millis, start, used));
-        }
         simdutf8::basic::from_utf8(self.texts.get(..used)?).ok()?;
-        Some((head.head(), end + 1))
+        Some((head.head(), at + 3))
     }
 
     /// The lines of the last message, in order, each with its time in epoch milliseconds.
@@ -105,16 +111,17 @@ impl Unpacked {
     }
 }
 
-/// The time of a line, and the inside of its text, which whoever reads it must find to be one text: another
-/// member behind it would show as a quote.
-fn line_of(line: &[u8]) -> Option<(i64, &[u8])> {
+/// The time of the line that `line` begins with, and how much stands before the inside of its text.
+fn before_text(line: &[u8]) -> Option<(i64, usize)> {
     let rest = line.strip_prefix(b"{\"id\":\"")?;
-    let (_, rest) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
+    let (id, rest) = rest.split_at_checked(memchr2(b'"', b'\\', rest)?)?;
     let rest = rest.strip_prefix(b"\",\"timestamp\":")?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).filter(|len| *len < 18)?;
     let (time, rest) = rest.split_at_checked(digits).filter(|(time, _)| !time.starts_with(b"0"))?;
-    let text = rest.strip_prefix(b",\"message\":\"")?.strip_suffix(b"\"}")?;
-    Some((std::str::from_utf8(time).ok()?.parse().ok()?, text))
+    let rest = rest.strip_prefix(b",\"message\":\"")?;
+    let plain = id.iter().all(|byte| *byte >= b' ');
+    let millis = std::str::from_utf8(time).ok()?.parse().ok().filter(|_| plain)?;
+    Some((millis, line.len() - rest.len()))
 }
 
 impl<L> Envelope<'_, L> {

@@ -23,7 +23,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::FactsError;
 use super::hourly::{HOUR_BUFFER, HourTable, Sum};
 use super::key::SortKey;
-use super::sort::{Run, SpillDir, merge_groups};
+use super::sort::{Number, Run, SpillDir, merge_groups};
 use crate::model::digest;
 use crate::model::fact::{
     AccessFact, AwsCallFact, ChangeFact, FactBody, KubeUser, LoginFact, SessionFact, Via,
@@ -158,7 +158,7 @@ fn fold_within(
         group: 0,
         scratch: Vec::new(),
     };
-    merge_groups((runs.fresh, runs.again), spill, |key, body, again| {
+    merge_groups((runs.fresh, runs.again), spill, |key, body, number, again| {
         if !wanted(key.unit(), again) {
             return Ok(());
         }
@@ -187,7 +187,7 @@ fn fold_within(
                 fold.settle_cut(sink)?;
             }
         }
-        fold.record(key, body, sink)
+        fold.record(key, body, number, sink)
     })?;
     fold.settle_cut(sink)?;
     fold.flush(sink)?;
@@ -240,7 +240,7 @@ impl Fold<'_> {
 
     fn settle_cut(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
         for cut in std::mem::take(&mut self.cut) {
-            self.record(&cut.key, &cut.body, sink)?;
+            self.record(&cut.key, &cut.body, None, sink)?;
             self.of_hour.1 += cut.records.saturating_sub(1);
         }
         Ok(())
@@ -250,6 +250,7 @@ impl Fold<'_> {
         &mut self,
         key: &SortKey,
         body: &[u8],
+        number: Option<Number>,
         sink: &mut impl FactSink,
     ) -> Result<(), FactsError> {
         let family = key.family();
@@ -277,7 +278,7 @@ impl Fold<'_> {
                 }
             }
         }
-        self.take(key, body, sink)
+        self.take(key, body, number, sink)
     }
 
     fn note_reuse(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
@@ -308,6 +309,7 @@ impl Fold<'_> {
         &mut self,
         key: &SortKey,
         body: &[u8],
+        number: Option<Number>,
         sink: &mut impl FactSink,
     ) -> Result<(), FactsError> {
         let (at, rest) = postcard::take_from_bytes::<Micros>(body)?;
@@ -318,17 +320,35 @@ impl Fold<'_> {
                 FactBody::Change(body) => sink.take(Folded::Change(Dated { at, body: *body })),
                 _ => Ok(()),
             },
-            Family::Authentication | Family::AwsCall | Family::Login => self.hourly.add(rest, at),
+            Family::Authentication | Family::AwsCall | Family::Login => {
+                if number.is_some_and(|number| self.hourly.add_numbered(number, &[], at)) {
+                    return Ok(());
+                }
+                match (number, self.hourly.add_known(rest, at)) {
+                    (Some(number), Some(place)) => self.hourly.note(number, &[], place),
+                    (None, Some(_)) => {}
+                    (_, None) => return self.hourly.add(rest, at),
+                }
+                Ok(())
+            }
             Family::Access => {
                 // The variant, then the first field of `AccessFact`: no need to read the rest.
                 let ((_, cluster), _) = postcard::take_from_bytes::<(u32, &str)>(rest)?;
                 if !self.take_cluster(cluster) {
                     return Ok(());
                 }
+                let tail = tail_of(name, false);
+                let ending = [name.as_bytes(), &tail];
+                if number.is_some_and(|number| self.hourly.add_numbered(number, &ending, at)) {
+                    return Ok(());
+                }
                 let mut scratch = std::mem::take(&mut self.scratch);
                 with_name(&mut scratch, rest, name, false);
                 // A name in the table was kept before; no need to ask for it again.
-                let done = if self.hourly.add_known(&scratch, at) {
+                let done = if let Some(place) = self.hourly.add_known(&scratch, at) {
+                    if let Some(number) = number {
+                        self.hourly.note(number, &ending, place);
+                    }
                     Ok(())
                 } else {
                     if !self.names.keep(key.place_and_day(), rest, name) {
@@ -405,8 +425,13 @@ fn with_name(out: &mut Vec<u8>, fact: &[u8], name: &str, capped: bool) {
     out.clear();
     out.extend_from_slice(fact);
     out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes());
-    out.push(u8::from(capped));
+    out.extend_from_slice(&tail_of(name, capped));
+}
+
+/// What stands behind the name.
+fn tail_of(name: &str, capped: bool) -> [u8; 5] {
+    let [a, b, c, d] = u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [a, b, c, d, u8::from(capped)]
 }
 
 /// Undoes [`with_name`].

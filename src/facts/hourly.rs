@@ -4,11 +4,14 @@
 //! then bytes), with how often, first and last. What does not fit is spilled as sorted partial sums
 //! and merged at the end of the hour.
 
-use rustc_hash::FxHashMap;
+use std::hash::Hasher;
+
+use hashbrown::HashTable;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use super::FactsError;
 use super::key::SortKey;
-use super::sort::{Run, RunWriter, SpillDir, merge};
+use super::sort::{Number, Run, RunWriter, SpillDir, merge};
 pub use crate::model::outcome::Sum;
 use crate::model::time::Micros;
 
@@ -16,6 +19,8 @@ use crate::model::time::Micros;
 pub const HOUR_BUFFER: usize = 64 << 20;
 /// What one entry of the map costs beside its bytes: the slots of a half full map and the allocation.
 const ENTRY_COST: usize = 112;
+/// Facts that are found by their number.
+const MAX_NOTES: usize = 1 << 18;
 pub(super) const SUM_LEN: usize = 24;
 const LEN_LEN: usize = 4;
 
@@ -50,15 +55,39 @@ pub struct HourTable<'a> {
     spill: &'a SpillDir,
     max_bytes: usize,
     bytes: usize,
-    sums: FxHashMap<Vec<u8>, Sum>,
+    facts: Vec<(Vec<u8>, Sum)>,
+    /// Places in `facts`, by their bytes.
+    by_bytes: HashTable<u32>,
+    /// The same by the number of what they say and a digest of the name, which many may share.
+    by_number: FxHashMap<(Number, u64), u32>,
     runs: Vec<Run>,
+}
+
+fn hash_of(bytes: &[u8]) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+fn digest_of(ending: &[&[u8]]) -> u64 {
+    let mut hasher = FxHasher::default();
+    ending.iter().for_each(|part| hasher.write(part));
+    hasher.finish()
 }
 
 impl<'a> HourTable<'a> {
     /// An empty table that holds about `max_bytes` before it spills.
     #[must_use]
     pub fn new(spill: &'a SpillDir, max_bytes: usize) -> Self {
-        HourTable { spill, max_bytes, bytes: 0, sums: FxHashMap::default(), runs: Vec::new() }
+        HourTable {
+            spill,
+            max_bytes,
+            bytes: 0,
+            facts: Vec::new(),
+            by_bytes: HashTable::new(),
+            by_number: FxHashMap::default(),
+            runs: Vec::new(),
+        }
     }
 
     /// Counts one fact.
@@ -66,22 +95,56 @@ impl<'a> HourTable<'a> {
     /// # Errors
     /// When the table is full and cannot be spilled.
     pub fn add(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
-        if self.add_known(fact, at) {
+        if self.add_known(fact, at).is_some() {
             return Ok(());
         }
+        let place = u32::try_from(self.facts.len()).unwrap_or(u32::MAX);
+        let facts = &self.facts;
+        let again = |place: &u32| hash_of(facts.get(*place as usize).map_or(&[], |(f, _)| f));
+        self.by_bytes.insert_unique(hash_of(fact), place, again);
         self.bytes += fact.len() + ENTRY_COST;
-        self.sums.insert(fact.to_vec(), Sum::one(at));
+        self.facts.push((fact.to_vec(), Sum::one(at)));
         if self.bytes > self.max_bytes { self.spill() } else { Ok(()) }
     }
 
-    /// Counts one fact if it is in the table already; false when it is not, or was spilled.
-    pub fn add_known(&mut self, fact: &[u8], at: Micros) -> bool {
-        let known = self.sums.get_mut(fact);
-        if let Some(sum) = known {
+    /// Counts one fact if it is in the table already, and says where; `None` when it is not, or was
+    /// spilled.
+    pub(super) fn add_known(&mut self, fact: &[u8], at: Micros) -> Option<u32> {
+        let facts = &self.facts;
+        let same = |place: &u32| facts.get(*place as usize).is_some_and(|(known, _)| known == fact);
+        let place = *self.by_bytes.find(hash_of(fact), same)?;
+        self.count(place, at);
+        Some(place)
+    }
+
+    fn count(&mut self, place: u32, at: Micros) {
+        if let Some((_, sum)) = self.facts.get_mut(place as usize) {
             sum.add(Sum::one(at));
-            return true;
         }
-        false
+    }
+
+    /// Counts a fact of which one with its number and name was noted; false when none was. `ending` is
+    /// what stands behind what it says.
+    pub(super) fn add_numbered(&mut self, number: Number, ending: &[&[u8]], at: Micros) -> bool {
+        let key = (number, digest_of(ending));
+        let Some(place) = self.by_number.get(&key).copied() else { return false };
+        let mut rest = self.facts.get(place as usize).map_or(&[][..], |(fact, _)| fact);
+        // Names may share a digest.
+        let same = ending
+            .iter()
+            .rev()
+            .all(|part| rest.strip_suffix(*part).map(|before| rest = before).is_some());
+        if same {
+            self.count(place, at);
+        }
+        same
+    }
+
+    /// Notes where a fact is.
+    pub(super) fn note(&mut self, number: Number, ending: &[&[u8]], place: u32) {
+        if self.by_number.len() < MAX_NOTES {
+            self.by_number.insert((number, digest_of(ending)), place);
+        }
     }
 
     /// Empties the table into `each`.
@@ -98,7 +161,7 @@ impl<'a> HourTable<'a> {
             }
             return Ok(());
         }
-        if !self.sums.is_empty() {
+        if !self.facts.is_empty() {
             self.spill()?;
         }
         let mut open: Option<(Vec<u8>, Sum)> = None;
@@ -124,7 +187,9 @@ impl<'a> HourTable<'a> {
 
     fn sorted(&mut self) -> Vec<(Vec<u8>, Sum)> {
         self.bytes = 0;
-        let mut rows: Vec<(Vec<u8>, Sum)> = self.sums.drain().collect();
+        self.by_bytes.clear();
+        self.by_number.clear();
+        let mut rows = std::mem::take(&mut self.facts);
         rows.sort_unstable_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
         rows
     }

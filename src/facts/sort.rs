@@ -347,6 +347,7 @@ impl RunReader {
                 let Some(entry) = buffer.index.get(*next) else { return Ok(false) };
                 *next += 1;
                 into.key = entry.key;
+                into.number = Some(entry.body);
                 buffer.record(entry, &mut into.body)?;
                 Ok(true)
             }
@@ -390,7 +391,12 @@ struct Head {
     key: SortKey,
     body: Vec<u8>,
     run: usize,
+    /// Equal for facts of one run that say the same, where the run knows that.
+    number: Option<u32>,
 }
+
+/// Stands for what a fact says: equal only where that is equal.
+pub(super) type Number = (usize, u32);
 
 // Reversed, because `BinaryHeap` yields the greatest and the merge wants the smallest.
 impl Ord for Head {
@@ -424,25 +430,27 @@ pub fn merge(
     mut each: impl FnMut(&SortKey, &[u8]) -> Result<(), FactsError>,
 ) -> Result<(), FactsError> {
     let runs = at_most(MAX_OPEN_RUNS, runs, spill)?;
-    merge_open(runs, &mut |key, body, _| each(key, body))
+    merge_open(runs, &mut |head| each(&head.key, &head.body))
 }
 
-/// As [`merge`], of two groups at once; `each` hears whether a fact is of the second.
+/// As [`merge`], of two groups at once; `each` hears the number of what a fact says, where it has one, and
+/// whether the fact is of the second.
 ///
 /// # Errors
 /// When a run cannot be read or merged, or when `each` fails.
-pub fn merge_groups(
+pub(super) fn merge_groups(
     (first, second): (Vec<Run>, Vec<Run>),
     spill: &SpillDir,
-    mut each: impl FnMut(&SortKey, &[u8], bool) -> Result<(), FactsError>,
+    mut each: impl FnMut(&SortKey, &[u8], Option<Number>, bool) -> Result<(), FactsError>,
 ) -> Result<(), FactsError> {
-    if second.is_empty() {
-        return merge(first, spill, |key, body| each(key, body, false));
-    }
-    let mut runs = at_most(MAX_OPEN_RUNS / 2, first, spill)?;
+    let most = if second.is_empty() { MAX_OPEN_RUNS } else { MAX_OPEN_RUNS / 2 };
+    let mut runs = at_most(most, first, spill)?;
     let firsts = runs.len();
-    runs.extend(at_most(MAX_OPEN_RUNS / 2, second, spill)?);
-    merge_open(runs, &mut |key, body, run| each(key, body, run >= firsts))
+    runs.extend(at_most(most, second, spill)?);
+    merge_open(runs, &mut |head| {
+        let number = head.number.map(|number| (head.run, number));
+        each(&head.key, &head.body, number, head.run >= firsts)
+    })
 }
 
 fn at_most(open: usize, mut runs: Vec<Run>, spill: &SpillDir) -> Result<Vec<Run>, FactsError> {
@@ -455,19 +463,20 @@ fn at_most(open: usize, mut runs: Vec<Run>, spill: &SpillDir) -> Result<Vec<Run>
 
 fn merge_to_disk(runs: Vec<Run>, spill: &SpillDir) -> Result<Run, FactsError> {
     let mut writer = RunWriter::create(spill.next_file())?;
-    merge_open(runs, &mut |key, body, _| writer.write(key, body))?;
+    merge_open(runs, &mut |head| writer.write(&head.key, &head.body))?;
     writer.finish()
 }
 
 fn merge_open(
     runs: Vec<Run>,
-    each: &mut impl FnMut(&SortKey, &[u8], usize) -> Result<(), FactsError>,
+    each: &mut impl FnMut(&Head) -> Result<(), FactsError>,
 ) -> Result<(), FactsError> {
     let mut readers = Vec::with_capacity(runs.len());
     let mut heap = BinaryHeap::with_capacity(runs.len());
     for run in runs {
         let mut reader = RunReader::open(run)?;
-        let mut head = Head { key: SortKey([0; KEY_LEN]), body: Vec::new(), run: readers.len() };
+        let (key, body, run) = (SortKey([0; KEY_LEN]), Vec::new(), readers.len());
+        let mut head = Head { key, body, run, number: None };
         if reader.next(&mut head)? {
             heap.push(head);
         }
@@ -475,7 +484,7 @@ fn merge_open(
     }
     // The smallest is replaced in its place: one descent of the heap instead of two.
     while let Some(mut head) = heap.peek_mut() {
-        each(&head.key, &head.body, head.run)?;
+        each(&head)?;
         let run = head.run;
         let Some(reader) = readers.get_mut(run) else { break };
         if !reader.next(&mut head)? {

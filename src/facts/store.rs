@@ -32,6 +32,8 @@ pub struct FactStore {
     late: BTreeMap<Unit, u32>,
     /// The family of the last fact.
     family: &'static str,
+    /// The account or cluster of the last fact, and its folder.
+    place: (String, String),
     sessions: Files<SessionFactRow>,
     authentications: Files<CallFactRow>,
     calls: Files<CallFactRow>,
@@ -69,6 +71,7 @@ impl FactStore {
             written: BTreeSet::new(),
             late: BTreeMap::new(),
             family: "",
+            place: (String::new(), String::new()),
             sessions: Files::default(),
             authentications: Files::default(),
             calls: Files::default(),
@@ -177,38 +180,45 @@ impl FactSink for FactStore {
             self.family = family;
         }
         let (root, written) = (&self.root, (&mut self.written, &self.late));
-        let of_account = |account: &str| partition("p_account", account);
-        let of_cluster = |cluster: &str| partition("p_cluster", cluster);
+        let (column, place) = match &fact {
+            Folded::Session(issued) => ("p_account", &issued.body.account),
+            Folded::Authentication(call) | Folded::AwsCall(call) => {
+                ("p_account", &call.body.account)
+            }
+            Folded::Login(login) => ("p_cluster", &login.body.cluster),
+            Folded::Change(change) => ("p_cluster", &change.body.cluster),
+            Folded::Access(access, _) => ("p_cluster", &access.body.cluster),
+        };
+        let (known, folder) = &mut self.place;
+        if known != place || !folder.starts_with(column) {
+            *folder = partition(column, place);
+            known.clone_from(place);
+        }
+        let place = folder.as_str();
         match fact {
             Folded::Session(issued) => {
-                let place = of_account(&issued.body.account);
                 let row = (issued.at.day(), session_row(issued));
-                self.sessions.push(root, family, &place, row, written)
+                self.sessions.push(root, family, place, row, written)
             }
             Folded::Authentication(call) => {
-                let place = of_account(&call.body.account);
                 let row = (call.hour.day(), call_row(call, true));
-                self.authentications.push(root, family, &place, row, written)
+                self.authentications.push(root, family, place, row, written)
             }
             Folded::AwsCall(call) => {
-                let place = of_account(&call.body.account);
                 let row = (call.hour.day(), call_row(call, false));
-                self.calls.push(root, family, &place, row, written)
+                self.calls.push(root, family, place, row, written)
             }
             Folded::Login(login) => {
-                let place = of_cluster(&login.body.cluster);
                 let row = (login.hour.day(), login_row(login));
-                self.logins.push(root, family, &place, row, written)
+                self.logins.push(root, family, place, row, written)
             }
             Folded::Change(change) => {
-                let place = of_cluster(&change.body.cluster);
                 let row = (change.at.day(), change_row(change));
-                self.changes.push(root, family, &place, row, written)
+                self.changes.push(root, family, place, row, written)
             }
             Folded::Access(access, name_capped) => {
-                let place = of_cluster(&access.body.cluster);
                 let row = (access.hour.day(), access_row(access, name_capped));
-                self.access.push(root, family, &place, row, written)
+                self.access.push(root, family, place, row, written)
             }
         }
     }

@@ -71,24 +71,23 @@ const LONGEST_KEY: usize = 128;
 ///
 /// Each record that is not odd is shown to `pass` as soon as it ends, while its bytes are at hand; those
 /// of which it says true are not kept. What it learns counts only if the file turns out to be one.
-pub fn records(bytes: &[u8], into: &mut Records, pass: impl FnMut(&Found) -> bool) -> bool {
-    let end = first_record(bytes).and_then(|first| list(bytes, first, into, pass));
+pub fn records(bytes: &[u8], into: &mut Records, mut pass: impl FnMut(&Found) -> bool) -> bool {
+    let Some(first) = first_record(bytes) else { return false };
+    let end = list((bytes, first), into, &mut pass);
     end.is_some_and(|end| bytes.get(end..).unwrap_or_default().trim_ascii() == b"}")
 }
 
-/// The same for any list of objects, the first of which may begin at `first`, within an object; returns
-/// where the list ends.
-pub fn list(
-    bytes: &[u8],
-    first: usize,
+/// Where the list ends whose first record may begin at an offset.
+fn list(
+    from: (&[u8], usize),
     into: &mut Records,
-    mut pass: impl FnMut(&Found) -> bool,
+    pass: &mut impl FnMut(&Found) -> bool,
 ) -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(done) = super::audited::records_by_avx2((bytes, first), into, &mut pass) {
+    if let Some(done) = super::audited::records_by_avx2(from, into, pass) {
         return done;
     }
-    walk((bytes, first), into, lanes::masks, lanes::prefix_xor, &mut pass)
+    walk(from, into, lanes::masks, lanes::prefix_xor, pass)
 }
 
 /// The same with the instructions of newer machines.

@@ -5,26 +5,32 @@ use memchr::memchr2;
 use super::lanes::{BLOCK, Masks, last};
 use super::{escaped, lanes};
 
-/// Appends what the inside of a JSON string stands for, from `into[used..]` on, and returns where it ends;
-/// `into` grows as it must and is never cut. `None` for what only a parser can read: a quote without a
-/// backslash, or the number of a character that is not ASCII.
-pub(in crate::decode) fn unescape(json: &[u8], into: &mut Vec<u8>, used: usize) -> Option<usize> {
+/// Writes what a JSON string stands for, of which `json` begins behind the first quote, to `into[used..]`;
+/// returns where that ends, and how many bytes of `json` were read, the last quote included. `into` is
+/// made so long that it has room for all of `json`. `None` for what only a parser can read, as the number
+/// of a character that is not ASCII, and for what is no string.
+pub(in crate::decode) fn unescape(
+    json: &[u8],
+    into: &mut Vec<u8>,
+    used: usize,
+) -> Option<(usize, usize)> {
     let room = used + json.len() + BLOCK;
     if into.len() < room {
         into.resize(room, 0);
     }
     let out = into.get_mut(used..)?;
     #[cfg(target_arch = "x86_64")]
-    if let Some(written) = crate::decode::audited::unescape_by_avx2(json, out) {
-        return written.map(|written| used + written);
+    if let Some(done) = crate::decode::audited::unescape_by_avx2(json, out) {
+        return done.map(|(written, read)| (used + written, read));
     }
-    run(json, out, lanes::masks, lanes::without).map(|written| used + written)
+    let done = run(json, out, lanes::masks, lanes::without);
+    done.map(|(written, read)| (used + written, read))
 }
 
 /// The same with the instructions of newer machines.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,pclmulqdq,popcnt")]
-pub(in crate::decode) fn unescape_avx2(json: &[u8], out: &mut [u8]) -> Option<usize> {
+pub(in crate::decode) fn unescape_avx2(json: &[u8], out: &mut [u8]) -> Option<(usize, usize)> {
     let masks = |block: &[u8; BLOCK]| lanes::avx2::masks(block);
     run(json, out, masks, |word, gone| lanes::avx2::without(word, gone))
 }
@@ -35,7 +41,7 @@ fn run(
     out: &mut [u8],
     masks: impl Fn(&[u8; BLOCK]) -> Masks,
     without: impl Fn(u64, u8) -> u64,
-) -> Option<usize> {
+) -> Option<(usize, usize)> {
     let (blocks, rest) = json.as_chunks::<BLOCK>();
     let mut to = 0;
     // 1 where the next byte is escaped.
@@ -45,40 +51,61 @@ fn run(
         let before = carry;
         let of = masks(block);
         let escaped = escaped(of.backslash, &mut carry);
-        if of.quote & !escaped != 0 {
+        let end = of.quote & !escaped;
+        // What is before the end.
+        let inside = end.wrapping_sub(1) & !end;
+        if of.control & inside != 0 {
             return None;
         }
-        if escaped & !(of.quote | of.backslash) != 0 {
+        if escaped & !(of.quote | of.backslash) & inside != 0 {
             // One that does not stand for itself, or the end within one.
             let from = n * BLOCK - usize::from(before != 0);
-            return one_by_one(json.get(from..)?, out, to);
+            return one_by_one(json, from, out, to);
         }
         let mut gone = of.backslash & !escaped;
+        if end != 0 {
+            gone &= inside;
+        }
+        let kept = BLOCK - gone.count_ones() as usize;
+        let mut at = to;
         let (words, _) = block.as_chunks::<8>();
         for word in words {
             let [here, ..] = gone.to_le_bytes();
             gone >>= 8;
-            let kept = without(u64::from_le_bytes(*word), here);
-            *out.get_mut(to..)?.first_chunk_mut()? = kept.to_le_bytes();
-            to += 8 - here.count_ones() as usize;
+            let word = without(u64::from_le_bytes(*word), here);
+            *out.get_mut(at..)?.first_chunk_mut()? = word.to_le_bytes();
+            at += 8 - here.count_ones() as usize;
         }
+        if end != 0 {
+            let len = end.trailing_zeros() as usize;
+            return Some((to + kept - (BLOCK - len), n * BLOCK + len + 1));
+        }
+        to += kept;
     }
-    Some(to - (BLOCK - rest.len()))
+    None
 }
 
-/// From a place that is in no escape.
-fn one_by_one(json: &[u8], out: &mut [u8], mut to: usize) -> Option<usize> {
-    let mut rest = json;
-    while let Some(at) = memchr2(b'\\', b'"', rest) {
-        out.get_mut(to..to + at)?.copy_from_slice(rest.get(..at)?);
-        let (byte, len) = meant(rest.get(at..)?)?;
-        to += at;
+/// From a place that is in no escape, where so much is written.
+fn one_by_one(json: &[u8], from: usize, out: &mut [u8], mut to: usize) -> Option<(usize, usize)> {
+    let mut at = from;
+    loop {
+        let rest = json.get(at..)?;
+        let len = memchr2(b'\\', b'"', rest)?;
+        let plain = rest.get(..len)?;
+        if plain.iter().any(|byte| *byte < b' ') {
+            return None;
+        }
+        out.get_mut(to..to + len)?.copy_from_slice(plain);
+        to += len;
+        let rest = rest.get(len..)?;
+        if rest.starts_with(b"\"") {
+            return Some((to, at + len + 1));
+        }
+        let (byte, read) = meant(rest)?;
         *out.get_mut(to)? = byte;
         to += 1;
-        rest = rest.get(at + len..)?;
+        at += len + read;
     }
-    out.get_mut(to..to + rest.len())?.copy_from_slice(rest);
-    Some(to + rest.len())
 }
 
 /// The byte that an escape stands for, and how long it is.
@@ -113,13 +140,17 @@ mod tests {
     }
 
     fn fast(inside: &str) -> Option<String> {
+        let json = format!("{inside}\"}},{{");
         let mut out = b"before".to_vec();
-        let end = unescape(inside.as_bytes(), &mut out, 6)?;
-        let mut portable = vec![0; inside.len() + BLOCK];
-        let written = run(inside.as_bytes(), &mut portable, lanes::masks, lanes::without);
-        assert_eq!(out.get(6..end), written.and_then(|len| portable.get(..len)), "both ways");
+        let done = unescape(json.as_bytes(), &mut out, 6);
+        let mut portable = vec![0; json.len() + BLOCK];
+        let by_portable = run(json.as_bytes(), &mut portable, lanes::masks, lanes::without);
+        assert_eq!(done, by_portable.map(|(written, read)| (written + 6, read)), "both ways");
+        let (end, read) = done?;
         assert_eq!(out.get(..6), Some(b"before".as_slice()));
-        String::from_utf8(out.get(6..end)?.to_vec()).ok()
+        assert_eq!(out.get(6..end), portable.get(..end - 6));
+        // A quote that ends it early.
+        (read == inside.len() + 1).then(|| String::from_utf8(out.get(6..end)?.to_vec()).ok())?
     }
 
     #[test]
@@ -143,6 +174,9 @@ mod tests {
             check(&format!(r"{pad}\x"), false);
             check(&format!(r"{pad}\u+026"), false);
             check(&format!(r"{pad}\u00"), false);
+            check(&format!("{pad}\n"), false);
+            check(&format!("{pad}\\\"\u{1}"), false);
+            check(&format!("{pad}\\n\u{1}"), false);
         }
     }
 
