@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use overgrant::model::needs::{CALLS, Feature};
 use overgrant::model::time::Micros;
 use overgrant::source::{FetchError, Location, Prune, SourceError, Store};
 
 use crate::support::s3::{Fault, Server};
-use crate::support::{audit, bytes_of, copy, project, samples_plan};
+use crate::support::{audit, bytes_of, copy, gzip, project, samples_plan};
 
 fn put(root: &Path, key: &str, bytes: &[u8]) {
     let path = root.join(key);
@@ -208,4 +209,54 @@ fn a_bucket_that_cannot_be_listed_says_what_it_takes() {
     assert!(message.contains("AccessDenied"), "{message}");
     let needed = r#"needs s3:ListBucket on arn:aws:s3:::buck; add {"Action":"s3:ListBucket","#;
     assert!(error.to_string().contains(needed), "{error}");
+}
+
+/// A bucket that is far away costs a few of its round trips, not one for each object: requests wait at
+/// the same time, as many as their bytes allow.
+#[test]
+fn a_bucket_that_is_far_away_does_not_starve_the_threads() {
+    const OBJECTS: usize = 400;
+    const DELAY: Duration = Duration::from_millis(75);
+    let root = tempfile::tempdir().unwrap();
+    for n in 0..OBJECTS {
+        let records: Vec<String> = (0..100)
+            .map(|at| {
+                format!(
+                    r#"{{"eventTime":"2026-10-05T{:02}:{:02}:00Z","eventSource":"sts.amazonaws.com","eventName":"GetCallerIdentity","awsRegion":"us-west-2","userIdentity":{{"type":"IAMUser","principalId":"AIDA{n}"}},"eventID":"{n}-{at}","recipientAccountId":"111122223333"}}"#,
+                    n % 24,
+                    at % 60
+                )
+            })
+            .collect();
+        let key = format!(
+            "logs/deep/AWSLogs/111122223333/CloudTrail/us-west-2/2026/10/05/111122223333_CloudTrail_us-west-2_20261005T0000Z_{n:016}.json.gz"
+        );
+        put(
+            root.path(),
+            &key,
+            &gzip(format!(r#"{{"Records":[{}]}}"#, records.join(",")).as_bytes()),
+        );
+    }
+    let run = |delay: Duration| {
+        let server = Server::start_slow(root.path(), delay, |_, _| Fault::None);
+        let out = tempfile::tempdir().unwrap();
+        let mut plan = samples_plan(out.path());
+        plan.logs = vec![Location::parse("s3://logs/deep/").unwrap()];
+        plan.s3 = server.options();
+        plan.threads = 2;
+        let before = Instant::now();
+        audit(&plan).unwrap();
+        let took = before.elapsed();
+        assert_eq!(server.count(&["GET", ".json.gz"]), OBJECTS);
+        let mut report = bytes_of(out.path());
+        report.remove("manifest.json").unwrap();
+        (took, server.most_at_once.load(Ordering::Relaxed), report)
+    };
+    let (near, _, report) = run(Duration::ZERO);
+    let (far, at_once, same) = run(DELAY);
+    let one_by_one = DELAY * u32::try_from(OBJECTS).unwrap();
+    eprintln!("{near:?} near, {far:?} far, {at_once} requests at once; one by one {one_by_one:?}");
+    assert!(at_once >= 64, "{at_once} requests at once");
+    assert!(far < near + one_by_one / 10, "{far:?} far, {near:?} near");
+    assert!(same == report, "the same report");
 }

@@ -8,8 +8,9 @@ use super::{Events, PipelineError, Stop};
 use crate::source::budget::ByteBudget;
 use crate::source::{Fetched, Object, Store, fetch_all};
 
-/// Requests in flight per thread.
-const REQUESTS_PER_THREAD: usize = 32;
+/// Requests in flight per thread, so many that the bytes in flight bind first but for small objects: of
+/// those a bucket 75 ms away still answers 1,700 a second for each thread.
+const REQUESTS_PER_THREAD: usize = 128;
 
 /// Where a thread gets its objects.
 pub(super) struct Feed<'a> {

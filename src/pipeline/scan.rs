@@ -1,5 +1,6 @@
 //! Lists, fetches and extracts: objects in, sorted runs of facts and what each object came to out.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -152,14 +153,18 @@ pub(super) fn run(
     (spill, runtime): (&SpillDir, &tokio::runtime::Runtime),
     events: &mut dyn Events,
 ) -> Result<Scanned, PipelineError> {
-    // Day by day, so that a run that is interrupted leaves few days half done.
-    let mut order: Vec<(Option<Day>, usize)> = which
+    // Day by day, so that a run that is interrupted leaves few days half done; of a day the largest
+    // first, so that no thread ends with one while the others have nothing left.
+    let mut order: Vec<(Option<Day>, Reverse<u64>, usize)> = which
         .into_iter()
-        .filter_map(|at| Some((read_key(&work.listed.get(at)?.name.1).day, at)))
+        .filter_map(|at| {
+            let listed = work.listed.get(at)?;
+            Some((read_key(&listed.name.1).day, Reverse(listed.size), at))
+        })
         .collect();
     order.sort_unstable();
     let objects: Vec<_> =
-        order.iter().filter_map(|(_, at)| work.objects.get(*at).cloned()).collect();
+        order.iter().filter_map(|(.., at)| work.objects.get(*at).cloned()).collect();
     if objects.is_empty() {
         return Ok(Scanned::default());
     }
@@ -175,7 +180,7 @@ pub(super) fn run(
     for part in workers {
         all.runs.extend(part.runs);
         let outcomes = part.outcomes.into_iter();
-        all.outcomes.extend(outcomes.filter_map(|(n, outcome)| Some((order.get(n)?.1, outcome))));
+        all.outcomes.extend(outcomes.filter_map(|(n, outcome)| Some((order.get(n)?.2, outcome))));
     }
     Ok(all)
 }

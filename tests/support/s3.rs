@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -35,6 +37,8 @@ pub(crate) struct Server {
     address: SocketAddr,
     /// Method and path with query of every request.
     pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    /// Most requests that waited for their answer at once.
+    pub(crate) most_at_once: Arc<AtomicUsize>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -42,6 +46,15 @@ impl Server {
     /// Serves the buckets (folders) below `root`.
     pub(crate) fn start(
         root: &Path,
+        decide: impl FnMut(&Method, &str) -> Fault + Send + 'static,
+    ) -> Self {
+        Self::start_slow(root, Duration::ZERO, decide)
+    }
+
+    /// The same, far away: every answer begins so much later.
+    pub(crate) fn start_slow(
+        root: &Path,
+        delay: Duration,
         decide: impl FnMut(&Method, &str) -> Fault + Send + 'static,
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -56,12 +69,16 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&requests);
+        let (waiting, most_at_once) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let most = Arc::clone(&most_at_once);
         let decide: Arc<Mutex<Box<Decide>>> = Arc::new(Mutex::new(Box::new(decide)));
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 socket.set_nodelay(true).unwrap();
                 let (service, seen, decide) =
                     (service.clone(), Arc::clone(&seen), Arc::clone(&decide));
+                let (waiting, most) = (Arc::clone(&waiting), Arc::clone(&most));
                 let handler = service_fn(move |request: Request<Incoming>| {
                     let line = format!("{} {}", request.method(), request.uri());
                     let fault = {
@@ -70,12 +87,21 @@ impl Server {
                     };
                     seen.lock().unwrap().push(line);
                     let service = service.clone();
-                    async move { answer(&service, request, fault).await }
+                    let waiting = Arc::clone(&waiting);
+                    most.fetch_max(waiting.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    async move {
+                        if !delay.is_zero() {
+                            tokio::time::sleep(delay).await;
+                        }
+                        let answer = answer(&service, request, fault).await;
+                        waiting.fetch_sub(1, Ordering::Relaxed);
+                        answer
+                    }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(socket), handler));
             }
         });
-        Server { address, requests, runtime }
+        Server { address, requests, most_at_once, runtime }
     }
 
     /// How a client reaches it.
@@ -126,7 +152,7 @@ async fn answer(
                         Some((Ok(hyper::body::Frame::data(half)), Some(hyper::body::Bytes::new())))
                     }
                     Some(_) => {
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                         Some((Err(std::io::Error::other("cut")), None))
                     }
                     None => None,
