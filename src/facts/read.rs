@@ -173,7 +173,7 @@ impl<'a> FactReader<'a> {
             files.iter().any(|path| is_late(path)).then(|| Ordered::new(self.spill, ROW_BUFFER));
         let mut bytes = Vec::new();
         for path in files {
-            read_rows(self.open(path)?, |row: R| {
+            let mut take = |row: R| {
                 let Some((at, body, flag, sum)) = row.unpack().filter(|row| span.contains(row.0))
                 else {
                     return Ok(());
@@ -188,7 +188,11 @@ impl<'a> FactReader<'a> {
                 bytes.extend_from_slice(&encoded);
                 bytes.extend_from_slice(&sum.to_bytes());
                 late.push(&bytes)
-            })?;
+            };
+            match self.open(path)? {
+                Opened::Whole(file) => read_rows(file, &mut take)?,
+                Opened::Large(file) => read_rows(file, &mut take)?,
+            }
         }
         let Some(late) = late else { return Ok(()) };
         let mut last: Option<(Vec<u8>, Sum)> = None;
@@ -212,11 +216,27 @@ impl<'a> FactReader<'a> {
         give(last)
     }
 
-    fn open(&self, path: &Path) -> Result<File, FactsError> {
+    fn open(&self, path: &Path) -> Result<Opened, FactsError> {
         let path = self.root.join(path);
-        File::open(&path).map_err(|source| FactsError::ReadFacts { path, source })
+        let open = || {
+            let file = File::open(&path)?;
+            if file.metadata()?.len() > SMALL {
+                return Ok(Opened::Large(file));
+            }
+            std::fs::read(&path).map(|bytes| Opened::Whole(bytes.into()))
+        };
+        open().map_err(|source| FactsError::ReadFacts { path: path.clone(), source })
     }
 }
+
+/// A small file is read at once: column by column it would take hundreds of calls.
+enum Opened {
+    Whole(bytes::Bytes),
+    Large(File),
+}
+
+/// Files up to this many bytes are small.
+const SMALL: u64 = 1 << 20;
 
 /// The place in time and the rest of a row in the making.
 fn split(fact: &[u8]) -> (Micros, &[u8]) {

@@ -140,8 +140,7 @@ impl<R: Row> Files<R> {
                 .map_or(Ok(()), std::fs::create_dir_all)
                 .and_then(|()| File::create(&full))
                 .map_err(|source| FactsError::WriteFacts { path: full.clone(), source })?;
-            let writer = RowWriter::new(BufWriter::new(file))
-                .map_err(|source| FactsError::WriteRows { path: full.clone(), source })?;
+            let writer = RowWriter::new(BufWriter::new(file));
             self.open = Some(OpenFile { day, place: place.to_owned(), path, full, writer });
         }
         if let Some(open) = &mut self.open {

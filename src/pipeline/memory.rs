@@ -261,7 +261,7 @@ fn delivered_in(path: &str) -> Option<Day> {
 }
 
 fn write<R: Row>(path: &str, rows: Vec<R>, root: &Path) -> Result<KeptFile, PipelineError> {
-    let mut writer = RowWriter::new(Vec::new())?;
+    let mut writer = RowWriter::new(Vec::new());
     for row in rows {
         writer.push(row)?;
     }

@@ -312,7 +312,7 @@ fn write_verdicts(
         }
     }
     rows.sort_by(|a, b| a.grant_id.cmp(&b.grant_id));
-    let mut history = RowWriter::new(Vec::new())?;
+    let mut history = RowWriter::new(Vec::new());
     for row in &rows {
         history.push(VerdictHistoryRow {
             grant_id: row.grant_id.clone(),

@@ -69,8 +69,7 @@ impl OutputDir {
     pub fn table_writer<R: Row>(&self) -> Result<RowWriter<R, BufWriter<File>>, ReportError> {
         let path = self.staging.join("tables").join(R::TABLE.name).join("part-0.parquet");
         let file = create(&path)?;
-        RowWriter::new(BufWriter::new(file))
-            .map_err(|source| ReportError::Table { table: R::TABLE.name.to_owned(), source })
+        Ok(RowWriter::new(BufWriter::new(file)))
     }
 
     /// Writes a file of bytes.

@@ -1,7 +1,8 @@
 //! Rows to Parquet bytes and back; the one place that knows writer properties.
 //!
 //! The bytes depend on the rows alone: fixed properties, no clock, a fixed `created_by`. Where the
-//! bytes go is the caller's. zstd level 1 costs less than the dictionary pages it shrinks.
+//! bytes go is the caller's. zstd level 1 costs less than the dictionary pages it shrinks, but for small
+//! files: every page of a column would make its tables anew, which takes longer than all the rest.
 //!
 //! Batches and row groups end by bytes as well as by rows, and are read one row group at a time:
 //! texts of logs may be a megabyte each, and neither side may hold thousands of them.
@@ -42,10 +43,17 @@ pub enum CodecError {
     Table(#[from] TableError),
 }
 
-fn properties() -> WriterProperties {
+/// Rows and their bytes in memory up to which a file is small.
+const SMALL: (usize, usize) = (1024, 512 << 10);
+
+fn properties(is_small: bool) -> WriterProperties {
     let level = ZstdLevel::try_new(1).unwrap_or_default();
     WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
+        .set_compression(if is_small {
+            Compression::UNCOMPRESSED
+        } else {
+            Compression::ZSTD(level)
+        })
         // The writer of rows ends the groups: it knows the bytes of the rows.
         .set_max_row_group_row_count(None)
         .set_created_by("overgrant".to_owned())
@@ -54,7 +62,7 @@ fn properties() -> WriterProperties {
 
 /// Writes rows of one table, batch by batch.
 pub struct RowWriter<R: Row, W: Write + Send> {
-    writer: ArrowWriter<W>,
+    out: Out<W>,
     buffer: Vec<R>,
     /// Bytes of the buffered rows.
     buffered: usize,
@@ -63,14 +71,20 @@ pub struct RowWriter<R: Row, W: Write + Send> {
     rows: u64,
 }
 
+/// Where the rows go.
+enum Out<W: Write + Send> {
+    /// Whether the file is small is not yet known.
+    Waiting(W),
+    Begun(ArrowWriter<W>),
+    /// An error was given back.
+    Failed,
+}
+
 impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// Starts a file.
-    ///
-    /// # Errors
-    /// When `out` refuses.
-    pub fn new(out: W) -> Result<Self, CodecError> {
-        let writer = ArrowWriter::try_new(out, schema(&R::TABLE), Some(properties()))?;
-        Ok(RowWriter { writer, buffer: Vec::new(), buffered: 0, group: (0, 0), rows: 0 })
+    pub fn new(out: W) -> Self {
+        let out = Out::Waiting(out);
+        RowWriter { out, buffer: Vec::new(), buffered: 0, group: (0, 0), rows: 0 }
     }
 
     /// Adds a row; rows must come in order of the table's sort key.
@@ -82,7 +96,7 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
         self.buffer.push(row);
         self.rows += 1;
         if self.buffer.len() >= ROWS_PER_BATCH || self.buffered >= BYTES_PER_BATCH {
-            self.flush()
+            self.flush(false)
         } else {
             Ok(())
         }
@@ -93,23 +107,36 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// # Errors
     /// When `out` refuses.
     pub fn finish(mut self) -> Result<(W, u64), CodecError> {
-        self.flush()?;
-        Ok((self.writer.into_inner()?, self.rows))
+        self.flush(true)?;
+        Ok((Self::begin(self.out, true)?.into_inner()?, self.rows))
     }
 
-    fn flush(&mut self) -> Result<(), CodecError> {
+    fn begin(out: Out<W>, is_small: bool) -> Result<ArrowWriter<W>, CodecError> {
+        match out {
+            Out::Begun(writer) => Ok(writer),
+            Out::Waiting(out) => {
+                Ok(ArrowWriter::try_new(out, schema(&R::TABLE), Some(properties(is_small)))?)
+            }
+            Out::Failed => Err(ParquetError::General("an earlier batch failed".to_owned()).into()),
+        }
+    }
+
+    fn flush(&mut self, is_last: bool) -> Result<(), CodecError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.writer.write(&R::to_batch(&self.buffer)?)?;
+        let is_small = is_last && self.buffer.len() <= SMALL.0 && self.buffered <= SMALL.1;
+        let mut writer = Self::begin(std::mem::replace(&mut self.out, Out::Failed), is_small)?;
+        writer.write(&R::to_batch(&self.buffer)?)?;
         let (rows, bytes) = self.group;
         self.group = (rows + self.buffer.len(), bytes + self.buffered);
         self.buffer.clear();
         self.buffered = 0;
         if self.group.0 >= ROWS_PER_GROUP || self.group.1 >= BYTES_PER_GROUP {
             self.group = (0, 0);
-            self.writer.flush()?;
+            writer.flush()?;
         }
+        self.out = Out::Begun(writer);
         Ok(())
     }
 }
@@ -123,7 +150,8 @@ pub fn write_batches<W: Write + Send>(
     schema: SchemaRef,
     batches: &[RecordBatch],
 ) -> Result<W, CodecError> {
-    let mut writer = ArrowWriter::try_new(out, schema, Some(properties()))?;
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let mut writer = ArrowWriter::try_new(out, schema, Some(properties(rows <= SMALL.0)))?;
     for batch in batches {
         writer.write(batch)?;
     }
@@ -222,7 +250,7 @@ mod tests {
             },
         ];
         let write = || {
-            let mut writer = RowWriter::new(Vec::new()).unwrap();
+            let mut writer = RowWriter::new(Vec::new());
             for row in &rows {
                 writer.push(row.clone()).unwrap();
             }
