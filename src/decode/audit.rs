@@ -189,43 +189,25 @@ fn set<'a>(text: &mut Text<'a>, value: &'a str, n: u32) -> Option<u32> {
 }
 
 fn object_ref<'a>(value: &'a str, members: &mut Members, object: &mut ObjectRef<'a>) -> Option<()> {
-    let mut seen = 0_u32;
-    if !members.find(value.as_bytes()) {
-        return None;
-    }
-    for member in members.of(value) {
-        let (key, value) = member?;
-        let n = match key.as_bytes() {
-            b"apiGroup" => set(&mut object.api_group, value, 0)?,
-            b"resource" => set(&mut object.resource, value, 1)?,
-            b"subresource" => set(&mut object.subresource, value, 2)?,
-            b"namespace" => set(&mut object.namespace, value, 3)?,
-            b"name" => set(&mut object.name, value, 4)?,
-            _ => continue,
-        };
-        if seen & 1 << n != 0 {
-            return None;
-        }
-        seen |= 1 << n;
-    }
-    Some(())
+    let keys = ["apiGroup", "resource", "subresource", "namespace", "name"];
+    members.each(value, &keys, |n, value| {
+        let texts = [
+            &mut object.api_group,
+            &mut object.resource,
+            &mut object.subresource,
+            &mut object.namespace,
+            &mut object.name,
+        ];
+        *texts.into_iter().nth(n)? = Text::read(value)?;
+        Some(())
+    })
 }
 
 fn code<'a>(value: &'a str, members: &mut Members, code: &mut Text<'a>) -> Option<()> {
-    if !members.find(value.as_bytes()) {
-        return None;
-    }
-    let mut found = None;
-    for member in members.of(value) {
-        let (key, value) = member?;
-        if key == "code" && found.replace(value).is_some() {
-            return None;
-        }
-    }
-    if let Some(value) = found {
+    members.each(value, &["code"], |_, value| {
         *code = Text::read(value)?;
-    }
-    Some(())
+        Some(())
+    })
 }
 
 /// `user`, `impersonatedUser`, and the user of a review.

@@ -248,6 +248,41 @@ pub struct AssumeRoleRequest<'a> {
     pub principal_arn: Text<'a>,
 }
 
+impl<'a> AssumeRoleRequest<'a> {
+    /// Of what a record holds, without a parser where that can be.
+    #[must_use]
+    pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
+        let found = raw.and_then(|raw| {
+            let mut all = Self::default();
+            let keys = [
+                "roleArn",
+                "roleSessionName",
+                "name",
+                "sourceIdentity",
+                "principalArn",
+                "tags",
+                "principalTags",
+                "transitiveTagKeys",
+            ];
+            members.each(raw.get(), &keys, |n, value| {
+                match n {
+                    0 => all.role_arn = Text::read(value)?,
+                    1 => all.role_session_name = Text::read(value)?,
+                    2 => all.name = Text::read(value)?,
+                    3 => all.source_identity = Text::read(value)?,
+                    4 => all.principal_arn = Text::read(value)?,
+                    5 => all.tags = Raw::part(value),
+                    6 => all.principal_tags = Raw::part(value),
+                    _ => all.transitive_tag_keys = Raw::part(value),
+                }
+                Some(())
+            })?;
+            Some(all)
+        });
+        found.unwrap_or_else(|| part(raw))
+    }
+}
+
 /// One element of `tags`.
 #[derive(Debug, Deserialize, Default)]
 pub struct Tag<'a> {
@@ -290,6 +325,60 @@ pub struct AssumeRoleAnswer<'a> {
     /// Roles Anywhere.
     #[serde(borrow, default)]
     pub source_identity: Text<'a>,
+}
+
+impl<'a> AssumeRoleAnswer<'a> {
+    /// Of what a record holds, without a parser where that can be.
+    #[must_use]
+    pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
+        let found = raw.and_then(|raw| {
+            let mut all = Self::default();
+            let keys = [
+                "credentials",
+                "assumedRoleUser",
+                "federatedUser",
+                "credentialSet",
+                "subjectFromWebIdentityToken",
+                "subject",
+                "provider",
+                "roleArn",
+                "sourceIdentity",
+            ];
+            members.each(raw.get(), &keys, |n, value| {
+                match n {
+                    0 => all.credentials = Raw::part(value),
+                    1 => all.assumed_role_user = Raw::part(value),
+                    2 => all.federated_user = Raw::part(value),
+                    3 => all.credential_set = Raw::part(value),
+                    4 => all.subject_from_web_identity_token = Text::read(value)?,
+                    5 => all.subject = Text::read(value)?,
+                    6 => all.provider = Text::read(value)?,
+                    7 => all.role_arn = Text::read(value)?,
+                    _ => all.source_identity = Text::read(value)?,
+                }
+                Some(())
+            })?;
+            Some(all)
+        });
+        found.unwrap_or_else(|| part(raw))
+    }
+}
+
+impl<'a> Credentials<'a> {
+    /// Of what an answer holds, without a parser where that can be.
+    #[must_use]
+    pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
+        let found = raw.and_then(|raw| {
+            let mut all = Self::default();
+            members.each(raw.get(), &["accessKeyId", "expiration"], |n, value| {
+                let text = if n == 0 { &mut all.access_key_id } else { &mut all.expiration };
+                *text = Text::read(value)?;
+                Some(())
+            })?;
+            Some(all)
+        });
+        found.unwrap_or_else(|| part(raw))
+    }
 }
 
 /// `federatedUser`

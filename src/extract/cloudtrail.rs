@@ -15,6 +15,7 @@ use crate::decode::cloudtrail::{
     AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, FederatedUser, Record, Tag,
     caller_of,
 };
+use crate::decode::find::Members;
 use crate::decode::lenient::{Part, Raw, Text, Unread, part, strings};
 use crate::model::arn::{
     PrincipalName, is_pod_identity_service, percent_decoded, unique_id_from_principal_id,
@@ -145,11 +146,13 @@ fn facts(
     let identity = record.user_identity.map_or("", Raw::get).as_bytes();
     // A call that issues nothing and changes no grant says what these parts say. Only those that are
     // wanted are remembered.
-    let deciding = (issued_by.is_none() && service != "eks").then(|| {
+    let name = record.event_name.as_str();
+    let may_change = service == "eks" && !name.starts_with("Describe") && !name.starts_with("List");
+    let deciding = (issued_by.is_none() && !may_change).then(|| {
         [
             identity,
             record.event_source.as_str().as_bytes(),
-            record.event_name.as_str().as_bytes(),
+            name.as_bytes(),
             record.aws_region.as_str().as_bytes(),
             record.error_code.as_str().as_bytes(),
             record.event_category.as_str().as_bytes(),
@@ -190,11 +193,12 @@ fn facts(
     };
     let caller = (*caller).clone();
     if let Some(how) = issued_by {
-        push(Rc::new(FactBody::Session(Box::new(session(record, how, caller)))));
+        let session = session(record, how, caller, &mut memory.members);
+        push(Rc::new(FactBody::Session(Box::new(session))));
         return Ok(());
     }
     let account = account_of(record, &caller);
-    let change = (service == "eks").then(|| changes::of_call(record, &caller, &account)).flatten();
+    let change = may_change.then(|| changes::of_call(record, &caller, &account)).flatten();
     let call = Box::new(AwsCallFact {
         account,
         region: record.aws_region.to_owned(),
@@ -284,15 +288,20 @@ fn issued_by(service: &str, event_name: &str) -> Option<IssuedBy> {
     })
 }
 
-fn session(record: &Record<'_>, how: IssuedBy, source: AwsCaller) -> SessionFact {
-    let request: AssumeRoleRequest<'_> = part(record.request_parameters);
-    let mut answer: AssumeRoleAnswer<'_> = part(record.response_elements);
+fn session(
+    record: &Record<'_>,
+    how: IssuedBy,
+    source: AwsCaller,
+    members: &mut Members,
+) -> SessionFact {
+    let request = AssumeRoleRequest::of(record.request_parameters, members);
+    let mut answer = AssumeRoleAnswer::of(record.response_elements, members);
     if how == IssuedBy::RolesAnywhere {
         // One element, shaped like the answer of AssumeRole.
         let set: Vec<AssumeRoleAnswer<'_>> = part(answer.credential_set);
         answer = set.into_iter().next().unwrap_or_default();
     }
-    let credentials: Credentials<'_> = part(answer.credentials);
+    let credentials = Credentials::of(answer.credentials, members);
     let assumed: AssumedRoleUser<'_> = part(answer.assumed_role_user);
     let federated: FederatedUser<'_> = part(answer.federated_user);
     let by_pod = [source.invoked_by.as_str(), record.source_ip_address.as_str()]
@@ -363,7 +372,11 @@ fn tags(request: &AssumeRoleRequest<'_>) -> Vec<(String, String)> {
 /// `Apr 16, 2024, 3:20:04 PM` (UTC), or RFC 3339, or epoch seconds.
 fn expiry(text: &str) -> Option<Micros> {
     // Newer runtimes put a narrow no-break space before AM and PM.
-    let plain = text.replace('\u{202f}', " ");
+    let plain = if text.is_ascii() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.replace('\u{202f}', " "))
+    };
     if let Ok(at) = NaiveDateTime::parse_from_str(&plain, "%b %e, %Y, %I:%M:%S %p") {
         return Some(Micros(at.and_utc().timestamp_micros()));
     }

@@ -25,9 +25,7 @@ use super::hourly::{HOUR_BUFFER, HourTable, Sum};
 use super::key::SortKey;
 use super::sort::{Number, Run, SpillDir, merge_groups};
 use crate::model::digest;
-use crate::model::fact::{
-    AccessFact, AwsCallFact, ChangeFact, FactBody, KubeUser, LoginFact, SessionFact, Via,
-};
+use crate::model::fact::{AccessFact, AwsCallFact, ChangeFact, FactBody, LoginFact, SessionFact};
 use crate::model::outcome::{Family, Unit, UnitCounts};
 use crate::model::time::{Hour, Micros};
 
@@ -387,9 +385,6 @@ impl Fold<'_> {
                     return Ok(());
                 };
                 body.permission.name = String::from_utf8_lossy(name).into_owned();
-                if body.via == Via::Direct && body.subject == KubeUser::default() {
-                    body.subject = body.caller.clone();
-                }
                 let access = Hourly { hour, body: *body, count, first, last };
                 return sink.take(Folded::Access(access, capped));
             }

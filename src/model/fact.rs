@@ -163,8 +163,8 @@ pub struct AccessFact {
     /// How.
     pub via: Via,
     /// Whose rights decided: the caller, the impersonated user or the reviewed one. Only
-    /// `username`, `uid` and `groups` are filled unless it is the caller. Until facts are added up it is
-    /// empty where it is the caller.
+    /// `username`, `uid` and `groups` are filled unless it is the caller. Empty where it is the
+    /// caller, until facts are read back.
     pub subject: KubeUser,
     /// What was asked. Until facts are added up the object's name is beside it, in [`Fact::name`].
     pub permission: Permission,

@@ -28,8 +28,8 @@ pub struct Fetched {
 pub type Work = Arc<Vec<(Arc<Store>, Object)>>;
 
 /// Fetches `work` in order of start, hands results over as they come, and returns when the last one
-/// is handed over or nobody listens any more. Once `stop` is set no further fetch starts; those under
-/// way are handed over.
+/// is handed over or nobody listens any more. Once `stop` is set no further fetch starts, and those
+/// under way are left.
 pub async fn fetch_all(
     work: Work,
     budget: ByteBudget,
@@ -49,7 +49,8 @@ pub async fn fetch_all(
     });
     let mut fetched = stream::iter(fetches).buffer_unordered(max_in_flight.max(1));
     while let Some(one) = fetched.next().await {
-        if to.send(one).await.is_err() {
+        // Whoever wants to end does not wait for what is under way.
+        if stop.load(Ordering::Relaxed) || to.send(one).await.is_err() {
             break;
         }
     }

@@ -33,7 +33,7 @@ table! {
         "Caller's IAM ARN without path." canonical_arn: String,
         "Caller's credential id." credential_id: String,
         "Caller's pod." pod_name: String,
-        "Whose rights decided." subject_username: String,
+        "Whose rights decided; empty where it was the caller." subject_username: String,
         "Their uid." subject_uid: String,
         "Their groups." subject_groups: Vec<String>,
         "True when the name was dropped because too many names were met." name_capped: bool,

@@ -54,6 +54,32 @@ impl Members {
     }
 }
 
+impl Members {
+    /// Hands the values of those of `keys` that `object` has to `take`, each with the place of its key.
+    /// `None` for an object that a parser must read: with a key twice, or one that `take` does not take.
+    pub fn each<'a>(
+        &mut self,
+        object: &'a str,
+        keys: &[&str],
+        mut take: impl FnMut(usize, &'a str) -> Option<()>,
+    ) -> Option<()> {
+        let mut seen = 0_u32;
+        if !self.find(object.as_bytes()) {
+            return None;
+        }
+        for member in self.of(object) {
+            let (key, value) = member?;
+            let Some(n) = keys.iter().position(|known| *known == key) else { continue };
+            if seen & 1 << n != 0 {
+                return None;
+            }
+            seen |= 1 << n;
+            take(n, value)?;
+        }
+        Some(())
+    }
+}
+
 fn member<T: Slice>(object: T, start: usize, colon: usize, end: usize) -> Option<(T, T)> {
     let bytes = object.bytes();
     if bytes.get(colon) != Some(&b':') || !matches!(bytes.get(end), Some(b',' | b'}')) {
