@@ -112,7 +112,7 @@ pub fn diff(
 
 /// Why an entry does not say what is needed now.
 fn stale(entry: &Entry, need: Need<'_>) -> Result<Option<Why>, LedgerError> {
-    let Some(old) = need.lenses.get(&entry.lens) else { return Ok(Some(Why::Version)) };
+    let Some(old) = need.lenses.get(&*entry.lens) else { return Ok(Some(Why::Version)) };
     let outcome = entry.outcome()?;
     if is_unread(&outcome) {
         return Ok(Some(Why::Unread));

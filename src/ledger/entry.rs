@@ -1,5 +1,7 @@
 //! An object that was read: its row in the ledger, and back.
 
+use std::sync::Arc;
+
 use super::LedgerError;
 use crate::model::outcome::Outcome;
 use crate::model::tally::{Reason, Stream};
@@ -20,6 +22,30 @@ pub struct Listed {
     pub size: u64,
 }
 
+/// What reading an object came to, encoded: a run holds a million of them, and as they are they would take
+/// some kilobytes each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details(Box<[u8]>);
+
+impl Details {
+    /// Encodes it.
+    ///
+    /// # Errors
+    /// Never for values of this type.
+    pub fn of(outcome: &Outcome) -> Result<Self, postcard::Error> {
+        Ok(Details(postcard::to_allocvec(outcome)?.into()))
+    }
+
+    /// Decodes it; `what` names the object.
+    ///
+    /// # Errors
+    /// When it was changed by someone else.
+    pub fn outcome(&self, what: &str) -> Result<Outcome, LedgerError> {
+        postcard::from_bytes(&self.0)
+            .map_err(|source| LedgerError::Details { what: what.to_owned(), source })
+    }
+}
+
 /// An object that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -27,35 +53,19 @@ pub struct Entry {
     pub listed: Listed,
     /// First and last day whose records were taken.
     pub days: (Day, Day),
-    /// Digest of the [`Lens`](super::lens::Lens).
-    pub lens: String,
-    /// The [`Outcome`], encoded: a ledger holds a million of them.
-    details: Vec<u8>,
+    /// Digest of the [`Lens`](super::lens::Lens), one for all entries of a run.
+    pub lens: Arc<str>,
+    /// What reading it came to.
+    pub details: Details,
 }
 
 impl Entry {
-    /// What reading `listed` came to.
-    ///
-    /// # Errors
-    /// Never for values of this type.
-    pub fn new(
-        listed: Listed,
-        days: (Day, Day),
-        lens: String,
-        outcome: &Outcome,
-    ) -> Result<Self, LedgerError> {
-        let details = postcard::to_allocvec(outcome)
-            .map_err(|source| LedgerError::Details { what: listed.name.1.clone(), source })?;
-        Ok(Entry { listed, days, lens, details })
-    }
-
     /// What reading it came to.
     ///
     /// # Errors
     /// When the ledger was changed by someone else.
     pub fn outcome(&self) -> Result<Outcome, LedgerError> {
-        postcard::from_bytes(&self.details)
-            .map_err(|source| LedgerError::Details { what: self.listed.name.1.clone(), source })
+        self.details.outcome(&self.listed.name.1)
     }
 
     /// Its row.
@@ -78,8 +88,8 @@ impl Entry {
             last_hour: hours.map(|(_, last)| Hour::start(last)),
             days_from: self.days.0.start(),
             days_to: self.days.1.start(),
-            looked_for: self.lens.clone(),
-            details: self.details.clone(),
+            looked_for: self.lens.to_string(),
+            details: self.details.0.to_vec(),
         })
     }
 
@@ -93,8 +103,8 @@ impl Entry {
                 size: u64::try_from(row.size).unwrap_or(0),
             },
             days: (row.days_from.day(), row.days_to.day()),
-            lens: row.looked_for,
-            details: row.details,
+            lens: row.looked_for.into(),
+            details: Details(row.details.into()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::days::{Days, rebuild};
 use super::diff::{Diff, Need, Why, diff};
-use super::entry::{Entry, Listed, Name};
+use super::entry::{Details, Entry, Listed, Name};
 use super::lens::Lens;
 use super::totals::totals;
 use super::*;
@@ -48,7 +48,8 @@ fn rejected(why: Reason) -> Outcome {
 }
 
 fn entry(key: &str, lens: &Lens, outcome: &Outcome) -> Entry {
-    Entry::new(listed(key), (Day(10), Day(20)), lens.digest(), outcome).unwrap()
+    let details = Details::of(outcome).unwrap();
+    Entry { listed: listed(key), days: (Day(10), Day(20)), lens: lens.digest().into(), details }
 }
 
 fn known(entry: Entry) -> BTreeMap<Name, Entry> {

@@ -17,10 +17,10 @@ use crate::facts::store::FactStore;
 use crate::integrity::Status;
 use crate::ledger::days::{Rebuild, Sums, rebuild};
 use crate::ledger::diff::{Diff, Need, Why, diff};
-use crate::ledger::entry::{Entry, Name, is_unread};
+use crate::ledger::entry::{Details, Entry, Name, is_unread};
 use crate::ledger::lens::Lens;
 use crate::ledger::totals::{Totals, totals};
-use crate::model::outcome::{Hash, Outcome, Unit};
+use crate::model::outcome::{Hash, Unit};
 use crate::model::tally::{Reason, Stream};
 use crate::model::time::{Day, Window};
 use crate::publish::place::Place;
@@ -123,7 +123,7 @@ pub(super) fn catch_up(
     let runs = Runs { fresh: first.runs, again: runs };
     let wanted = |unit: Unit, again: bool| !again || plan_of_days.anew.contains(&unit);
     let written = fold(site, &mut memory, runs, &wanted, &late)?;
-    let entries = entries(&work, first.outcomes, days, &lens)?;
+    let entries = entries(&work, first.outcomes, days, &lens);
     let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
     let mut warnings = warnings(&diff, &memory, &work);
     let state = memory.save(entries, &lens, written, site.folders)?;
@@ -227,8 +227,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Days that the objects read now have facts of, or had.
     fn touched(&self) -> Result<BTreeSet<Unit>, PipelineError> {
-        let mut touched: BTreeSet<Unit> =
-            self.first.outcomes.values().flat_map(|outcome| &outcome.units).copied().collect();
+        let mut touched = self.first.units.clone();
         for at in self.first.outcomes.keys() {
             if let Some(old) = self.old(*at) {
                 touched.extend(old.outcome()?.units);
@@ -268,9 +267,9 @@ impl Reading<'_> {
         let how = How { only: Some(&plan.anew), trust: None };
         let again = scan::run(self.site.plan, context, self.work, which, how, ends, events)?;
         // What cannot be had any more leaves its days as they are.
-        for (at, outcome) in &again.outcomes {
-            if is_unread(outcome)
-                && let Some(old) = self.old(*at)
+        for (at, details) in &again.outcomes {
+            if let Some(old) = self.old(*at)
+                && is_unread(&details.outcome(&old.listed.name.1)?)
             {
                 for unit in old.outcome()?.units {
                     if plan.anew.remove(&unit) {
@@ -294,19 +293,22 @@ impl Reading<'_> {
         let known = |at: &usize| {
             work.listed.get(*at).is_some_and(|listed| memory.entries.contains_key(&listed.name))
         };
-        let outcomes: BTreeMap<usize, Outcome> = first
-            .outcomes
-            .into_iter()
-            .filter(|(at, outcome)| outcome.units.is_disjoint(&open) && !known(at))
-            .collect();
-        let kept = outcomes.values().filter(|outcome| !is_unread(outcome)).count();
+        let (mut outcomes, mut kept) = (BTreeMap::new(), 0);
+        for (at, details) in first.outcomes {
+            let Some(listed) = work.listed.get(at) else { continue };
+            let outcome = details.outcome(&listed.name.1)?;
+            if outcome.units.is_disjoint(&open) && !known(&at) {
+                kept += usize::from(!is_unread(&outcome));
+                outcomes.insert(at, details);
+            }
+        }
         if kept == 0 {
             return Ok(PipelineError::Interrupted { kept, of });
         }
         let runs = Runs { fresh: first.runs, again: Vec::new() };
         let wanted = |unit: Unit, _: bool| !open.contains(&unit);
         let written = fold(site, &mut memory, runs, &wanted, &BTreeMap::new())?;
-        let entries = entries(work, outcomes, days, lens)?;
+        let entries = entries(work, outcomes, days, lens);
         let mut state = memory.save(entries, lens, written, site.folders)?;
         site.runtime.block_on(site.place.checkpoint(
             site.folders.run,
@@ -319,17 +321,16 @@ impl Reading<'_> {
 
 fn entries(
     work: &Work,
-    outcomes: BTreeMap<usize, Outcome>,
+    outcomes: BTreeMap<usize, Details>,
     days: (Day, Day),
     lens: &Lens,
-) -> Result<Vec<Entry>, PipelineError> {
-    let digest = lens.digest();
-    let mut entries = Vec::with_capacity(outcomes.len());
-    for (at, outcome) in outcomes {
-        let Some(listed) = work.listed.get(at) else { continue };
-        entries.push(Entry::new(listed.clone(), days, digest.clone(), &outcome)?);
-    }
-    Ok(entries)
+) -> Vec<Entry> {
+    let digest: Arc<str> = lens.digest().into();
+    let of = |(at, details): (usize, Details)| {
+        let listed = work.listed.get(at)?.clone();
+        Some(Entry { listed, days, lens: Arc::clone(&digest), details })
+    };
+    outcomes.into_iter().filter_map(of).collect()
 }
 
 /// Folds what is wanted into fact files, and keeps its counts; returns the files.

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::PipelineError;
 use crate::facts::store::unit_of_path;
-use crate::ledger::FACTS_VERSION;
 use crate::ledger::days::Days;
 use crate::ledger::entry::{Entry, Name};
 use crate::ledger::lens::Lens;
+use crate::ledger::{FACTS_VERSION, LedgerError};
 use crate::model::digest;
 use crate::model::outcome::Unit;
 use crate::model::time::Day;
@@ -216,11 +216,10 @@ impl Memory {
         let mut fresh = Vec::new();
         for day in changed {
             let path = ledger_path(day);
-            let rows: Result<Vec<LedgerRow>, _> =
-                by_day.get(&day).into_iter().flatten().map(|entry| entry.row()).collect();
-            fresh.push(write(&path, rows?, folders.state)?);
+            let rows = by_day.get(&day).into_iter().flatten().map(|entry| entry.row());
+            fresh.push(write(&path, rows, folders.state)?);
         }
-        fresh.push(write(DAYS, self.days.rows()?, folders.state)?);
+        fresh.push(write(DAYS, self.days.rows()?.into_iter().map(Ok), folders.state)?);
         for file in fresh {
             self.ledger.insert(file.path.clone(), file);
         }
@@ -260,10 +259,14 @@ fn delivered_in(path: &str) -> Option<Day> {
     Day::parse(path.strip_prefix(OBJECTS)?.strip_prefix("/p_delivered=")?.split('/').next()?)
 }
 
-fn write<R: Row>(path: &str, rows: Vec<R>, root: &Path) -> Result<KeptFile, PipelineError> {
+fn write<R: Row>(
+    path: &str,
+    rows: impl Iterator<Item = Result<R, LedgerError>>,
+    root: &Path,
+) -> Result<KeptFile, PipelineError> {
     let mut writer = RowWriter::new(Vec::new());
     for row in rows {
-        writer.push(row)?;
+        writer.push(row?)?;
     }
     let bytes = writer.finish()?.0;
     crate::publish::write_file(&root.join(path), &bytes)?;

@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::fan_out::{Feed, Load, fan_out};
 use super::trust::{Trust, is_signed_kind};
@@ -14,7 +15,8 @@ use crate::extract::{Batch, Context, Extractor};
 use crate::facts::FactsError;
 use crate::facts::sort::{Run, Sorter, SpillDir};
 use crate::integrity::Status;
-use crate::ledger::entry::Listed;
+use crate::ledger::entry::{Details, Listed};
+use crate::model::digest;
 use crate::model::outcome::{Hash, Outcome, Unit};
 use crate::model::tally::{Reason, Stream};
 use crate::model::time::{Day, Micros, Window};
@@ -80,8 +82,10 @@ pub(super) fn list(
         unreadable: Vec::new(),
         unlisted: Vec::new(),
     };
-    let mut names: BTreeMap<(String, String), u32> = BTreeMap::new();
-    let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+    // By digests: there may be millions, and names are long.
+    let mut names: FxHashMap<u128, u32> = FxHashMap::default();
+    let mut files: FxHashSet<u128> = FxHashSet::default();
+    let number = |parts: [&[u8]; 2]| digest::id(&digest::of_parts(parts));
     for location in logs {
         let store = Arc::new(runtime.block_on(Store::open(location, s3))?);
         let listing = runtime.block_on(store.list(&prune))?;
@@ -93,9 +97,13 @@ pub(super) fn list(
         for object in listing.objects {
             let mut name = (store.name().to_owned(), object.key.clone());
             // Locations may overlap: an object counts once.
-            let known = names.entry(name.clone()).or_default();
+            let number_of_name = number([name.0.as_bytes(), name.1.as_bytes()]);
+            let known = names.entry(number_of_name).or_default();
             let again = match object.path() {
-                Some(path) => !files.insert(std::path::absolute(path).unwrap_or_default()),
+                Some(path) => {
+                    let path = std::path::absolute(path).unwrap_or_default();
+                    !files.insert(number([path.as_os_str().as_encoded_bytes(), b""]))
+                }
                 None => *known > 0,
             };
             if again {
@@ -131,7 +139,9 @@ pub(super) fn context(plan: &Plan, days: (Day, Day), world: &World) -> Context {
 pub(super) struct Scanned {
     pub(super) runs: Vec<Run>,
     /// What each object came to, by its place in the work.
-    pub(super) outcomes: BTreeMap<usize, Outcome>,
+    pub(super) outcomes: BTreeMap<usize, Details>,
+    /// Where their facts went.
+    pub(super) units: BTreeSet<Unit>,
 }
 
 /// What counts of what is read.
@@ -179,6 +189,7 @@ pub(super) fn run(
     let mut all = Scanned::default();
     for part in workers {
         all.runs.extend(part.runs);
+        all.units.extend(part.units);
         let outcomes = part.outcomes.into_iter();
         all.outcomes.extend(outcomes.filter_map(|(n, outcome)| Some((order.get(n)?.2, outcome))));
     }
@@ -210,7 +221,7 @@ fn worker(
     plan: &Plan,
 ) -> Result<Scanned, FactsError> {
     let mut extractor = Extractor::new(context);
-    let mut outcomes = BTreeMap::new();
+    let mut scanned = Scanned::default();
     let mut failed = None;
     while let Some(fetched) = feed.next() {
         let mut batch = Batch::default();
@@ -245,11 +256,11 @@ fn worker(
         if let Some(error) = failed {
             return Err(error);
         }
-        let mut outcome = batch.into_outcome();
-        outcome.units = units;
-        outcome.hash = hash;
-        outcomes.insert(fetched.at, outcome);
+        scanned.units.extend(&units);
+        let outcome = Outcome { units, hash, ..batch.into_outcome() };
+        scanned.outcomes.insert(fetched.at, Details::of(&outcome)?);
         feed.done(&fetched.object);
     }
-    Ok(Scanned { runs: sorter.finish(), outcomes })
+    scanned.runs = sorter.finish();
+    Ok(scanned)
 }
