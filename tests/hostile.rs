@@ -57,7 +57,7 @@ fn read(key: &str, bytes: &[u8], cap: u64) -> (Vec<Fact<'static>>, Batch) {
     let mut facts = Vec::new();
     let mut batch = Batch::default();
     extractor(cap).object(&format!("native/{key}"), bytes, &mut batch, &mut |fact| {
-        facts.push(fact.into_owned())
+        facts.push(fact.into_owned());
     });
     assert!(batch.tally.partitions(), "{key}: {:?}", batch.tally);
     (facts, batch)

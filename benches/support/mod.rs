@@ -186,16 +186,6 @@ fn audit_event(dice: &mut Dice) -> String {
             );
             ("watch", "", "pods", "", "", String::new(), query, 200)
         }
-        68..75 => (
-            "get",
-            "apps",
-            "deployments",
-            "",
-            namespace.as_str(),
-            format!("web-{}", dice.below(40)),
-            String::new(),
-            200,
-        ),
         75..85 => (
             "list",
             "",
@@ -206,7 +196,7 @@ fn audit_event(dice: &mut Dice) -> String {
             "?limit=500".to_owned(),
             200,
         ),
-        85..92 => (
+        68..75 | 85..92 => (
             "get",
             "apps",
             "deployments",

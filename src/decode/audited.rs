@@ -94,15 +94,23 @@ fn has_avx2() -> bool {
     *HAS
 }
 
-/// [`super::find::records`] with AVX2; `None` where the machine has not all of what it needs.
+/// The machine has not all that a faster way needs.
+#[derive(Debug)]
+pub(super) struct NotHere;
+
+/// [`super::find::records`] with AVX2.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn records_by_avx2(
     from: (&[u8], usize),
     into: &mut super::find::Records,
     pass: &mut impl FnMut(&super::find::Found) -> bool,
-) -> Option<Option<usize>> {
+) -> Result<Option<usize>, NotHere> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
-    has_avx2().then(|| unsafe { super::find::records_avx2(from, into, pass) })
+    if has_avx2() {
+        Ok(unsafe { super::find::records_avx2(from, into, pass) })
+    } else {
+        Err(NotHere)
+    }
 }
 
 /// [`super::find::Members`] in the same way.
@@ -114,9 +122,12 @@ pub(super) fn members_by_avx2(object: &[u8], colons: &mut Vec<u32>) -> Option<bo
 
 /// [`super::find::unescape`] in the same way.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn unescape_by_avx2(json: &[u8], out: &mut [u8]) -> Option<Option<(usize, usize)>> {
+pub(super) fn unescape_by_avx2(
+    json: &[u8],
+    out: &mut [u8],
+) -> Result<Option<(usize, usize)>, NotHere> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
-    has_avx2().then(|| unsafe { super::find::unescape_avx2(json, out) })
+    if has_avx2() { Ok(unsafe { super::find::unescape_avx2(json, out) }) } else { Err(NotHere) }
 }
 
 /// [`super::find::end_at_depth`] in the same way.

@@ -115,7 +115,8 @@ fn number_of(audit_id: &[u8]) -> u64 {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).map(u64::from);
     let digits = audit_id.iter().filter(|byte| **byte != b'-');
     let is_uuid = audit_id.len() == 36
-        && audit_id.iter().filter(|byte| **byte == b'-').count() == 4
+        && [8, 13, 18, 23].iter().all(|at| audit_id.get(*at) == Some(&b'-'))
+        && digits.clone().count() == 32
         && digits.clone().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if is_uuid {
         let number =

@@ -71,7 +71,9 @@ fn hash_of(bytes: &[u8]) -> u64 {
 
 fn digest_of(ending: &[&[u8]]) -> u64 {
     let mut hasher = FxHasher::default();
-    ending.iter().for_each(|part| hasher.write(part));
+    for part in ending {
+        hasher.write(part);
+    }
     hasher.finish()
 }
 

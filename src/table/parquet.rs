@@ -75,7 +75,7 @@ pub struct RowWriter<R: Row, W: Write + Send> {
 enum Out<W: Write + Send> {
     /// Whether the file is small is not yet known.
     Waiting(W),
-    Begun(ArrowWriter<W>),
+    Begun(Box<ArrowWriter<W>>),
     /// An error was given back.
     Failed,
 }
@@ -111,11 +111,12 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
         Ok((Self::begin(self.out, true)?.into_inner()?, self.rows))
     }
 
-    fn begin(out: Out<W>, is_small: bool) -> Result<ArrowWriter<W>, CodecError> {
+    fn begin(out: Out<W>, is_small: bool) -> Result<Box<ArrowWriter<W>>, CodecError> {
         match out {
             Out::Begun(writer) => Ok(writer),
             Out::Waiting(out) => {
-                Ok(ArrowWriter::try_new(out, schema(&R::TABLE), Some(properties(is_small)))?)
+                let properties = properties(is_small);
+                Ok(Box::new(ArrowWriter::try_new(out, schema(&R::TABLE), Some(properties))?))
             }
             Out::Failed => Err(ParquetError::General("an earlier batch failed".to_owned()).into()),
         }

@@ -84,7 +84,7 @@ fn list(
     pass: &mut impl FnMut(&Found) -> bool,
 ) -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(done) = super::audited::records_by_avx2(from, into, pass) {
+    if let Ok(done) = super::audited::records_by_avx2(from, into, pass) {
         return done;
     }
     walk(from, into, lanes::masks, lanes::prefix_xor, pass)

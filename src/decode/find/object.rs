@@ -30,10 +30,7 @@ impl Members {
 
     /// The members that were found, in order: keys without quotes, values as written. `None` for one
     /// that only a parser can read.
-    pub fn of<'s, T: Slice>(
-        &'s self,
-        object: T,
-    ) -> impl Iterator<Item = Option<(T, T)>> + use<'s, T> {
+    pub fn of<T: Slice>(&self, object: T) -> impl Iterator<Item = Option<(T, T)>> + use<'_, T> {
         // Behind the brace, then behind each comma.
         let mut start = 1;
         let mut marks = self.marks.iter().map(|mark| *mark as usize);
@@ -242,14 +239,14 @@ mod tests {
             r#"{"a":"x}"#,
             r#"{"\u0061":1}"#,
             r#"{"a\"":1}"#,
-            r#"{a:1}"#,
+            "{a:1}",
             r#"{"a":1,}"#,
             r#"{,"a":1}"#,
             r#"{"a":1 "b":2}"#,
             r#"{"a","b":1}"#,
             r#"{"a":1,,"b":2}"#,
             r#"{"a"}"#,
-            r#"{1}"#,
+            "{1}",
             "{\"a\":\"x\ny\"}",
         ] {
             check(other, None);

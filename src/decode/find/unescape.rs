@@ -20,7 +20,7 @@ pub(in crate::decode) fn unescape(
     }
     let out = into.get_mut(used..)?;
     #[cfg(target_arch = "x86_64")]
-    if let Some(done) = crate::decode::audited::unescape_by_avx2(json, out) {
+    if let Ok(done) = crate::decode::audited::unescape_by_avx2(json, out) {
         return done.map(|(written, read)| (used + written, read));
     }
     let done = run(json, out, lanes::masks, lanes::without);
