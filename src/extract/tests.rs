@@ -1,5 +1,6 @@
 //! Whole objects in, facts and counters out.
 
+mod again;
 mod changes;
 mod exports;
 mod passing;
