@@ -11,6 +11,8 @@ use crate::source::{Fetched, Object, Store, fetch_all};
 /// Requests in flight per thread, so many that the bytes in flight bind first but for small objects: of
 /// those a bucket 75 ms away still answers 1,700 a second for each thread.
 const REQUESTS_PER_THREAD: usize = 128;
+/// Requests in flight at all: each may have a socket, of which many systems allow a process 1024.
+const MOST_REQUESTS: usize = 512;
 
 /// Where a thread gets its objects.
 pub(super) struct Feed<'a> {
@@ -57,7 +59,7 @@ pub(super) fn fan_out<T: Send, E: Into<PipelineError> + Send>(
     runtime.spawn(fetch_all(
         Arc::new(objects),
         ByteBudget::new(in_flight),
-        threads * REQUESTS_PER_THREAD,
+        (threads * REQUESTS_PER_THREAD).min(MOST_REQUESTS),
         stop.flag(),
         sender,
     ));
