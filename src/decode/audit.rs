@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::find::Members;
-use super::lenient::{Part, Raw, Text, Unread, part, read_or_repair};
+use super::lenient::{Part, Text, Unread, part, read_or_repair, set, set_part};
 
 /// One event. Absent fields are empty.
 #[derive(Debug, Deserialize)]
@@ -105,13 +105,6 @@ pub struct Glance<'a> {
     pub annotations: Part<'a>,
 }
 
-/// Room for the members of an event and of one of its parts.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    event: Members,
-    part: Members,
-}
-
 impl<'a> Glance<'a> {
     /// Of an event that was read; `None` where one impersonated another.
     #[must_use]
@@ -137,77 +130,54 @@ impl<'a> Glance<'a> {
         })
     }
 
-    /// Of the bytes of one; `None` for one that a parser must look at.
+    /// Of the bytes of one; `None` for one that a parser must look at. The members of an event, and of a
+    /// part of it, have room of their own.
     #[must_use]
-    pub fn find(event: &'a [u8], Scratch { event: members, part }: &mut Scratch) -> Option<Self> {
+    pub fn find(event: &'a [u8], [members, part]: &mut [Members; 2]) -> Option<Self> {
         let mut found = Glance::default();
-        let text = simdutf8::basic::from_utf8(event).ok()?;
-        let mut seen = 0_u32;
-        if !members.find(text.as_bytes()) {
-            return None;
-        }
-        for member in members.of(text) {
-            let (key, value) = member?;
-            let n = match key.as_bytes() {
-                b"auditID" => set(&mut found.audit_id, value, 0)?,
-                b"stage" => set(&mut found.stage, value, 1)?,
-                b"requestURI" => set(&mut found.request_uri, value, 2)?,
-                b"verb" => set(&mut found.verb, value, 3)?,
-                b"userAgent" => set(&mut found.user_agent, value, 4)?,
-                b"requestReceivedTimestamp" => set(&mut found.received, value, 5)?,
-                b"user" => {
-                    found.user = Raw::part(value);
-                    6
-                }
-                b"annotations" => {
-                    found.annotations = Raw::part(value);
-                    7
-                }
-                b"objectRef" => {
-                    object_ref(value, part, &mut found.object)?;
+        members.each(simdutf8::basic::from_utf8(event).ok()?, |key, value| {
+            Some(Some(match key {
+                "auditID" => set(&mut found.audit_id, value, 0)?,
+                "stage" => set(&mut found.stage, value, 1)?,
+                "requestURI" => set(&mut found.request_uri, value, 2)?,
+                "verb" => set(&mut found.verb, value, 3)?,
+                "userAgent" => set(&mut found.user_agent, value, 4)?,
+                "requestReceivedTimestamp" => set(&mut found.received, value, 5)?,
+                "user" => set_part(&mut found.user, value, 6),
+                "annotations" => set_part(&mut found.annotations, value, 7),
+                "objectRef" => {
+                    found.object.find(value, part)?;
                     8
                 }
-                b"responseStatus" => {
-                    code(value, part, &mut found.code)?;
+                "responseStatus" => {
+                    let code = &mut found.code;
+                    part.each(value, |key, value| match key {
+                        "code" => set(code, value, 0).map(Some),
+                        _ => Some(None),
+                    })?;
                     9
                 }
-                b"auditId" | b"AuditID" | b"impersonatedUser" => return None,
-                _ => continue,
-            };
-            if seen & 1 << n != 0 {
-                return None;
-            }
-            seen |= 1 << n;
-        }
+                "auditId" | "AuditID" | "impersonatedUser" => return None,
+                _ => return Some(None),
+            }))
+        })?;
         Some(found)
     }
 }
 
-fn set<'a>(text: &mut Text<'a>, value: &'a str, n: u32) -> Option<u32> {
-    *text = Text::read(value)?;
-    Some(n)
-}
-
-fn object_ref<'a>(value: &'a str, members: &mut Members, object: &mut ObjectRef<'a>) -> Option<()> {
-    let keys = ["apiGroup", "resource", "subresource", "namespace", "name"];
-    members.each(value, &keys, |n, value| {
-        let texts = [
-            &mut object.api_group,
-            &mut object.resource,
-            &mut object.subresource,
-            &mut object.namespace,
-            &mut object.name,
-        ];
-        *texts.into_iter().nth(n)? = Text::read(value)?;
-        Some(())
-    })
-}
-
-fn code<'a>(value: &'a str, members: &mut Members, code: &mut Text<'a>) -> Option<()> {
-    members.each(value, &["code"], |_, value| {
-        *code = Text::read(value)?;
-        Some(())
-    })
+impl<'a> ObjectRef<'a> {
+    fn find(&mut self, value: &'a str, members: &mut Members) -> Option<()> {
+        members.each(value, |key, value| {
+            Some(Some(match key {
+                "apiGroup" => set(&mut self.api_group, value, 0)?,
+                "resource" => set(&mut self.resource, value, 1)?,
+                "subresource" => set(&mut self.subresource, value, 2)?,
+                "namespace" => set(&mut self.namespace, value, 3)?,
+                "name" => set(&mut self.name, value, 4)?,
+                _ => return Some(None),
+            }))
+        })
+    }
 }
 
 /// `user`, `impersonatedUser`, and the user of a review.

@@ -98,6 +98,11 @@ fn has_avx2() -> bool {
 #[derive(Debug)]
 pub(super) struct NotHere;
 
+#[cfg(target_arch = "x86_64")]
+fn with_avx2<T>(run: impl FnOnce() -> T) -> Result<T, NotHere> {
+    if has_avx2() { Ok(run()) } else { Err(NotHere) }
+}
+
 /// [`super::find::records`] with AVX2.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn records_by_avx2(
@@ -106,18 +111,14 @@ pub(super) fn records_by_avx2(
     pass: &mut impl FnMut(&super::find::Found) -> bool,
 ) -> Result<Option<usize>, NotHere> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
-    if has_avx2() {
-        Ok(unsafe { super::find::records_avx2(from, into, pass) })
-    } else {
-        Err(NotHere)
-    }
+    with_avx2(|| unsafe { super::find::records_avx2(from, into, pass) })
 }
 
 /// [`super::find::Members`] in the same way.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn members_by_avx2(object: &[u8], colons: &mut Vec<u32>) -> Option<bool> {
+pub(super) fn members_by_avx2(object: &[u8], marks: &mut Vec<u32>) -> Result<bool, NotHere> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
-    has_avx2().then(|| unsafe { super::find::members_avx2(object, colons) })
+    with_avx2(|| unsafe { super::find::members_avx2(object, marks) })
 }
 
 /// [`super::find::unescape`] in the same way.
@@ -127,12 +128,16 @@ pub(super) fn unescape_by_avx2(
     out: &mut [u8],
 ) -> Result<Option<(usize, usize)>, NotHere> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
-    if has_avx2() { Ok(unsafe { super::find::unescape_avx2(json, out) }) } else { Err(NotHere) }
+    with_avx2(|| unsafe { super::find::unescape_avx2(json, out) })
 }
 
 /// [`super::find::end_at_depth`] in the same way.
 #[cfg(target_arch = "x86_64")]
-pub(super) fn end_by_avx2(bytes: &[u8], from: usize, depth: usize) -> Option<super::find::End> {
+pub(super) fn end_by_avx2(
+    bytes: &[u8],
+    from: usize,
+    depth: usize,
+) -> Result<super::find::End, NotHere> {
     // SAFETY: every feature that the function was compiled for was found on this machine.
-    has_avx2().then(|| unsafe { super::find::end_avx2(bytes, from, depth) })
+    with_avx2(|| unsafe { super::find::end_avx2(bytes, from, depth) })
 }

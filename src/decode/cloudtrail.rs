@@ -7,7 +7,7 @@
 use serde::Deserialize;
 
 use super::find::{Found, Members};
-use super::lenient::{Part, Raw, Text, Unread, part, read_or_repair};
+use super::lenient::{Part, Text, Unread, part, part_by, read_or_repair, set, set_part};
 use crate::model::fact::AwsCaller;
 use crate::model::time::Micros;
 
@@ -66,55 +66,35 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// A record that was found. `None` for one that must be parsed: a text that has an escape
-    /// or is a number, a member twice, bytes that are no text.
+    /// A record that was found. `None` for one that must be parsed: with a member twice, or bytes that are
+    /// no text.
     #[must_use]
     pub fn from_found(one: &Found, file: &'a [u8], members: &mut Members) -> Option<Self> {
         let text = simdutf8::basic::from_utf8(one.bytes(file)).ok().filter(|_| !one.odd)?;
-        if !members.find(text.as_bytes()) {
-            return None;
-        }
         let mut record = Record::default();
-        let mut seen = 0_u32;
-        for member in members.of(text) {
-            let (key, value) = member?;
-            let (n, slot) = match key.as_bytes() {
-                b"userIdentity" => (0, Slot::Part(&mut record.user_identity)),
-                b"eventTime" => (1, Slot::Text(&mut record.event_time)),
-                b"eventSource" => (2, Slot::Text(&mut record.event_source)),
-                b"eventName" => (3, Slot::Text(&mut record.event_name)),
-                b"awsRegion" => (4, Slot::Text(&mut record.aws_region)),
-                b"sourceIPAddress" => (5, Slot::Text(&mut record.source_ip_address)),
-                b"userAgent" => (6, Slot::Text(&mut record.user_agent)),
-                b"errorCode" => (7, Slot::Text(&mut record.error_code)),
-                b"requestParameters" => (8, Slot::Part(&mut record.request_parameters)),
-                b"responseElements" => (9, Slot::Part(&mut record.response_elements)),
-                b"eventID" => (10, Slot::Text(&mut record.event_id)),
-                b"eventType" => (11, Slot::Text(&mut record.event_type)),
-                b"eventCategory" => (12, Slot::Text(&mut record.event_category)),
-                b"recipientAccountId" => (13, Slot::Text(&mut record.recipient_account_id)),
-                b"sharedEventID" => (14, Slot::Text(&mut record.shared_event_id)),
-                b"addendum" => (15, Slot::Part(&mut record.addendum)),
-                _ => continue,
-            };
-            if seen & 1 << n != 0 {
-                return None;
-            }
-            seen |= 1 << n;
-            match slot {
-                Slot::Part(part) => *part = Raw::part(value),
-                Slot::Text(_) if value == "null" => {}
-                Slot::Text(text) => *text = Text::plain(value)?,
-            }
-        }
+        members.each(text, |key, value| {
+            Some(Some(match key {
+                "userIdentity" => set_part(&mut record.user_identity, value, 0),
+                "eventTime" => set(&mut record.event_time, value, 1)?,
+                "eventSource" => set(&mut record.event_source, value, 2)?,
+                "eventName" => set(&mut record.event_name, value, 3)?,
+                "awsRegion" => set(&mut record.aws_region, value, 4)?,
+                "sourceIPAddress" => set(&mut record.source_ip_address, value, 5)?,
+                "userAgent" => set(&mut record.user_agent, value, 6)?,
+                "errorCode" => set(&mut record.error_code, value, 7)?,
+                "requestParameters" => set_part(&mut record.request_parameters, value, 8),
+                "responseElements" => set_part(&mut record.response_elements, value, 9),
+                "eventID" => set(&mut record.event_id, value, 10)?,
+                "eventType" => set(&mut record.event_type, value, 11)?,
+                "eventCategory" => set(&mut record.event_category, value, 12)?,
+                "recipientAccountId" => set(&mut record.recipient_account_id, value, 13)?,
+                "sharedEventID" => set(&mut record.shared_event_id, value, 14)?,
+                "addendum" => set_part(&mut record.addendum, value, 15),
+                _ => return Some(None),
+            }))
+        })?;
         Some(record)
     }
-}
-
-/// Where a member goes.
-enum Slot<'r, 'a> {
-    Text(&'r mut Text<'a>),
-    Part(&'r mut Part<'a>),
 }
 
 impl Record<'_> {
@@ -252,34 +232,19 @@ impl<'a> AssumeRoleRequest<'a> {
     /// Of what a record holds, without a parser where that can be.
     #[must_use]
     pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
-        let found = raw.and_then(|raw| {
-            let mut all = Self::default();
-            let keys = [
-                "roleArn",
-                "roleSessionName",
-                "name",
-                "sourceIdentity",
-                "principalArn",
-                "tags",
-                "principalTags",
-                "transitiveTagKeys",
-            ];
-            members.each(raw.get(), &keys, |n, value| {
-                match n {
-                    0 => all.role_arn = Text::read(value)?,
-                    1 => all.role_session_name = Text::read(value)?,
-                    2 => all.name = Text::read(value)?,
-                    3 => all.source_identity = Text::read(value)?,
-                    4 => all.principal_arn = Text::read(value)?,
-                    5 => all.tags = Raw::part(value),
-                    6 => all.principal_tags = Raw::part(value),
-                    _ => all.transitive_tag_keys = Raw::part(value),
-                }
-                Some(())
-            })?;
-            Some(all)
-        });
-        found.unwrap_or_else(|| part(raw))
+        part_by(raw, members, |all: &mut Self, key, value| {
+            Some(Some(match key {
+                "roleArn" => set(&mut all.role_arn, value, 0)?,
+                "roleSessionName" => set(&mut all.role_session_name, value, 1)?,
+                "name" => set(&mut all.name, value, 2)?,
+                "sourceIdentity" => set(&mut all.source_identity, value, 3)?,
+                "principalArn" => set(&mut all.principal_arn, value, 4)?,
+                "tags" => set_part(&mut all.tags, value, 5),
+                "principalTags" => set_part(&mut all.principal_tags, value, 6),
+                "transitiveTagKeys" => set_part(&mut all.transitive_tag_keys, value, 7),
+                _ => return Some(None),
+            }))
+        })
     }
 }
 
@@ -331,53 +296,36 @@ impl<'a> AssumeRoleAnswer<'a> {
     /// Of what a record holds, without a parser where that can be.
     #[must_use]
     pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
-        let found = raw.and_then(|raw| {
-            let mut all = Self::default();
-            let keys = [
-                "credentials",
-                "assumedRoleUser",
-                "federatedUser",
-                "credentialSet",
-                "subjectFromWebIdentityToken",
-                "subject",
-                "provider",
-                "roleArn",
-                "sourceIdentity",
-            ];
-            members.each(raw.get(), &keys, |n, value| {
-                match n {
-                    0 => all.credentials = Raw::part(value),
-                    1 => all.assumed_role_user = Raw::part(value),
-                    2 => all.federated_user = Raw::part(value),
-                    3 => all.credential_set = Raw::part(value),
-                    4 => all.subject_from_web_identity_token = Text::read(value)?,
-                    5 => all.subject = Text::read(value)?,
-                    6 => all.provider = Text::read(value)?,
-                    7 => all.role_arn = Text::read(value)?,
-                    _ => all.source_identity = Text::read(value)?,
+        part_by(raw, members, |all: &mut Self, key, value| {
+            Some(Some(match key {
+                "credentials" => set_part(&mut all.credentials, value, 0),
+                "assumedRoleUser" => set_part(&mut all.assumed_role_user, value, 1),
+                "federatedUser" => set_part(&mut all.federated_user, value, 2),
+                "credentialSet" => set_part(&mut all.credential_set, value, 3),
+                "subjectFromWebIdentityToken" => {
+                    set(&mut all.subject_from_web_identity_token, value, 4)?
                 }
-                Some(())
-            })?;
-            Some(all)
-        });
-        found.unwrap_or_else(|| part(raw))
+                "subject" => set(&mut all.subject, value, 5)?,
+                "provider" => set(&mut all.provider, value, 6)?,
+                "roleArn" => set(&mut all.role_arn, value, 7)?,
+                "sourceIdentity" => set(&mut all.source_identity, value, 8)?,
+                _ => return Some(None),
+            }))
+        })
     }
 }
 
 impl<'a> Credentials<'a> {
-    /// Of what an answer holds, without a parser where that can be.
+    /// Of what a record holds, without a parser where that can be.
     #[must_use]
     pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
-        let found = raw.and_then(|raw| {
-            let mut all = Self::default();
-            members.each(raw.get(), &["accessKeyId", "expiration"], |n, value| {
-                let text = if n == 0 { &mut all.access_key_id } else { &mut all.expiration };
-                *text = Text::read(value)?;
-                Some(())
-            })?;
-            Some(all)
-        });
-        found.unwrap_or_else(|| part(raw))
+        part_by(raw, members, |all: &mut Self, key, value| {
+            Some(Some(match key {
+                "accessKeyId" => set(&mut all.access_key_id, value, 0)?,
+                "expiration" => set(&mut all.expiration, value, 1)?,
+                _ => return Some(None),
+            }))
+        })
     }
 }
 

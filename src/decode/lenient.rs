@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::find::Members;
 use crate::model::digest;
 
 /// Longest text that is kept of a field, in bytes. No name, ARN, path or reason that AWS or
@@ -156,6 +157,33 @@ pub type Part<'a> = Option<Raw<'a>>;
 #[must_use]
 pub fn part<'a, T: Deserialize<'a> + Default>(part: Part<'a>) -> T {
     part.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+/// The same without a parser where that can be: `take` fills in a member as [`Members::each`] has it.
+#[must_use]
+pub fn part_by<'a, T: Deserialize<'a> + Default>(
+    raw: Part<'a>,
+    members: &mut Members,
+    mut take: impl FnMut(&mut T, &'a str, &'a str) -> Option<Option<u32>>,
+) -> T {
+    let found = raw.and_then(|raw| {
+        let mut all = T::default();
+        members.each(raw.get(), |key, value| take(&mut all, key, value))?;
+        Some(all)
+    });
+    found.unwrap_or_else(|| part(raw))
+}
+
+/// Fills in a text from its value; returns its number, or `None` for what is no JSON.
+pub fn set<'a>(text: &mut Text<'a>, value: &'a str, n: u32) -> Option<u32> {
+    *text = Text::read(value)?;
+    Some(n)
+}
+
+/// The same for a part, which may be any value.
+pub fn set_part<'a>(part: &mut Part<'a>, value: &'a str, n: u32) -> u32 {
+    *part = Raw::part(value);
+    n
 }
 
 /// Strings of an array; elements that are no text are left out.

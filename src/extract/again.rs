@@ -65,7 +65,7 @@ pub(super) fn extract(
     memory: &mut Memory,
     take: &mut dyn FnMut(Fact<'_>),
 ) -> Option<Read> {
-    let glance = Glance::find(bytes, &mut memory.scratch)?;
+    let glance = Glance::find(bytes, &mut memory.members)?;
     let at = Micros::parse_loose(glance.received.as_str())?;
     let said = memory.events.get(&key(&glance, asked.cluster)?)?;
     if asked.window.contains(at) {

@@ -20,7 +20,6 @@ use crate::decode::lenient::{Part, Raw, Text, Unread, part, strings};
 use crate::model::arn::{
     PrincipalName, is_pod_identity_service, percent_decoded, unique_id_from_principal_id,
 };
-use crate::model::coverage::LogStream;
 use crate::model::fact::{AwsCallFact, AwsCaller, Fact, FactBody, IssuedBy, SessionFact};
 use crate::model::outcome::Kept;
 use crate::model::tally::{Filter, Reason};
@@ -45,8 +44,8 @@ pub(super) struct Outcome {
 /// A management event of a trail.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    /// Of which the record says that it is; `None` where the object's key says it.
-    pub(super) stream: Option<LogStream>,
+    /// Account and region, as the record says; empty where the object's key says it.
+    pub(super) place: (String, String),
     pub(super) at: Micros,
     /// True when it shows a session being issued or redeemed.
     pub(super) issues: bool,
@@ -99,19 +98,14 @@ pub(super) fn read(
     let issues = issued.is_some() || redeems;
     // The key says it for sure, the record says it where the key does not.
     let delivered = is_management.then(|| {
-        let stream = place.is_none().then(|| LogStream::CloudTrail {
-            account: record.recipient_account_id.to_owned(),
-            region: record.aws_region.to_owned(),
-        });
-        Delivery { stream, at, issues }
+        let place = match place {
+            Some(_) => (String::new(), String::new()),
+            None => (record.recipient_account_id.to_owned(), record.aws_region.to_owned()),
+        };
+        Delivery { place, at, issues }
     });
     let kept = if issued.is_some() { Kept::Session } else { Kept::Call };
     Outcome { delivered, left, at: Some(at), kept }
-}
-
-/// What a trail delivers of an account and region.
-pub(super) fn stream_of((account, region): (&str, &str)) -> LogStream {
-    LogStream::CloudTrail { account: account.to_owned(), region: region.to_owned() }
 }
 
 /// True for an event of the category that a trail has without selectors; old ones do not say it.
@@ -161,8 +155,11 @@ fn facts(
         ]
     });
     let said = deciding.as_ref().and_then(|key| memory.calls.get(key)).cloned();
-    let caller = if said.is_some() { None } else { Some(caller(record.user_identity, memory)) };
-    if let Some(caller) = &caller
+    let said = match said {
+        Some(body) => Ok(body),
+        None => Err(caller(record.user_identity, memory)),
+    };
+    if let Err(caller) = &said
         && !is_wanted(record.event_source.as_str(), caller, context)
     {
         return Err(Filter::NotRelevant);
@@ -184,16 +181,15 @@ fn facts(
         take(Fact { group: 0, id, ordinal, rank, at, name: Cow::Borrowed(""), body });
         ordinal += 1;
     };
-    let caller = match (said, caller) {
-        (Some(said), _) => {
-            push(said);
+    let caller = match said {
+        Ok(body) => {
+            push(body);
             return Ok(());
         }
-        (None, caller) => caller.unwrap_or_default(),
+        Err(caller) => (*caller).clone(),
     };
-    let caller = (*caller).clone();
     if let Some(how) = issued_by {
-        let session = session(record, how, caller, &mut memory.members);
+        let session = session(record, how, caller, &mut memory.members[0]);
         push(Rc::new(FactBody::Session(Box::new(session))));
         return Ok(());
     }
@@ -209,7 +205,7 @@ fn facts(
         data_event: record.event_category.as_str() == "Data",
         user_agent_family: user_agent_family(record.user_agent.as_str()),
     });
-    let body = if service == "sts" && record.event_name.as_str() == "GetCallerIdentity" {
+    let body = if service == "sts" && name == "GetCallerIdentity" {
         FactBody::Authentication(call)
     } else {
         FactBody::AwsCall(call)

@@ -11,7 +11,6 @@ use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
 use super::again::Said;
-use crate::decode::audit::Scratch;
 use crate::decode::envelope::Unpacked;
 use crate::decode::find::Members;
 use crate::model::fact::{AwsCaller, FactBody};
@@ -32,10 +31,8 @@ pub(super) struct Memory {
     pub(super) calls: Memo<8, Rc<FactBody>>,
     /// Audit events in the same way.
     pub(super) events: Memo<11, Said>,
-    /// Of the record at hand.
-    pub(super) members: Members,
-    /// Of the event at hand.
-    pub(super) scratch: Scratch,
+    /// Of the record or event at hand, and of a part of it.
+    pub(super) members: [Members; 2],
     /// Of the message at hand.
     pub(super) unpacked: Unpacked,
 }

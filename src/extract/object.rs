@@ -18,7 +18,7 @@ use crate::model::tally::{Filter, Reason, Stream};
 use crate::model::time::{Hour, Micros};
 
 use super::memo::Memory;
-use super::origin::{AUDIT_STREAM, Origin, is_other_stream, split_time};
+use super::origin::{AUDIT_STREAM, Origin, Source, is_other_stream, split_time};
 use super::skim::Passed;
 use super::{Batch, Context, Skimmer, audit, cloudtrail, login, reason_of, stray};
 
@@ -27,15 +27,6 @@ const MAX_CARRIERS: usize = 4;
 const AUTHENTICATOR_STREAM: &str = "authenticator-";
 /// What CloudWatch Logs leaves in a bucket to see whether it may write there.
 const WRITE_TEST: &[u8] = b"Permission Check Successful";
-
-/// Audit events that are not yet among the deliveries.
-#[derive(Debug)]
-struct Events<'a> {
-    cluster: &'a str,
-    stream: String,
-    hour: Hour,
-    times: u64,
-}
 
 /// The state of one object.
 pub(super) struct Object<'a> {
@@ -49,10 +40,8 @@ pub(super) struct Object<'a> {
     take: &'a mut dyn FnMut(Fact<'_>),
     /// Owner, log group and cluster of the last audit event.
     resolved: Option<(String, String, &'a str)>,
-    /// Audit events of one stream and hour that followed each other.
-    events: Option<Events<'a>>,
-    /// Records of the key's trail and of one hour, and whether one of them issues a session.
-    calls: Option<(Hour, u64, bool)>,
+    /// Records of one stream and hour that followed each other, and are not yet among the deliveries.
+    last: Option<(LogStream, Hour, Proof)>,
     hours: BTreeMap<(LogStream, Hour), Proof>,
     has_records: bool,
     filter: Option<Filter>,
@@ -78,8 +67,7 @@ impl<'a> Object<'a> {
             memory,
             take,
             resolved: None,
-            events: None,
-            calls: None,
+            last: None,
             hours: BTreeMap::new(),
             has_records: false,
             filter: None,
@@ -371,10 +359,10 @@ impl<'a> Object<'a> {
         };
         let outcome = audit::extract(event, &asked, self.memory, &mut take);
         let is_audit = origin.log_stream.starts_with(AUDIT_STREAM);
-        let stream = if is_audit { origin.log_stream } else { "" };
+        let source = Source::Audit(cluster, if is_audit { origin.log_stream } else { "" });
         match outcome {
             Ok(Some(read)) => {
-                self.event_delivered(cluster, stream, read.at.hour());
+                self.delivered(source, read.at.hour(), false);
                 if n > 0 {
                     self.batch.keep(Kept::Audit, read.at, read.salvaged);
                 } else {
@@ -383,8 +371,7 @@ impl<'a> Object<'a> {
             }
             Ok(None) => self.reject(Stream::Audit, Reason::BadTime, event),
             Err(unread) => {
-                let stream =
-                    LogStream::Audit { cluster: cluster.to_owned(), stream: stream.to_owned() };
+                let stream = source.stream();
                 if let Some(at) = origin.logged_at
                     && self.counts(&stream, at.hour())
                 {
@@ -413,42 +400,24 @@ impl<'a> Object<'a> {
         Ok(cluster)
     }
 
-    fn call_delivered(&mut self, hour: Hour, issues: bool) {
-        if let Some((of, times, any)) = &mut self.calls
+    /// One record of a source and hour, which are mostly those of the one before.
+    fn delivered(&mut self, source: Source<'_>, hour: Hour, issues: bool) {
+        if let Some((stream, of, proof)) = &mut self.last
             && *of == hour
+            && source.is(stream)
         {
-            *times += 1;
-            *any |= issues;
+            proof.events += 1;
+            proof.issues |= issues;
             return;
         }
-        let before = self.calls.replace((hour, 1, issues));
-        self.calls_delivered(before);
+        let one = Proof { events: 1, issues, ..Proof::default() };
+        let before = self.last.replace((source.stream(), hour, one));
+        self.settle(before);
     }
 
-    fn calls_delivered(&mut self, calls: Option<(Hour, u64, bool)>) {
-        if let (Some((hour, times, issues)), Some(place)) = (calls, self.place) {
-            self.delivered_many(cloudtrail::stream_of(place), hour.start(), times, issues);
-        }
-    }
-
-    fn event_delivered(&mut self, cluster: &'a str, stream: &str, hour: Hour) {
-        if let Some(events) = &mut self.events
-            && events.hour == hour
-            && events.cluster == cluster
-            && events.stream == stream
-        {
-            events.times += 1;
-            return;
-        }
-        let stream = stream.to_owned();
-        let before = self.events.replace(Events { cluster, stream, hour, times: 1 });
-        self.events_delivered(before);
-    }
-
-    fn events_delivered(&mut self, events: Option<Events<'a>>) {
-        if let Some(Events { cluster, stream, hour, times }) = events {
-            let stream = LogStream::Audit { cluster: cluster.to_owned(), stream };
-            self.delivered_many(stream, hour.start(), times, false);
+    fn settle(&mut self, delivered: Option<(LogStream, Hour, Proof)>) {
+        if let Some((stream, hour, proof)) = delivered {
+            self.delivered_many(stream, hour.start(), proof.events, proof.issues);
         }
     }
 
@@ -463,13 +432,14 @@ impl<'a> Object<'a> {
         }
         self.has_records = true;
         for run in passed.runs {
-            let stream = cloudtrail::stream_of(self.place.unwrap_or((run.account, run.region)));
+            let (account, region) = self.place.unwrap_or((run.account, run.region));
+            let stream = Source::Trail(account, region).stream();
             self.delivered_many(stream, run.hour.start(), run.records, false);
         }
         self.batch.tally.filter_many(Stream::CloudTrail, Filter::NotRelevant, passed.records);
         for one in &records.found {
             let record = one.bytes(file);
-            match Record::from_found(one, file, &mut self.memory.members) {
+            match Record::from_found(one, file, &mut self.memory.members[0]) {
                 Some(read) => {
                     let outcome = cloudtrail::read(
                         &read,
@@ -496,10 +466,10 @@ impl<'a> Object<'a> {
 
     fn cloudtrail_outcome(&mut self, outcome: cloudtrail::Outcome, record: &[u8]) {
         if let Some(delivery) = outcome.delivered {
-            match delivery.stream {
-                Some(stream) => self.delivered_many(stream, delivery.at, 1, delivery.issues),
-                None => self.call_delivered(delivery.at.hour(), delivery.issues),
-            }
+            let (account, region) = &delivery.place;
+            let (account, region) = self.place.unwrap_or((account, region));
+            let source = Source::Trail(account, region);
+            self.delivered(source, delivery.at.hour(), delivery.issues);
         }
         match outcome.left {
             None => {
@@ -547,9 +517,8 @@ impl<'a> Object<'a> {
     }
 
     fn finish(mut self, inflated: &[u8]) {
-        let (events, calls) = (self.events.take(), self.calls.take());
-        self.events_delivered(events);
-        self.calls_delivered(calls);
+        let last = self.last.take();
+        self.settle(last);
         let tally = &mut self.batch.tally;
         if self.has_records {
             for _ in 0..self.other_lines {

@@ -1,6 +1,7 @@
 //! Where a line says it comes from.
 
 use crate::decode::envelope::Head;
+use crate::model::coverage::LogStream;
 use crate::model::time::Micros;
 
 pub(super) const AUDIT_STREAM: &str = "kube-apiserver-audit-";
@@ -23,6 +24,39 @@ impl<'a> Origin<'a> {
             log_group: Some(&message.log_group),
             log_stream: &message.log_stream,
             logged_at: millis.and_then(Micros::from_millis),
+        }
+    }
+}
+
+/// What delivers records: account and region of a trail, or cluster and stream of audit events.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source<'a> {
+    Trail(&'a str, &'a str),
+    Audit(&'a str, &'a str),
+}
+
+impl Source<'_> {
+    pub(super) fn stream(self) -> LogStream {
+        match self {
+            Source::Trail(account, region) => {
+                LogStream::CloudTrail { account: account.to_owned(), region: region.to_owned() }
+            }
+            Source::Audit(cluster, stream) => {
+                LogStream::Audit { cluster: cluster.to_owned(), stream: stream.to_owned() }
+            }
+        }
+    }
+
+    /// Whether [`stream`](Self::stream) would be that one.
+    pub(super) fn is(self, other: &LogStream) -> bool {
+        match (self, other) {
+            (Source::Trail(of, at), LogStream::CloudTrail { account, region }) => {
+                of == account && at == region
+            }
+            (Source::Audit(of, at), LogStream::Audit { cluster, stream }) => {
+                of == cluster && at == stream
+            }
+            _ => false,
         }
     }
 }

@@ -319,15 +319,13 @@ impl Fold<'_> {
                 _ => Ok(()),
             },
             Family::Authentication | Family::AwsCall | Family::Login => {
-                if number.is_some_and(|number| self.hourly.add_numbered(number, &[], at)) {
+                let numbered = number.map(|number| (number, [].as_slice()));
+                if self.hourly.add_numbered(numbered, at)
+                    || self.hourly.add_known(rest, numbered, at)
+                {
                     return Ok(());
                 }
-                match (number, self.hourly.add_known(rest, at)) {
-                    (Some(number), Some(place)) => self.hourly.note(number, &[], place),
-                    (None, Some(_)) => {}
-                    (_, None) => return self.hourly.add(rest, at),
-                }
-                Ok(())
+                self.hourly.add_new(rest, at)
             }
             Family::Access => {
                 // The variant, then the first field of `AccessFact`: no need to read the rest.
@@ -336,22 +334,20 @@ impl Fold<'_> {
                     return Ok(());
                 }
                 let tail = tail_of(name, false);
-                let ending = [name.as_bytes(), &tail];
-                if number.is_some_and(|number| self.hourly.add_numbered(number, &ending, at)) {
+                let ending = [name.as_bytes(), tail.as_slice()];
+                let numbered = number.map(|number| (number, ending.as_slice()));
+                if self.hourly.add_numbered(numbered, at) {
                     return Ok(());
                 }
                 let mut scratch = std::mem::take(&mut self.scratch);
                 with_name(&mut scratch, rest, name, false);
                 // A name in the table was kept before; no need to ask for it again.
-                let done = if let Some(place) = self.hourly.add_known(&scratch, at) {
-                    if let Some(number) = number {
-                        self.hourly.note(number, &ending, place);
-                    }
+                let done = if self.hourly.add_known(&scratch, numbered, at) {
                     Ok(())
+                } else if self.names.keep(key.place_and_day(), rest, name) {
+                    self.hourly.add_new(&scratch, at)
                 } else {
-                    if !self.names.keep(key.place_and_day(), rest, name) {
-                        with_name(&mut scratch, rest, "", true);
-                    }
+                    with_name(&mut scratch, rest, "", true);
                     self.hourly.add(&scratch, at)
                 };
                 self.scratch = scratch;

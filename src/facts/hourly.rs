@@ -63,15 +63,9 @@ pub struct HourTable<'a> {
     runs: Vec<Run>,
 }
 
-fn hash_of(bytes: &[u8]) -> u64 {
+fn hash_of(parts: &[&[u8]]) -> u64 {
     let mut hasher = FxHasher::default();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-fn digest_of(ending: &[&[u8]]) -> u64 {
-    let mut hasher = FxHasher::default();
-    for part in ending {
+    for part in parts {
         hasher.write(part);
     }
     hasher.finish()
@@ -97,26 +91,41 @@ impl<'a> HourTable<'a> {
     /// # Errors
     /// When the table is full and cannot be spilled.
     pub fn add(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
-        if self.add_known(fact, at).is_some() {
-            return Ok(());
-        }
+        if self.add_known(fact, None, at) { Ok(()) } else { self.add_new(fact, at) }
+    }
+
+    /// Counts a fact that is not in the table.
+    ///
+    /// # Errors
+    /// When the table is full and cannot be spilled.
+    pub(super) fn add_new(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
         let place = u32::try_from(self.facts.len()).unwrap_or(u32::MAX);
         let facts = &self.facts;
-        let again = |place: &u32| hash_of(facts.get(*place as usize).map_or(&[], |(f, _)| f));
-        self.by_bytes.insert_unique(hash_of(fact), place, again);
+        let again = |place: &u32| hash_of(&[facts.get(*place as usize).map_or(&[], |(f, _)| f)]);
+        self.by_bytes.insert_unique(hash_of(&[fact]), place, again);
         self.bytes += fact.len() + ENTRY_COST;
         self.facts.push((fact.to_vec(), Sum::one(at)));
         if self.bytes > self.max_bytes { self.spill() } else { Ok(()) }
     }
 
-    /// Counts one fact if it is in the table already, and says where; `None` when it is not, or was
-    /// spilled.
-    pub(super) fn add_known(&mut self, fact: &[u8], at: Micros) -> Option<u32> {
+    /// Counts one fact if it is in the table already; false when it is not, or was spilled. One that has a
+    /// number is found by that from then on; what follows the number is what stands behind what it says.
+    pub(super) fn add_known(
+        &mut self,
+        fact: &[u8],
+        numbered: Option<(Number, &[&[u8]])>,
+        at: Micros,
+    ) -> bool {
         let facts = &self.facts;
         let same = |place: &u32| facts.get(*place as usize).is_some_and(|(known, _)| known == fact);
-        let place = *self.by_bytes.find(hash_of(fact), same)?;
+        let Some(place) = self.by_bytes.find(hash_of(&[fact]), same).copied() else { return false };
         self.count(place, at);
-        Some(place)
+        if let Some((number, ending)) = numbered
+            && self.by_number.len() < MAX_NOTES
+        {
+            self.by_number.insert((number, hash_of(ending)), place);
+        }
+        true
     }
 
     fn count(&mut self, place: u32, at: Micros) {
@@ -125,10 +134,14 @@ impl<'a> HourTable<'a> {
         }
     }
 
-    /// Counts a fact of which one with its number and name was noted; false when none was. `ending` is
-    /// what stands behind what it says.
-    pub(super) fn add_numbered(&mut self, number: Number, ending: &[&[u8]], at: Micros) -> bool {
-        let key = (number, digest_of(ending));
+    /// Counts a fact by its number, where it has one by which [`add_known`](Self::add_known) noted it.
+    pub(super) fn add_numbered(
+        &mut self,
+        numbered: Option<(Number, &[&[u8]])>,
+        at: Micros,
+    ) -> bool {
+        let Some((number, ending)) = numbered else { return false };
+        let key = (number, hash_of(ending));
         let Some(place) = self.by_number.get(&key).copied() else { return false };
         let mut rest = self.facts.get(place as usize).map_or(&[][..], |(fact, _)| fact);
         // Names may share a digest.
@@ -140,13 +153,6 @@ impl<'a> HourTable<'a> {
             self.count(place, at);
         }
         same
-    }
-
-    /// Notes where a fact is.
-    pub(super) fn note(&mut self, number: Number, ending: &[&[u8]], place: u32) {
-        if self.by_number.len() < MAX_NOTES {
-            self.by_number.insert((number, digest_of(ending)), place);
-        }
     }
 
     /// Empties the table into `each`.

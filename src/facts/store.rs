@@ -24,6 +24,10 @@ use crate::table::facts::{
 };
 use crate::table::parquet::RowWriter;
 
+/// Columns of the folders of places.
+const ACCOUNT: &str = "p_account";
+const CLUSTER: &str = "p_cluster";
+
 /// Writes facts into a folder.
 pub struct FactStore {
     root: PathBuf,
@@ -165,13 +169,13 @@ impl<R: Row> Files<R> {
 
 impl FactSink for FactStore {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
-        let family = match &fact {
-            Folded::Session(_) => Family::Session,
-            Folded::Authentication(_) => Family::Authentication,
-            Folded::AwsCall(_) => Family::AwsCall,
-            Folded::Login(_) => Family::Login,
-            Folded::Change(_) => Family::Change,
-            Folded::Access(..) => Family::Access,
+        let (family, column, place) = match &fact {
+            Folded::Session(issued) => (Family::Session, ACCOUNT, &issued.body.account),
+            Folded::Authentication(call) => (Family::Authentication, ACCOUNT, &call.body.account),
+            Folded::AwsCall(call) => (Family::AwsCall, ACCOUNT, &call.body.account),
+            Folded::Login(login) => (Family::Login, CLUSTER, &login.body.cluster),
+            Folded::Change(change) => (Family::Change, CLUSTER, &change.body.cluster),
+            Folded::Access(access, _) => (Family::Access, CLUSTER, &access.body.cluster),
         };
         let family = family.folder();
         if self.family != family {
@@ -179,15 +183,6 @@ impl FactSink for FactStore {
             self.family = family;
         }
         let (root, written) = (&self.root, (&mut self.written, &self.late));
-        let (column, place) = match &fact {
-            Folded::Session(issued) => ("p_account", &issued.body.account),
-            Folded::Authentication(call) | Folded::AwsCall(call) => {
-                ("p_account", &call.body.account)
-            }
-            Folded::Login(login) => ("p_cluster", &login.body.cluster),
-            Folded::Change(change) => ("p_cluster", &change.body.cluster),
-            Folded::Access(access, _) => ("p_cluster", &access.body.cluster),
-        };
         let (known, folder) = &mut self.place;
         if known != place || !folder.starts_with(column) {
             *folder = partition(column, place);

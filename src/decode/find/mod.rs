@@ -20,9 +20,9 @@ mod unescape;
 
 pub use end::End;
 use lanes::{BLOCK, Masks};
+pub use object::Members;
 #[cfg(target_arch = "x86_64")]
 pub(super) use object::members_avx2;
-pub use object::{Members, Slice};
 use std::ops::ControlFlow;
 pub(super) use unescape::unescape;
 #[cfg(target_arch = "x86_64")]
@@ -375,7 +375,7 @@ fn strings(of: &Masks, carried: &mut (u64, u64), prefix_xor: &impl Fn(u64) -> u6
 /// The end of a container, `depth` deep at `from`, which is in no string.
 pub(super) fn end_at_depth(bytes: &[u8], from: usize, depth: usize) -> End {
     #[cfg(target_arch = "x86_64")]
-    if let Some(end) = super::audited::end_by_avx2(bytes, from, depth) {
+    if let Ok(end) = super::audited::end_by_avx2(bytes, from, depth) {
         return end;
     }
     end::end(bytes, from, depth, lanes::masks, lanes::prefix_xor)

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::super::sort::Sorter;
 use super::*;
-use crate::model::fact::Fact;
+use crate::model::fact::{Fact, KubeUser};
 use crate::model::time::MICROS_PER_HOUR;
 
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
@@ -300,5 +300,6 @@ fn many_events_in_small_buffers_count_once_and_leave_nothing_behind() {
     assert!(counts.values().all(|unit| unit.reused.is_empty()));
     assert_eq!(access.iter().map(|row| row.count).sum::<i64>(), i64::try_from(EVENTS).unwrap());
     assert_eq!(access.len(), rows.len());
+    assert!(access.iter().all(|row| row.body.subject == KubeUser::default()), "it is the caller");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
