@@ -10,7 +10,8 @@ use super::{
     STATE_FILE, STATES, State, io, write_file,
 };
 
-const CURRENT: &str = ".current";
+/// Link to the run that readers see.
+pub(super) const CURRENT: &str = ".current";
 const STAGING: &str = ".staging";
 const LOCK: &str = ".lock";
 

@@ -21,6 +21,7 @@
 pub mod bucket;
 pub mod local;
 pub mod place;
+pub mod published;
 pub mod state;
 
 use std::path::{Path, PathBuf};
@@ -85,6 +86,14 @@ pub enum PublishError {
         place: String,
         /// Its format.
         found: u32,
+    },
+    /// A run was replaced, or damaged, while it was read.
+    #[error(
+        "{file} is not the file that manifest.json names: the run was replaced while it was read, or copied in part; try again, or copy the whole output"
+    )]
+    Replaced {
+        /// The file.
+        file: String,
     },
     /// The bucket refused.
     #[error(transparent)]

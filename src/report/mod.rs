@@ -4,6 +4,7 @@
 //! whole, so that a reader by glob never sees two runs of one table. Nothing is computed here that
 //! is not in a table: reports are the SQL files under `queries/`, run over the written Parquet.
 
+pub mod answer;
 pub mod bundle;
 pub mod catalogue;
 pub mod engine;
