@@ -47,10 +47,21 @@ const EDGES: &[(&str, &[&str])] = &[
             "remedy",
         ],
     ),
-    // The plan structs of rooms, the summary, and how to print hostile text.
+    // The plan structs of rooms, the summary, how to print hostile text, and what columns mean.
     (
         "cli",
-        &["model", "integrity", "pipeline", "report", "source", "decode", "rbac", "live", "remedy"],
+        &[
+            "model",
+            "integrity",
+            "pipeline",
+            "report",
+            "source",
+            "decode",
+            "rbac",
+            "live",
+            "remedy",
+            "table",
+        ],
     ),
 ];
 

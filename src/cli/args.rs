@@ -1,5 +1,7 @@
 //! What the user typed. The doc comments are the help.
 
+pub mod asking;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::rbac::exact::VerbGroups;
@@ -59,6 +61,12 @@ pub enum Command {
     /// Terraform, RBAC objects, and the inverse of each. Nothing is applied: read it, then run it. What
     /// is new comes before what is old goes.
     Remediate(Box<Remediate>),
+    /// Ask the tables and reports of a run in SQL
+    ///
+    /// One statement that reads, as an argument, from a file or from stdin; on a terminal a prompt with
+    /// history and completion. The same statement gives the same rows in DuckDB. Tables in a bucket are
+    /// fetched when a statement first names them.
+    Sql(asking::Sql),
 }
 
 /// `overgrant verify`

@@ -8,6 +8,7 @@ pub mod error;
 pub mod exit;
 pub mod plan;
 mod signals;
+mod sql;
 pub mod ui;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
         Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
+        Command::Sql(sql) => sql::run(sql, &mut ui),
     };
     match result {
         Ok(exit) => exit.into(),

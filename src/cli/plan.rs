@@ -231,7 +231,8 @@ pub fn resolve_remediate(remediate: &Remediate) -> RemediatePlan {
     }
 }
 
-fn location(flag: &'static str, text: &str) -> Result<Location, UserError> {
+/// A place, as it was typed.
+pub(super) fn location(flag: &'static str, text: &str) -> Result<Location, UserError> {
     Location::parse(text).map_err(|_| usage(flag, text, "a path or s3://bucket/prefix"))
 }
 

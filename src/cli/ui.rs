@@ -171,6 +171,13 @@ impl Ui {
         eprint!("{}", error.render());
     }
 
+    /// Says something on stderr.
+    pub(super) fn say(&self, what: &str) {
+        if !self.quiet {
+            eprintln!("{}", printable(what));
+        }
+    }
+
     /// True when less should be said.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

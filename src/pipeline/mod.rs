@@ -5,6 +5,7 @@
 //! is budgeted in bytes. No business rule and no text for people is decided here.
 
 mod access;
+pub mod ask;
 mod catch_up;
 mod fan_out;
 pub mod inputs;
@@ -274,6 +275,9 @@ pub enum PipelineError {
     /// A live input cannot be had.
     #[error(transparent)]
     Input(#[from] inputs::InputError),
+    /// A question to a finished run has no answer.
+    #[error(transparent)]
+    Ask(#[from] ask::AskError),
     /// A worker ended early.
     #[error("a worker thread ended early")]
     Worker,

@@ -109,19 +109,20 @@ impl Published {
     pub async fn history(&self) -> Result<Option<PathBuf>, PublishError> {
         let (bucket, scratch) = match &self.place {
             Place::Local { out, .. } => {
-                let folder = out.join(HISTORY);
+                let folder = out.join(HISTORY).join("verdicts");
                 return Ok(folder.is_dir().then_some(folder));
             }
             Place::Bucket { bucket, scratch, .. } => (bucket, scratch),
         };
-        for key in bucket.keys_below(&format!("{HISTORY}/")).await? {
+        for key in bucket.keys_below(&format!("{HISTORY}/verdicts/")).await? {
             // Keys come from a bucket: none may lead out of the folder.
-            let safe = Path::new(&key).components().all(|c| matches!(c, std::path::Component::Normal(_)));
+            let safe =
+                Path::new(&key).components().all(|c| matches!(c, std::path::Component::Normal(_)));
             if let (true, Some((bytes, _))) = (safe, bucket.get(&key).await?) {
                 write_file(&scratch.path().join(&key), &bytes)?;
             }
         }
-        let folder = scratch.path().join(HISTORY);
+        let folder = scratch.path().join(HISTORY).join("verdicts");
         Ok(folder.is_dir().then_some(folder))
     }
 }
@@ -156,7 +157,10 @@ mod tests {
                 got.as_ref().map(|files| files.keys().map(String::as_str).collect());
             assert_eq!(got.as_deref(), expected, "{text}");
         };
-        check(r#"{"files":[{"path":"b/c","sha256":"1"},{"path":"a","sha256":"2"}]}"#, Some(&["a", "b/c"]));
+        check(
+            r#"{"files":[{"path":"b/c","sha256":"1"},{"path":"a","sha256":"2"}]}"#,
+            Some(&["a", "b/c"]),
+        );
         check(r#"{"files":[{"path":"../a","sha256":"1"},{"path":"/a","sha256":"1"}]}"#, Some(&[]));
         check(r#"{"files":[{"path":"a"}]}"#, Some(&[]));
         check("{}", None);

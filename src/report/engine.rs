@@ -11,11 +11,12 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
+use datafusion::common::config::Dialect;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -65,7 +66,7 @@ impl Rows {
     /// # Errors
     /// When the statement fails on the way.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, ReportError> {
-        self.stream.next().await.transpose().map_err(failed("statement"))
+        self.stream.next().await.transpose().map_err(stated)
     }
 }
 
@@ -93,6 +94,10 @@ impl Engine {
             .map_err(failed("engine"))?;
         let mut config = SessionConfig::new().with_target_partitions(1);
         config.options_mut().execution.time_zone = Some("UTC".to_owned());
+        // The generic dialect takes `, cluster` for the end of a list of columns.
+        config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
+        // Files of the history lie in a folder per run.
+        config.options_mut().execution.listing_table_ignore_subdirectory = false;
         // Text stays text: what is written must have the type an analyst expects.
         config.options_mut().execution.parquet.schema_force_view_types = false;
         Ok(Engine { context: SessionContext::new_with_config_rt(config, runtime) })
@@ -134,8 +139,8 @@ impl Engine {
     pub fn tables_of(&self, sql: &str) -> Result<Vec<String>, ReportError> {
         let state = self.context.state();
         let dialect = state.config_options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect).map_err(failed("statement"))?;
-        let named = state.resolve_table_references(&statement).map_err(failed("statement"))?;
+        let statement = state.sql_to_statement(sql, &dialect).map_err(stated)?;
+        let named = state.resolve_table_references(&statement).map_err(stated)?;
         Ok(named.iter().map(|table| table.table().to_owned()).collect())
     }
 
@@ -175,7 +180,7 @@ impl Engine {
             let schema = Arc::new(frame.schema().as_arrow().clone());
             Ok(Rows { schema, stream: frame.execute_stream().await? })
         };
-        ask.await.map_err(failed("statement"))
+        ask.await.map_err(stated)
     }
 }
 
@@ -184,10 +189,12 @@ fn scalar(value: &Parameter) -> ScalarValue {
         Parameter::Text(text) => ScalarValue::Utf8(Some(text.clone())),
         Parameter::Integer(n) => ScalarValue::Int64(Some(*n)),
         Parameter::Boolean(is) => ScalarValue::Boolean(Some(*is)),
-        Parameter::Instant(at) => {
-            ScalarValue::TimestampMicrosecond(Some(at.0), Some("UTC".into()))
-        }
+        Parameter::Instant(at) => ScalarValue::TimestampMicrosecond(Some(at.0), Some("UTC".into())),
     }
+}
+
+fn stated(source: DataFusionError) -> ReportError {
+    ReportError::Statement { source: Box::new(source) }
 }
 
 fn failed(query: &str) -> impl Fn(DataFusionError) -> ReportError + use<> {

@@ -59,6 +59,13 @@ pub enum ReportError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A statement that somebody asked does not run.
+    #[error("the statement does not run")]
+    Statement {
+        /// What the engine said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The manifest does not serialise.
     #[error("cannot write the manifest")]
     Manifest(#[from] serde_json::Error),

@@ -159,6 +159,51 @@ pub fn write_batches<W: Write + Send>(
     Ok(writer.into_inner()?)
 }
 
+/// Writes batches of one schema as they come, however many.
+pub struct BatchWriter<W: Write + Send> {
+    writer: ArrowWriter<W>,
+    schema: SchemaRef,
+    group: usize,
+    rows: u64,
+}
+
+impl<W: Write + Send> BatchWriter<W> {
+    /// Starts a file.
+    ///
+    /// # Errors
+    /// When a column's type is none of Parquet's.
+    pub fn new(out: W, schema: SchemaRef) -> Result<Self, CodecError> {
+        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties(false)))?;
+        Ok(BatchWriter { writer, schema, group: 0, rows: 0 })
+    }
+
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// When `out` refuses or the batch has other columns.
+    pub fn write(&mut self, batch: RecordBatch) -> Result<(), CodecError> {
+        let batch = batch.with_schema(Arc::clone(&self.schema))?;
+        self.writer.write(&batch)?;
+        self.group += batch.num_rows();
+        self.rows += u64::try_from(batch.num_rows()).unwrap_or(0);
+        if self.group >= ROWS_PER_GROUP || self.writer.in_progress_size() >= BYTES_PER_GROUP {
+            self.group = 0;
+            self.writer.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the file; how many rows it has.
+    ///
+    /// # Errors
+    /// When `out` refuses.
+    pub fn finish(self) -> Result<u64, CodecError> {
+        let mut out = self.writer.into_inner()?;
+        out.flush().map_err(|error| ParquetError::External(Box::new(error)))?;
+        Ok(self.rows)
+    }
+}
+
 /// Reads all rows of a file, batch by batch, into `each`.
 ///
 /// # Errors

@@ -57,7 +57,9 @@ pub fn schema_sql() -> String {
     format!("{header}{}", views.concat())
 }
 
-fn type_name(data_type: &DataType) -> &'static str {
+/// A type in the words of the reference.
+#[must_use]
+pub fn type_name(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Utf8 => "text",
         DataType::Int64 | DataType::Int32 => "integer",

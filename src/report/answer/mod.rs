@@ -5,12 +5,13 @@
 //! a terminal is shown, and in CSV a text that a spreadsheet would run gets an apostrophe in front.
 
 mod cell;
+pub mod file;
 
 use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use serde_json::Value;
 
 use super::summary::printable;
@@ -83,7 +84,9 @@ impl<W: Write> Writer<W> {
                 Format::Json => {
                     let fields = self.schema.fields().iter().zip(cells);
                     let fields: Vec<String> = fields
-                        .map(|(field, cell)| format!("{}:{cell}", Value::from(field.name().as_str())))
+                        .map(|(field, cell)| {
+                            format!("{}:{cell}", Value::from(field.name().as_str()))
+                        })
                         .collect();
                     let comma = if self.rows == 0 { "" } else { "," };
                     write!(self.out, "{comma}\n{{{}}}", fields.join(","))?;
@@ -122,7 +125,9 @@ impl<W: Write> Writer<W> {
             return self.records(&names);
         }
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        table.load_preset(presets::NOTHING);
+        table.set_style(TableComponent::HeaderLines, '─');
+        table.set_style(TableComponent::MiddleHeaderIntersections, '─');
         if let Some(width) = width {
             table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         }
