@@ -19,6 +19,7 @@
 //! 7. [`analyse`] turns use and coverage into verdicts and advice.
 //! 8. [`table`] declares the public tables; [`report`] writes them and runs `queries/*.sql` over them.
 //! 9. [`remedy`] turns the tables of a finished run into files that a person can apply, and undo.
+//!    [`explain`] tells a person what such a run says of one principal or grant.
 //! 10. [`publish`] puts a finished run in the place of the one before, at once, and keeps what the next
 //!     one continues from.
 //! 11. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
@@ -40,6 +41,7 @@
 pub mod analyse;
 pub mod cli;
 pub mod decode;
+pub mod explain;
 pub mod extract;
 pub mod facts;
 pub mod integrity;

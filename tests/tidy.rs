@@ -26,6 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("report", &["model", "table"]),
     // How hostile text is printed is said once, in the summary.
     ("remedy", &["model", "table", "report"]),
+    ("explain", &["model", "rbac", "table", "report"]),
     (
         "pipeline",
         &[
@@ -45,6 +46,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "table",
             "report",
             "remedy",
+            "explain",
         ],
     ),
     // The plan structs of rooms, the summary, how to print hostile text, and what columns mean.
@@ -61,6 +63,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "live",
             "remedy",
             "table",
+            "explain",
         ],
     ),
 ];

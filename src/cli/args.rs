@@ -61,6 +61,11 @@ pub enum Command {
     /// Terraform, RBAC objects, and the inverse of each. Nothing is applied: read it, then run it. What
     /// is new comes before what is old goes.
     Remediate(Box<Remediate>),
+    /// Tell all that a run says of one principal or grant
+    ///
+    /// Who it is and how it gets in, what it may do, what it did, when and from where, and what is
+    /// recommended. Nothing is judged anew: it is what the run says, on one page.
+    Explain(asking::Explain),
     /// Ask the tables and reports of a run in SQL
     ///
     /// One statement that reads, as an argument, from a file or from stdin; on a terminal a prompt with

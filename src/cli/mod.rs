@@ -6,6 +6,7 @@
 pub mod args;
 pub mod error;
 pub mod exit;
+mod explain;
 pub mod plan;
 mod signals;
 mod sql;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
         Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
+        Command::Explain(explain) => explain::run(explain, &mut ui),
         Command::Sql(sql) => sql::run(sql, &mut ui),
     };
     match result {

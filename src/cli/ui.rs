@@ -158,7 +158,7 @@ impl Ui {
         self.print(&lines.join("\n"));
     }
 
-    fn print(&self, text: &str) {
+    pub(super) fn print(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             self.warn("stdout was closed before the summary was written");
@@ -169,6 +169,11 @@ impl Ui {
     pub fn error(&self, error: &UserError) {
         self.finish_progress();
         eprint!("{}", error.render());
+    }
+
+    /// True when what is printed may have colour.
+    pub(super) fn has_color(&self) -> bool {
+        self.color
     }
 
     /// Says something on stderr.

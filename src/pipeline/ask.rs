@@ -216,9 +216,21 @@ impl Asked {
         if !R::TABLE.sort_key.is_empty() {
             let _written = write!(sql, " ORDER BY {}", R::TABLE.sort_key.join(", "));
         }
-        self.register(&sql)?;
+        self.select(&sql, parameters)
+    }
+
+    /// The rows of a statement whose columns are those of `R`.
+    ///
+    /// # Errors
+    /// When the statement fails or gives other columns.
+    pub fn select<R: Row>(
+        &mut self,
+        sql: &str,
+        parameters: &[(String, Parameter)],
+    ) -> Result<Vec<R>, AskError> {
+        self.register(sql)?;
         self.runtime.block_on(async {
-            let mut rows = self.engine.ask(&sql, parameters).await?;
+            let mut rows = self.engine.ask(sql, parameters).await?;
             let mut all = Vec::new();
             while let Some(batch) = rows.next().await? {
                 all.extend(R::from_batch(&batch).map_err(CodecError::from)?);

@@ -7,6 +7,7 @@
 mod access;
 pub mod ask;
 mod catch_up;
+pub mod explain;
 mod fan_out;
 pub mod inputs;
 mod memory;

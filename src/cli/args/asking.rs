@@ -48,6 +48,40 @@ pub struct Sql {
     pub region: Option<String>,
 }
 
+/// `overgrant explain`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 complete, 2 nobody or several go by that name, 4 failed.
+
+Examples:
+  overgrant explain ci-deployer --from reports
+  overgrant explain arn:aws:sts::111122223333:assumed-role/ci-deployer/GitHubActions --from reports
+  overgrant explain shop/app-controller --from s3://reports/overgrant --format json")]
+pub struct Explain {
+    /// An ARN (of a role, user or session), role name, access key id, unique id, Kubernetes user or
+    /// group, NAMESPACE/SERVICEACCOUNT, NAMESPACE/POD, or a grant_id
+    #[arg(value_name = "WHO|GRANT")]
+    pub who: String,
+    /// Folder or s3://bucket/prefix that `overgrant audit` wrote
+    #[arg(long, value_name = "OUT")]
+    pub from: String,
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: PageFormat,
+    /// Region of the bucket, in place of that of the environment
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+}
+
+/// How a page is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PageFormat {
+    /// 80 columns
+    Text,
+    /// One object
+    Json,
+}
+
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RowFormat {
