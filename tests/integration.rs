@@ -6,6 +6,8 @@
     reason = "tests stand outside the rooms: they set the stage and look at what came out"
 )]
 
+/// Questions to a finished run: `sql` and `explain`.
+mod ask;
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
 /// Examples of running it on a schedule.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::matrix::{Matrix, matrix};
+use super::matrix::{HeldRule, Matrix, matrix};
 use super::rows::{AgentRow, CallRow, CoveredRow, IssuedRow, TagRow, UseDayRow, UseRow};
 use super::who::Subject;
 use super::{Dossier, GrantWords, Held, Issued, OfDay, Tables, WayIn, reference_words};
@@ -244,26 +244,31 @@ fn matrices(
         .into_iter()
         .map(|cluster| {
             // Pod Identity and IRSA give nothing in Kubernetes, and a dead grant gives nothing at all.
-            let gives = |grant: &&GrantRow| {
+            let gives = |grant: &GrantRow| {
                 grant.effective
                     && grant.cluster == cluster
                     && !matches!(grant.grant_kind.as_str(), "pod_identity" | "irsa")
             };
-            let refs: BTreeSet<&str> = holds
-                .iter()
-                .map(|(grant, _)| *grant)
-                .filter(gives)
-                .flat_map(|grant| grant.role_ref.split(','))
-                .filter(|role| !role.is_empty())
+            // Role or policy, and whether any grant gives it for the whole cluster.
+            let mut refs: BTreeMap<&str, bool> = BTreeMap::new();
+            for (grant, _) in holds.iter().filter(|(grant, _)| gives(grant)) {
+                for role in grant.role_ref.split(',').filter(|role| !role.is_empty()) {
+                    *refs.entry(role).or_default() |= grant.scope == "cluster";
+                }
+            }
+            let mut known = BTreeSet::new();
+            let mut rules = Vec::new();
+            for row in material.rules.iter().filter(|row| row.cluster == cluster) {
+                if let Some(&cluster_wide) = refs.get(row.role_ref.as_str()) {
+                    known.insert(row.role_ref.as_str());
+                    rules.push(HeldRule { rule: rule(row), cluster_wide });
+                }
+            }
+            let unknown: Vec<String> = refs
+                .keys()
+                .filter(|role| !known.contains(*role))
+                .map(|role| (*role).to_owned())
                 .collect();
-            let of = |row: &&GrantRuleRow| {
-                row.cluster == cluster && refs.contains(row.role_ref.as_str())
-            };
-            let known: BTreeSet<&str> =
-                material.rules.iter().filter(of).map(|row| row.role_ref.as_str()).collect();
-            let rules: Vec<Rule> = material.rules.iter().filter(of).map(rule).collect();
-            let unknown: Vec<String> =
-                refs.difference(&known).map(|role| (*role).to_owned()).collect();
             let uses: Vec<&UseRow> =
                 material.uses.iter().filter(|one| one.cluster == cluster).collect();
             matrix(&name_of(cluster), &uses, &rules, &unknown)

@@ -12,15 +12,25 @@ use crate::rbac::rule_covers;
 /// Verbs that every resource has, in the order in which people read them.
 const COMMON: [&str; 8] =
     ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
-/// Resources that are shown though nobody touched them: what they give is worth a line.
-const WORTH_A_LINE: [(&str, &str); 6] = [
-    ("", "secrets"),
-    ("", "pods"),
-    ("", "pods/exec"),
-    ("", "serviceaccounts/token"),
-    ("rbac.authorization.k8s.io", "clusterrolebindings"),
-    ("", "nodes"),
+/// Resources that are shown though nobody touched them: what they give is worth a line. True for
+/// those that no namespace holds.
+const WORTH_A_LINE: [(&str, &str, bool); 6] = [
+    ("", "secrets", false),
+    ("", "pods", false),
+    ("", "pods/exec", false),
+    ("", "serviceaccounts/token", false),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", true),
+    ("", "nodes", true),
 ];
+
+/// A rule that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HeldRule {
+    /// What it gives.
+    pub(super) rule: Rule,
+    /// True for the whole cluster: only then it gives what no namespace holds.
+    pub(super) cluster_wide: bool,
+}
 
 /// What is known of one verb on one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,6 +74,10 @@ pub struct MatrixRow {
     pub cells: Vec<Cell>,
     /// Namespaces it was used in, comma-joined; empty for none or the cluster.
     pub namespaces: String,
+    /// True when somebody asked for it.
+    pub touched: bool,
+    /// True for what is worth a line of its own, touched or not.
+    pub telling: bool,
 }
 
 /// What someone may do and did in one cluster.
@@ -94,7 +108,7 @@ struct Seen {
 pub(super) fn matrix(
     cluster: &str,
     uses: &[&UseRow],
-    rules: &[Rule],
+    rules: &[HeldRule],
     unknown: &[String],
 ) -> Matrix {
     let mut seen: BTreeMap<Key, Seen> = BTreeMap::new();
@@ -126,20 +140,38 @@ pub(super) fn matrix(
             resource: words(key),
             cells: verbs.iter().map(|verb| cell(key, verb, Some(seen), rules)).collect(),
             namespaces: seen.namespaces.iter().map(String::as_str).collect::<Vec<_>>().join(","),
+            touched: true,
+            telling: true,
         })
         .collect();
-    let mut untouched: BTreeSet<Key> = WORTH_A_LINE
-        .iter()
-        .map(|(group, name)| ((*group).to_owned(), (*name).to_owned()))
-        .collect();
-    for rule in rules {
-        let groups = rule.api_groups.iter().filter(|group| *group != "*");
-        for group in groups {
+    let named = |group: &str, name: &str| {
+        WORTH_A_LINE.iter().any(|(one, other, _)| *one == group && *other == name)
+    };
+    let mut untouched: BTreeSet<Key> = BTreeSet::new();
+    for HeldRule { rule, .. } in rules {
+        for group in rule.api_groups.iter().filter(|group| *group != "*") {
             let plain = rule.resources.iter().filter(|name| !name.contains('*'));
+            let plain = plain.filter(|name| !named(group, name));
             untouched.extend(plain.map(|name| (group.clone(), name.clone())));
         }
         let paths = rule.non_resource_urls.iter().filter(|url| *url != "*");
         untouched.extend(paths.map(|url| (String::new(), url.clone())));
+    }
+    let wide: Vec<HeldRule> = rules.iter().filter(|held| held.cluster_wide).cloned().collect();
+    for (group, name, of_cluster) in WORTH_A_LINE {
+        let key = (group.to_owned(), name.to_owned());
+        if !seen.contains_key(&key) {
+            push_granted(
+                &mut rows,
+                words(&key),
+                &key,
+                &verbs,
+                if of_cluster { &wide } else { rules },
+            );
+        }
+    }
+    for row in &mut rows {
+        row.telling = true;
     }
     for key in untouched.iter().filter(|key| !seen.contains_key(*key)) {
         push_granted(&mut rows, words(key), key, &verbs, rules);
@@ -147,6 +179,9 @@ pub(super) fn matrix(
     // A resource that no list has: what it may is what wildcards give.
     let other = ("other.invalid".to_owned(), "others".to_owned());
     push_granted(&mut rows, "*".to_owned(), &other, &verbs, rules);
+    if let Some(last) = rows.last_mut().filter(|row| row.resource == "*") {
+        last.telling = true;
+    }
     Matrix { cluster: cluster.to_owned(), verbs, rows, unknown: unknown.to_vec() }
 }
 
@@ -155,28 +190,29 @@ fn push_granted(
     resource: String,
     key: &Key,
     verbs: &[String],
-    rules: &[Rule],
+    rules: &[HeldRule],
 ) {
     let cells: Vec<Cell> = verbs.iter().map(|verb| cell(key, verb, None, rules)).collect();
     if cells.iter().any(|cell| *cell != Cell::Nothing) {
-        rows.push(MatrixRow { resource, cells, namespaces: String::new() });
+        let namespaces = String::new();
+        rows.push(MatrixRow { resource, cells, namespaces, touched: false, telling: false });
     }
 }
 
 /// Common verbs, then those that were used or that a rule names.
-fn verbs(seen: &BTreeMap<Key, Seen>, rules: &[Rule]) -> Vec<String> {
+fn verbs(seen: &BTreeMap<Key, Seen>, rules: &[HeldRule]) -> Vec<String> {
     let mut others: BTreeSet<&str> = BTreeSet::new();
     for row in seen.values() {
         others.extend(row.allowed.iter().chain(&row.refused).map(String::as_str));
     }
-    for rule in rules {
+    for HeldRule { rule, .. } in rules {
         others.extend(rule.verbs.iter().map(String::as_str).filter(|verb| *verb != "*"));
     }
     let rare = others.into_iter().filter(|verb| !COMMON.contains(verb));
     COMMON.into_iter().chain(rare).map(str::to_owned).collect()
 }
 
-fn cell((group, name): &Key, verb: &str, seen: Option<&Seen>, rules: &[Rule]) -> Cell {
+fn cell((group, name): &Key, verb: &str, seen: Option<&Seen>, rules: &[HeldRule]) -> Cell {
     let has =
         |which: fn(&Seen) -> &BTreeSet<String>| seen.is_some_and(|seen| which(seen).contains(verb));
     match (has(|seen| &seen.allowed), has(|seen| &seen.refused)) {
@@ -197,12 +233,12 @@ fn cell((group, name): &Key, verb: &str, seen: Option<&Seen>, rules: &[Rule]) ->
             ..Permission::default()
         }
     };
-    let covers = |rule: &&Rule| {
+    let covers = |held: &HeldRule| {
         // Whatever the names are: somewhere it is granted.
-        let any_name = Rule { resource_names: Vec::new(), ..(*rule).clone() };
-        rule_covers(&any_name, &permission)
+        let any_name = Rule { resource_names: Vec::new(), ..held.rule.clone() };
+        (held.cluster_wide || permission.path.is_empty()) && rule_covers(&any_name, &permission)
     };
-    if !rules.iter().any(|rule| covers(&rule)) {
+    if !rules.iter().any(covers) {
         return Cell::Nothing;
     }
     let alone = Rule {
@@ -239,8 +275,10 @@ mod tests {
         }
     }
 
-    fn drawn(uses: &[UseRow], rules: &str) -> Vec<String> {
+    fn drawn(uses: &[UseRow], rules: &str, cluster_wide: bool) -> Vec<String> {
         let rules: Vec<Rule> = serde_json::from_str(rules).unwrap();
+        let rules: Vec<HeldRule> =
+            rules.into_iter().map(|rule| HeldRule { rule, cluster_wide }).collect();
         let uses: Vec<&UseRow> = uses.iter().collect();
         let matrix = matrix("prod", &uses, &rules, &[]);
         let mut lines = vec![matrix.verbs.join(" ")];
@@ -265,7 +303,7 @@ mod tests {
             {"verbs":["get"],"nonResourceURLs":["/metrics"]}
         ]"#;
         assert_eq!(
-            drawn(&uses, rules),
+            drawn(&uses, rules, true),
             [
                 "get list watch create update patch delete deletecollection bind",
                 "pods ●×○·○····· blog,shop",
@@ -280,9 +318,13 @@ mod tests {
     #[test]
     fn a_wildcard_is_one_line() {
         let rules = r#"[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]"#;
-        let lines = drawn(&[], rules);
+        let lines = drawn(&[], rules, true);
         assert!(lines.contains(&"* ○○○○○○○○".to_owned()), "{lines:#?}");
         assert!(lines.contains(&"secrets ○○○○○○○○".to_owned()), "{lines:#?}");
-        assert_eq!(drawn(&[], "[]").len(), 1, "nothing held, nothing drawn");
+        assert!(lines.contains(&"nodes ○○○○○○○○".to_owned()), "{lines:#?}");
+        let of_namespace = drawn(&[], rules, false);
+        assert!(of_namespace.contains(&"secrets ○○○○○○○○".to_owned()), "{of_namespace:#?}");
+        assert!(!of_namespace.iter().any(|line| line.starts_with("nodes")), "{of_namespace:#?}");
+        assert_eq!(drawn(&[], "[]", true).len(), 1, "nothing held, nothing drawn");
     }
 }

@@ -13,7 +13,7 @@ pub use build::{Material, build, role_refs};
 pub use matrix::{Cell, Matrix, MatrixRow};
 pub use render::{Look, render};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::model::time::{Day, Micros};
 use crate::table::rows::grants::{GrantMemberRow, GrantRow, IdentityRow};
@@ -42,8 +42,10 @@ pub struct Dossier {
     /// Who.
     pub subject: Subject,
     /// First instant of the window.
+    #[serde(serialize_with = "instant")]
     pub since: Micros,
     /// First instant after it.
+    #[serde(serialize_with = "instant")]
     pub until: Micros,
     /// Mappings that let it in.
     pub ways_in: Vec<WayIn>,
@@ -85,6 +87,7 @@ pub struct WayIn {
     /// Why it cannot be exercised; `None` when it can.
     pub dead_because: Option<String>,
     /// When it was made.
+    #[serde(serialize_with = "maybe_instant")]
     pub created_at: Option<Micros>,
     /// By whom.
     pub created_by: Option<String>,
@@ -110,10 +113,12 @@ pub struct Held {
     /// Share of hours that the logs cover.
     pub coverage: f64,
     /// Since when it could be used.
+    #[serde(serialize_with = "maybe_instant")]
     pub valid_from: Option<Micros>,
     /// By whom it was granted.
     pub granted_by: Option<String>,
     /// Latest use, by anyone it serves.
+    #[serde(serialize_with = "maybe_instant")]
     pub last_used: Option<Micros>,
     /// Distinct days with use.
     pub used_days: i64,
@@ -162,15 +167,18 @@ pub struct Issued {
     /// How many.
     pub sessions: i64,
     /// Earliest.
+    #[serde(serialize_with = "instant")]
     pub first: Micros,
     /// Latest.
+    #[serde(serialize_with = "instant")]
     pub last: Micros,
 }
 
 /// Use on one day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct OfDay {
-    /// Days since 1970.
+    /// The day.
+    #[serde(serialize_with = "date")]
     pub day: Day,
     /// Requests that were allowed.
     pub allowed: i64,
@@ -180,6 +188,18 @@ pub struct OfDay {
     pub covered: i64,
     /// Hours expected.
     pub hours: i64,
+}
+
+fn instant<S: Serializer>(at: &Micros, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&at.to_rfc3339())
+}
+
+fn maybe_instant<S: Serializer>(at: &Option<Micros>, out: S) -> Result<S::Ok, S::Error> {
+    at.map(Micros::to_rfc3339).serialize(out)
+}
+
+fn date<S: Serializer>(day: &Day, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&day.to_iso())
 }
 
 /// `ci-deployer: AmazonEKSViewPolicy on shop`

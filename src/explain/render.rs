@@ -119,10 +119,7 @@ impl Page {
         }
         self.more(dossier.sessions.len(), MOST, "ways");
         if !dossier.tags.is_empty() {
-            let tags: Vec<String> =
-                dossier.tags.iter().take(MOST).map(|(k, v, n)| format!("{k}={v} ({n})")).collect();
-            self.wrapped("    tags  ", 10, &tags.join(", "));
-            self.more(dossier.tags.len(), MOST, "tags");
+            self.wrapped("    tags  ", 10, &tags_words(&dossier.tags));
         }
     }
 
@@ -199,38 +196,70 @@ impl Page {
         if matrix.rows.is_empty() {
             return;
         }
-        let shown: Vec<&MatrixRow> = matrix.rows.iter().take(MOST_ROWS).collect();
+        let (telling, others): (Vec<&MatrixRow>, Vec<&MatrixRow>) =
+            matrix.rows.iter().partition(|row| row.telling);
         // Verbs that nothing is known of in any row are left out.
         let columns: Vec<usize> = (0..matrix.verbs.len())
-            .filter(|at| shown.iter().any(|row| row.cells.get(*at) != Some(&Cell::Nothing)))
+            .filter(|at| matrix.rows.iter().any(|row| row.cells.get(*at) != Some(&Cell::Nothing)))
             .collect();
         let name = |at: usize| matrix.verbs.get(at).map_or("", |verb| short(verb));
         let heads: Vec<String> = columns.iter().map(|at| printable(name(*at))).collect();
         let wide: usize = heads.iter().map(|head| head.chars().count().max(2) + 1).sum();
-        let longest = shown.iter().map(|row| printable(&row.resource).chars().count()).max();
-        let label = longest.unwrap_or(0).clamp(8, WIDTH.saturating_sub(wide + 4).clamp(16, 40));
+        let longest = telling.iter().map(|row| printable(&row.resource).chars().count()).max();
+        let room = WIDTH.saturating_sub(wide + 4).clamp(16, 40);
+        let label = longest.unwrap_or(0).clamp(12, room);
         let mut line = format!("  {:label$}", "");
         for head in &heads {
             let _written = write!(line, " {head:<2}");
         }
         self.line(&line);
-        for row in shown {
-            let mut line = format!("  {:<label$}", cut(&printable(&row.resource), label));
+        let draw = |name: &str, row: &MatrixRow| {
+            let mut line = format!("  {:<label$}", cut(&printable(name), label));
             for (at, head) in columns.iter().zip(&heads) {
                 let mark = row.cells.get(*at).map_or("", |cell| cell.mark());
                 let _written = write!(line, " {mark:<width$}", width = head.chars().count().max(2));
             }
+            line
+        };
+        for row in telling.iter().take(MOST_ROWS) {
+            let line = draw(&row.resource, row);
             let room = WIDTH.saturating_sub(line.chars().count() + 1);
-            if room > 6 && !row.namespaces.is_empty() {
-                let _written = write!(line, " {}", cut(&printable(&row.namespaces), room));
+            if row.namespaces.is_empty() {
+                self.line(&line);
+            } else if room >= row.namespaces.chars().count() {
+                self.line(&format!("{line} {}", printable(&row.namespaces)));
+            } else {
+                self.line(&line);
+                self.wrapped("    in ", 7, &row.namespaces.replace(',', ", "));
             }
-            self.line(&line);
         }
-        self.more(matrix.rows.len(), MOST_ROWS, "resources");
+        self.more(telling.len(), MOST_ROWS, "resources");
+        // What nobody touched, those alike together.
+        let mut alike: Vec<(&MatrixRow, Vec<&str>)> = Vec::new();
+        for row in others {
+            match alike.iter_mut().find(|(first, _)| first.cells == row.cells) {
+                Some((_, names)) => names.push(&row.resource),
+                None => alike.push((row, vec![&row.resource])),
+            }
+        }
+        for (row, names) in alike {
+            match names.as_slice() {
+                [one] => self.line(&draw(one, row)),
+                several => {
+                    self.line(&draw(&format!("{} more", several.len()), row));
+                    self.wrapped("    ", 4, &several.join(", "));
+                }
+            }
+        }
     }
 
     fn when(&mut self, days: &[OfDay]) {
         if days.is_empty() {
+            return;
+        }
+        if days.iter().all(|day| day.allowed == 0 && day.refused == 0) {
+            self.heading("When");
+            self.line("  not one request to the API server");
             return;
         }
         let (line, per) = spark(days);
@@ -279,6 +308,26 @@ impl Page {
             self.line("  no audit log was expected of its clusters");
         }
     }
+}
+
+/// `team=shop (90), kubernetes-pod-uid: 90 values`
+fn tags_words(tags: &[(String, String, i64)]) -> String {
+    const FEW: usize = 4;
+    let mut keys: Vec<&str> = Vec::new();
+    for (key, ..) in tags {
+        if !keys.contains(&key.as_str()) {
+            keys.push(key);
+        }
+    }
+    let words = keys.into_iter().map(|key| {
+        let of_key: Vec<_> = tags.iter().filter(|(one, ..)| one == key).collect();
+        if of_key.len() > FEW {
+            return format!("{key}: {} values", of_key.len());
+        }
+        let each = of_key.iter().map(|(key, value, n)| format!("{key}={value} ({n})"));
+        each.collect::<Vec<_>>().join(", ")
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 fn issued_words(one: &Issued) -> String {
