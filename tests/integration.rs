@@ -6,6 +6,8 @@
     reason = "tests stand outside the rooms: they set the stage and look at what came out"
 )]
 
+/// Statements and pages for analysts: the same answers from DuckDB.
+mod analysts;
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
 /// Examples of running it on a schedule.
