@@ -51,17 +51,6 @@ impl fmt::Display for Reference {
     }
 }
 
-/// DDL for DuckDB: one view per table over the Parquet under a folder.
-#[must_use]
-pub fn schema_sql() -> String {
-    let views = ALL.map(|table| {
-        let name = table.name;
-        format!("CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet('tables/{name}/*.parquet');\n")
-    });
-    let header = "-- Generated. Views over a run's tables for DuckDB; run from the output folder:\n--   duckdb -init tables/schema.sql\n";
-    format!("{header}{}", views.concat())
-}
-
 /// DDL for Athena, a file each below `queries/athena`: its name and its statement.
 ///
 /// External tables over an output in a bucket, which `${LOCATION}` stands for (`s3://bucket/prefix`, no
@@ -144,6 +133,17 @@ fn hive_type(data_type: &DataType) -> &'static str {
         DataType::Binary => "binary",
         _ => "string",
     }
+}
+
+/// DDL for DuckDB: one view per table over the Parquet under a folder.
+#[must_use]
+pub fn schema_sql() -> String {
+    let views = ALL.map(|table| {
+        let name = table.name;
+        format!("CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet('tables/{name}/*.parquet');\n")
+    });
+    let header = "-- Generated. Views over a run's tables for DuckDB; run from the output folder:\n--   duckdb -init tables/schema.sql\n";
+    format!("{header}{}", views.concat())
 }
 
 /// A type in the words of the reference.
