@@ -4,8 +4,6 @@
 //! Input: the embedded statements, and the schemas that the engine gives them. Output: text that a test
 //! keeps fresh under `queries/`.
 
-use std::fmt::Write;
-
 use arrow::datatypes::SchemaRef;
 
 use super::catalogue::{QUERIES, Query};
@@ -20,36 +18,34 @@ use crate::table::rows::ALL;
 /// computed, and the statement says how.
 #[must_use]
 pub fn markdown(schemas: &[SchemaRef]) -> String {
-    let mut out = "\n# Reports\n\nEach is the statement of its file, run over the tables above and written to \
-                   `reports/NAME.parquet`. Where a column has the name of one of a table, it is explained there.\n"
-        .to_owned();
-    for (query, schema) in QUERIES.iter().zip(schemas) {
-        let header: Vec<&str> = header(query).collect();
-        let (title, rest) =
-            header.split_first().map_or(("", &[][..]), |(first, rest)| (*first, rest));
-        let name = query.name;
-        let rest = rest.join("\n");
-        out.push_str("\n## ");
-        out.push_str(name);
-        // Writing to text cannot fail.
-        let _ = write!(
-            out,
-            "\n\n{title}, [{name}.sql]({name}.sql).\n\n```\n{rest}\n```\n\n| column | type | see |\n|---|---|---|\n"
-        );
-        for field in schema.fields() {
+    let intro = "\n# Reports\n\nEach is the statement of its file, run over the tables above and written to \
+                 `reports/NAME.parquet`. Where a column has the name of one of a table, it is explained there.\n";
+    let sections: Vec<String> =
+        QUERIES.iter().zip(schemas).map(|(query, schema)| section(query, schema)).collect();
+    format!("{intro}{}", sections.concat())
+}
+
+fn section(query: &Query, schema: &SchemaRef) -> String {
+    let name = query.name;
+    let header: Vec<&str> = header(query).collect();
+    let title = header.first().copied().unwrap_or_default();
+    let rest = header.get(1..).unwrap_or_default().join("\n");
+    let columns: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| {
             let null = if field.is_nullable() { ", may be null" } else { "" };
             let see = reads(query)
                 .find(|table| table.columns.iter().any(|column| column.name == field.name()))
-                .map_or_else(|| "computed".to_owned(), |table| table.name.to_owned());
-            let _ = writeln!(
-                out,
-                "| {} | {}{null} | {see} |",
-                field.name(),
-                type_name(field.data_type())
-            );
-        }
-    }
-    out
+                .map_or("computed", |table| table.name);
+            format!("| {} | {}{null} | {see} |\n", field.name(), type_name(field.data_type()))
+        })
+        .collect();
+    let columns = columns.concat();
+    format!(
+        "\n## {name}\n\n{title}, [{name}.sql]({name}.sql).\n\n```\n{rest}\n```\n\n\
+         | column | type | see |\n|---|---|---|\n{columns}"
+    )
 }
 
 /// The reports as views of Athena, a file each below `queries/athena`: its name and its statement.
