@@ -8,6 +8,8 @@
 
 /// Questions to a finished run: `sql` and `explain`.
 mod ask;
+/// Statements and pages for analysts: the same answers from DuckDB.
+mod analysts;
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
 /// Examples of running it on a schedule.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use overgrant::model::time::Micros;
 use overgrant::report::catalogue::QUERIES;
@@ -173,17 +174,28 @@ fn write(out: &OutputDir) {
     out.write_table::<ProposalRow>([]).unwrap();
 }
 
-fn run_all(root: &Path, spill: &Path) -> Vec<(&'static str, Vec<RecordBatch>)> {
+type Answer = (&'static str, SchemaRef, Vec<RecordBatch>);
+
+fn run_all(root: &Path, spill: &Path) -> Vec<Answer> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let plan = EnginePlan { memory: 64 << 20, spill: spill.to_path_buf() };
         let engine = Engine::open(root, &ALL, &plan).await.unwrap();
         let mut all = Vec::new();
         for query in QUERIES {
-            all.push((query.name, engine.run(query).await.unwrap().1));
+            let (schema, batches) = engine.run(query).await.unwrap();
+            all.push((query.name, schema, batches));
         }
         all
     })
+}
+
+/// The schema of every report, as the engine gives it.
+pub(crate) fn schemas() -> Vec<SchemaRef> {
+    let dir = tempfile::tempdir().unwrap();
+    let out = OutputDir::create(&dir.path().join("out")).unwrap();
+    write(&out);
+    run_all(out.staging(), dir.path()).into_iter().map(|(_, schema, _)| schema).collect()
 }
 
 /// The given columns of a report, a line each row.
@@ -209,7 +221,7 @@ fn golden_rows_of_every_report() {
     write(&out);
     let reports = run_all(out.staging(), dir.path());
     let check = |name: &str, columns: &[&str], expected: &[&str]| {
-        let (_, batches) = reports.iter().find(|(report, _)| *report == name).unwrap();
+        let (_, _, batches) = reports.iter().find(|(report, ..)| *report == name).unwrap();
         assert_eq!(lines(batches, columns), expected, "{name}");
     };
     check(
@@ -266,7 +278,7 @@ fn reports_are_flat() {
     let dir = tempfile::tempdir().unwrap();
     let out = OutputDir::create(&dir.path().join("out")).unwrap();
     write(&out);
-    for (name, batches) in run_all(out.staging(), dir.path()) {
+    for (name, _, batches) in run_all(out.staging(), dir.path()) {
         for batch in &batches {
             for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
                 let nested = column.as_list_opt::<i32>().is_some() || column.as_map_opt().is_some();

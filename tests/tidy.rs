@@ -169,18 +169,42 @@ fn files_open_with_what_they_are_for_and_stay_small() {
     }
 }
 
+/// Statements that people write: the reports and the investigations.
+fn statements(folder: &str) -> Vec<(String, String)> {
+    let mut paths = files_below(&project(folder), "sql");
+    paths.retain(|path| {
+        path.parent() == Some(project(folder).as_path()) && !path.ends_with("schema.sql")
+    });
+    paths
+        .iter()
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
 #[test]
-fn every_query_is_a_report_in_the_portable_subset() {
+fn every_query_is_a_report() {
     let listed: Vec<&str> =
         overgrant::report::catalogue::QUERIES.iter().map(|query| query.name).collect();
-    for path in files_below(&project("queries"), "sql") {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        if name == "schema" {
-            continue;
-        }
-        assert!(listed.contains(&name), "{name} is not in the catalogue");
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("-- "), "{name} has no header");
+    let found = statements("queries");
+    for (name, _) in &found {
+        assert!(listed.contains(&name.as_str()), "{name} is not in the catalogue");
+    }
+    assert_eq!(found.len(), listed.len());
+}
+
+#[test]
+fn every_statement_is_in_the_portable_subset() {
+    let investigations = statements("queries/investigations");
+    assert!(investigations.len() >= 10);
+    for (name, text) in statements("queries").into_iter().chain(investigations) {
+        let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("-- ")).collect();
+        assert!(header.len() >= 3, "{name} has no header");
+        assert!(header[1].starts_with("-- Question: "), "{name}: {}", header[1]);
+        assert!(header[2].starts_with("-- Grain: one row "), "{name}: {}", header[2]);
+        assert!(header[2].contains(" Reads: "), "{name}: {}", header[2]);
         let statement: String =
             text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
         let upper = statement.to_uppercase();
@@ -188,11 +212,34 @@ fn every_query_is_a_report_in_the_portable_subset() {
         let order = upper.rsplit("ORDER BY").next().unwrap();
         let keys = order.split(',').filter(|key| !key.trim().is_empty());
         assert!(keys.clone().all(|key| key.contains("NULLS LAST")), "{name}: {order}");
-        for word in
-            ["SELECT *", "QUALIFY", "AS STRING", "AS VARCHAR", "STRING_AGG", "UNNEST", ";", "$"]
-        {
+        for word in [
+            "SELECT *",
+            "QUALIFY",
+            "AS STRING",
+            "AS VARCHAR",
+            "STRING_AGG",
+            "UNNEST",
+            "(DOW",
+            "RECURSIVE",
+            ";",
+            "$",
+            "\"",
+        ] {
             assert!(!upper.contains(word), "{name} says {word}");
         }
+        // A keyword to some engines where no table stands before it.
+        let bare = upper.split(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c)));
+        assert!(bare.clone().all(|word| word != "AT"), "{name} says at without its table");
+    }
+}
+
+#[test]
+fn the_page_for_analysts_tells_every_investigation() {
+    let page = std::fs::read_to_string(project("queries/README.md")).unwrap();
+    for (name, text) in statements("queries/investigations") {
+        let title = text.lines().next().unwrap().trim_start_matches("-- ");
+        assert!(page.contains(&format!("### {title}\n")), "{title}");
+        assert!(page.contains(&format!("(investigations/{name}.sql)")), "{name}");
     }
 }
 
@@ -202,15 +249,29 @@ fn generated_files_are_fresh() {
         let place = project(path);
         let found = std::fs::read_to_string(&place).unwrap_or_default();
         if found != expected {
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
             std::fs::write(&place, expected).unwrap();
-            panic!("{path} was not fresh; it is now, look at it and run the test again");
+            eprintln!("{path} was not fresh; it is now, look at it and run the test again");
         }
+        found == expected
     };
-    check("queries/README.md", &overgrant::table::reference::markdown());
-    check("queries/schema.sql", &overgrant::table::reference::schema_sql());
+    let reports = overgrant::report::reference::markdown(&crate::queries::schemas());
+    let columns = overgrant::table::reference::markdown() + &reports;
     let features = overgrant::model::needs::FEATURES;
-    check("samples/deploy/iam-policy.json", &overgrant::model::needs::policy(&features));
-    check("samples/deploy/clusterrole.yaml", &overgrant::model::needs::cluster_role());
+    let mut fresh = vec![
+        check("queries/COLUMNS.md", &columns),
+        check("queries/schema.sql", &overgrant::table::reference::schema_sql()),
+        check("samples/deploy/iam-policy.json", &overgrant::model::needs::policy(&features)),
+        check("samples/deploy/clusterrole.yaml", &overgrant::model::needs::cluster_role()),
+    ];
+    let mut athena = overgrant::table::reference::athena_ddl();
+    athena.extend(overgrant::report::reference::athena_views());
+    for (path, sql) in &athena {
+        fresh.push(check(&format!("queries/athena/{path}"), sql));
+    }
+    assert!(fresh.iter().all(|fresh| *fresh), "files were not fresh");
+    let there = files_below(&project("queries/athena"), "sql");
+    assert_eq!(there.len(), athena.len(), "a file for Athena that nothing generates: {there:?}");
 }
 
 #[test]

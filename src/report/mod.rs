@@ -12,6 +12,7 @@ pub mod history;
 pub mod manifest;
 pub mod metrics;
 pub mod output;
+pub mod reference;
 pub mod snapshot;
 pub mod summary;
 
