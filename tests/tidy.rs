@@ -50,7 +50,19 @@ const EDGES: &[(&str, &[&str])] = &[
     // The plan structs of rooms, the summary, and how to print hostile text.
     (
         "cli",
-        &["model", "integrity", "pipeline", "report", "source", "decode", "rbac", "live", "remedy"],
+        &[
+            "model",
+            "integrity",
+            "pipeline",
+            "report",
+            "source",
+            "decode",
+            "rbac",
+            "live",
+            "remedy",
+            // Its errors, to say what to do about them.
+            "publish",
+        ],
     ),
 ];
 
