@@ -3,6 +3,7 @@
 //! The commit is `OVERGRANT_COMMIT` where that is set (for builds from an archive), else that of the
 //! git checkout whose root is this folder, else none. Whether files differ from the commit is not said:
 //! this script runs again when the commit changes, not when a source does.
+#![expect(clippy::disallowed_methods, reason = "cargo tells it what to do in the environment")]
 
 use std::path::Path;
 use std::process::Command;

@@ -58,7 +58,12 @@ pub(super) fn render(told: &DryRun, format: DryRunFormat) -> String {
 }
 
 fn amount(amount: Amount) -> String {
-    format!("{:>12} objects  {:>12}", HumanCount(amount.objects), HumanBytes(amount.bytes))
+    format!("{:>12} objects  {:>12}", count(amount.objects), HumanBytes(amount.bytes).to_string())
+}
+
+/// `1,234,567`; of a width, where one is asked for.
+fn count(n: u64) -> String {
+    HumanCount(n).to_string()
 }
 
 fn table(told: &DryRun) -> String {
@@ -81,8 +86,8 @@ fn table(told: &DryRun) -> String {
     if requests.list + requests.get > 0 {
         lines.push(format!(
             "S3: about {} LIST and {} GET requests, about {} USD ({PRICES_OF}; inventory and output not counted)",
-            HumanCount(requests.list),
-            HumanCount(requests.get),
+            count(requests.list),
+            count(requests.get),
             dollars(requests.cost())
         ));
         lines.push(
@@ -106,12 +111,12 @@ fn of_place(place: &PlaceShare) -> Vec<String> {
     }
     for (why, n) in &place.pruned {
         let what = if *why == "prefix" { "folders" } else { "objects" };
-        lines.push(format!("{:>12} {what}  left out by {why}", HumanCount(*n)));
+        lines.push(format!("{:>12} {what}  left out by {why}", count(*n)));
     }
     if place.hidden > 0 {
         lines.push(format!(
-            "{:>12} folders or files cannot be looked at: their hours will not be covered",
-            HumanCount(place.hidden)
+            "{:>12} folders or files  cannot be looked at: their hours will not be covered",
+            count(place.hidden)
         ));
     }
     lines

@@ -8,6 +8,7 @@ pub mod dry_run;
 pub mod error;
 pub mod exit;
 mod hints;
+mod log;
 pub mod plan;
 pub mod progress;
 pub mod shell;

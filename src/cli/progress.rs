@@ -121,6 +121,16 @@ impl Talk {
         }
     }
 
+    /// Writes lines as they are.
+    pub(super) fn raw(&self, lines: &str) {
+        (self.sink)(lines);
+    }
+
+    /// How lines look.
+    pub(super) fn format(&self) -> Option<LogFormat> {
+        self.format
+    }
+
     /// True when figures are told as lines.
     fn has_lines(&self) -> bool {
         self.format.is_some() && !self.quiet
@@ -128,13 +138,13 @@ impl Talk {
 }
 
 /// Seconds are enough.
-fn now() -> Micros {
+pub(super) fn now() -> Micros {
     let now = chrono::Utc::now().timestamp_micros();
     Micros(now - now.rem_euclid(MICROS_PER_SECOND))
 }
 
 /// One line, with its end.
-fn message(
+pub(super) fn message(
     format: Option<LogFormat>,
     level: Level,
     target: Option<&str>,
@@ -375,7 +385,8 @@ impl Events for Progress {
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
-            bar.set_position(0);
+            // One that was taken away, as before a question to AWS, is drawn again.
+            bar.reset();
             bar.set_message("");
             bar.set_prefix(name);
             bar.enable_steady_tick(TICK);
@@ -404,87 +415,6 @@ impl Events for Progress {
 
     fn note(&mut self, text: &str) {
         self.talk.note(text);
-    }
-}
-
-/// The log of libraries, as lines of ours.
-pub mod log {
-    use std::fmt::{self, Write};
-
-    use tracing::field::{Field, Visit};
-    use tracing::{Event, Subscriber};
-    use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-    use tracing_subscriber::fmt::{FmtContext, MakeWriter};
-    use tracing_subscriber::registry::LookupSpan;
-
-    use super::{Level, Talk, message, now};
-
-    /// Formats events as lines.
-    pub struct Lines(pub Talk);
-
-    #[derive(Default)]
-    struct Words {
-        message: String,
-        fields: String,
-    }
-
-    impl Visit for Words {
-        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-            // Writing to a string does not fail.
-            if field.name() == "message" {
-                write!(self.message, "{value:?}").ok();
-            } else {
-                write!(self.fields, " {}={value:?}", field.name()).ok();
-            }
-        }
-    }
-
-    impl<S, N> FormatEvent<S, N> for Lines
-    where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-        N: for<'a> FormatFields<'a> + 'static,
-    {
-        fn format_event(
-            &self,
-            _: &FmtContext<'_, S, N>,
-            mut writer: Writer<'_>,
-            event: &Event<'_>,
-        ) -> fmt::Result {
-            let mut words = Words::default();
-            event.record(&mut words);
-            let about = event.metadata();
-            let level = match *about.level() {
-                tracing::Level::ERROR => Level::Error,
-                tracing::Level::WARN => Level::Warn,
-                tracing::Level::INFO => Level::Info,
-                tracing::Level::DEBUG | tracing::Level::TRACE => Level::Debug,
-            };
-            let text = format!("{}{}", words.message, words.fields);
-            let target = Some(about.target());
-            writer.write_str(&message(self.0.format, level, target, &text, now()))
-        }
-    }
-
-    /// Writes where lines go.
-    pub struct Out(pub Talk);
-
-    impl std::io::Write for Out {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            (self.0.sink)(&String::from_utf8_lossy(bytes));
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Out {
-        type Writer = Out;
-
-        fn make_writer(&'a self) -> Out {
-            Out(self.0.clone())
-        }
     }
 }
 

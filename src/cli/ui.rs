@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::args::{Args, Color};
 use super::error::UserError;
-use super::progress::{Level, LogFormat, Progress, Talk, log};
+use super::log;
+use super::progress::{Level, LogFormat, Progress, Talk};
 use crate::integrity::Status;
 use crate::pipeline::Events;
 use crate::pipeline::inputs::Settled;
