@@ -48,7 +48,14 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
         PipelineError::Report(ReportError::Query { .. }) => {
             Some("give SQL more room with --memory, or judge a shorter window with --since")
         }
-        error if error.is_of_writing() || is_of_the_disk(error) => Some(OF_THE_DISK),
+        PipelineError::Facts(_)
+        | PipelineError::Report(_)
+        | PipelineError::Publish(_)
+        | PipelineError::Codec(_)
+            if error.is_of_writing() || is_of_the_disk(error) =>
+        {
+            Some(OF_THE_DISK)
+        }
         PipelineError::Facts(_) => Some(
             "facts or spill files were changed by someone else: run again, and with --rescan if that does not help",
         ),

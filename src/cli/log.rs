@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::progress::{Level, Talk, message, now};
 
 /// Formats events as lines.
-pub struct Lines(pub Talk);
+pub(super) struct Lines(pub(super) Talk);
 
 #[derive(Default)]
 struct Words {
@@ -57,7 +57,7 @@ where
 }
 
 /// Writes where lines go.
-pub struct Out(pub Talk);
+pub(super) struct Out(pub(super) Talk);
 
 impl std::io::Write for Out {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
         Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
-        Command::Completions(completions) => shell::completions(completions, &ui),
+        Command::Completions(completions) => Ok(shell::completions(completions, &ui)),
         Command::Man(man) => shell::man(man, &ui),
     };
     match result {

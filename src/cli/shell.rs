@@ -59,12 +59,12 @@ pub struct Man {
 }
 
 /// Prints completions.
-pub(super) fn completions(completions: &Completions, ui: &Ui) -> Result<Exit, UserError> {
+pub(super) fn completions(completions: &Completions, ui: &Ui) -> Exit {
     let mut script = Vec::new();
     let shell: clap_complete::Shell = completions.shell.into();
     clap_complete::generate(shell, &mut Args::command(), "overgrant", &mut script);
     ui.print(&String::from_utf8_lossy(&script));
-    Ok(Exit::Complete)
+    Exit::Complete
 }
 
 /// Prints the page, or writes all pages.

@@ -138,7 +138,9 @@ pub fn dry_run(plan: &Plan, events: &mut dyn Events) -> Result<DryRun, PipelineE
     let again = rebuilt(&survey)?;
     let size = |at: &usize| survey.work.listed.get(*at).map_or(0, |listed| listed.size);
     let mut rebuilt = Amount::default();
-    again.iter().for_each(|at| rebuilt.add(size(at)));
+    for at in &again {
+        rebuilt.add(size(at));
+    }
     let mut notes = survey.memory.warnings.clone();
     if rebuilt.objects > 0 {
         notes.push(
