@@ -4,6 +4,13 @@ use std::process::{Command, Output};
 
 use crate::support::project;
 
+/// What would be read.
+mod dry_run;
+/// What stderr hears.
+mod progress;
+/// What shells and `man` are told.
+mod shell;
+
 fn overgrant(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_overgrant"))
         .args(args)
@@ -37,6 +44,9 @@ fn help_tells_only_what_works() {
     insta::assert_snapshot!("help_audit", text(&got.stdout));
     let got = overgrant(&["inventory", "--help"]);
     insta::assert_snapshot!("help_inventory", text(&got.stdout));
+    for (name, snapshot) in [("completions", "help_completions"), ("man", "help_man")] {
+        insta::assert_snapshot!(snapshot, text(&overgrant(&[name, "--help"]).stdout));
+    }
 }
 
 #[test]

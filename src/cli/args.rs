@@ -10,7 +10,12 @@ use crate::rbac::sensitive::Severity;
 /// Who may do what in your EKS clusters, who really did, and what smaller grant would have been
 /// enough.
 #[derive(Debug, Parser)]
-#[command(name = "overgrant", version, max_term_width = 100)]
+#[command(
+    name = "overgrant",
+    version,
+    long_version = super::version::long(),
+    max_term_width = 100
+)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -21,6 +26,9 @@ pub struct Args {
     /// Say more on stderr; repeat for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
     pub verbose: u8,
+    /// Plain lines on stderr in place of a progress bar: stages, figures every ten seconds, errors
+    #[arg(long, global = true, value_name = "HOW", help_heading = "Everywhere")]
+    pub log_format: Option<super::progress::LogFormat>,
     /// When to use colour
     #[arg(
         long,
@@ -72,6 +80,10 @@ pub enum Command {
     /// history and completion. The same statement gives the same rows in DuckDB. Tables in a bucket are
     /// fetched when a statement first names them.
     Sql(asking::Sql),
+    /// Print completions for a shell
+    Completions(super::shell::Completions),
+    /// Print the manual page, or write a page for each subcommand
+    Man(super::shell::Man),
 }
 
 /// `overgrant verify`
@@ -265,6 +277,9 @@ pub struct Audit {
     /// Write figures of the run as OpenMetrics text, also when it fails
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<std::path::PathBuf>,
+    /// Whether to read at all
+    #[command(flatten)]
+    pub dry: super::dry_run::DryRunArgs,
     /// Take the inventory of this cluster now, as `overgrant inventory` does; repeat for more
     #[arg(long, value_name = "NAME|ARN", help_heading = "Live inputs")]
     pub cluster: Vec<String>,

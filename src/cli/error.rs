@@ -3,11 +3,12 @@
 use std::error::Error;
 
 use super::exit::Exit;
+use super::hints;
+use super::progress::{Level, Told};
 use crate::pipeline::PipelineError;
 use crate::pipeline::inputs::InputError;
 use crate::remedy::RemedyError;
 use crate::report::summary::printable;
-use crate::source::SourceError;
 
 /// Something to tell the user before ending.
 #[derive(Debug)]
@@ -31,18 +32,6 @@ impl From<PipelineError> for UserError {
     }
 }
 
-/// True when what the system said of a file is at the bottom of it.
-fn is_of_the_disk(error: &PipelineError) -> bool {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<std::io::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 impl UserError {
     /// The code it ends with.
     #[must_use]
@@ -61,46 +50,43 @@ impl UserError {
         }
     }
 
+    /// How bad it is: an end that was asked for is no error.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        if self.exit() == Exit::Interrupted { Level::Warn } else { Level::Error }
+    }
+
+    /// Its parts, with hostile names escaped.
+    #[must_use]
+    pub fn told(&self) -> Told {
+        match self {
+            UserError::Usage { flag, value, expected } => Told {
+                what: format!("{flag} takes {expected}, not {:?}", printable(value)),
+                because: Vec::new(),
+                hint: None,
+            },
+            UserError::Run(error) => {
+                let mut because = Vec::new();
+                let mut source = error.source();
+                while let Some(cause) = source {
+                    because.push(printable(&cause.to_string()));
+                    source = cause.source();
+                }
+                let hint = hints::hint(error).map(str::to_owned);
+                Told { what: printable(&error.to_string()), because, hint }
+            }
+        }
+    }
+
     /// All of it, for stderr.
     #[must_use]
     pub fn render(&self) -> String {
-        let mut lines = match self {
-            UserError::Usage { flag, value, expected } => {
-                vec![format!("error: {flag} takes {expected}, not {:?}", printable(value))]
-            }
-            UserError::Run(error) if self.exit() == Exit::Interrupted => {
-                vec![printable(&error.to_string())]
-            }
-            UserError::Run(error) => {
-                let mut lines = vec![format!("error: {}", printable(&error.to_string()))];
-                let mut source = error.source();
-                while let Some(cause) = source {
-                    lines.push(format!("  because: {}", printable(&cause.to_string())));
-                    source = cause.source();
-                }
-                lines
-            }
-        };
-        lines.extend(self.hint().map(|hint| format!("  hint: {hint}")));
+        let Told { what, because, hint } = self.told();
+        let mut lines =
+            vec![if self.level() == Level::Error { format!("error: {what}") } else { what }];
+        lines.extend(because.iter().map(|cause| format!("  because: {cause}")));
+        lines.extend(hint.map(|hint| format!("  hint: {hint}")));
         lines.push(String::new());
         lines.join("\n")
-    }
-
-    fn hint(&self) -> Option<&'static str> {
-        match self {
-            UserError::Run(PipelineError::NoLogs { .. }) => Some(
-                "give the folder or prefix that holds AWSLogs/ or the audit log objects; --since and --until prune by delivery day",
-            ),
-            UserError::Run(PipelineError::Source(SourceError::Local { .. })) => {
-                Some("check the path; logs may also be s3://bucket/prefix")
-            }
-            UserError::Run(PipelineError::Source(SourceError::S3 { .. })) => {
-                Some("check credentials (AWS_PROFILE), region (--region) and the bucket's policy")
-            }
-            UserError::Run(error) if error.is_of_writing() || is_of_the_disk(error) => {
-                Some("check that --out can be written and the disk is not full")
-            }
-            _ => None,
-        }
     }
 }

@@ -4,13 +4,19 @@
 //! exists nobody asks whether a flag was given.
 
 pub mod args;
+pub mod dry_run;
 pub mod error;
 pub mod exit;
 mod explain;
+mod hints;
+mod log;
 pub mod plan;
+pub mod progress;
+pub mod shell;
 mod signals;
 mod sql;
 pub mod ui;
+pub mod version;
 
 use std::process::ExitCode;
 
@@ -32,6 +38,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // clap sends help and version to stdout with 0, mistakes to stderr with 2.
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Complete };
+            if error.use_stderr() && progress::wants_json(std::env::args_os()) {
+                return progress::usage_as_json(&error, code);
+            }
             return match error.print() {
                 Ok(()) => code.into(),
                 Err(_) => Exit::Failed.into(),
@@ -41,12 +50,15 @@ pub fn main() -> ExitCode {
     let mut ui = Ui::new(&args);
     ui.start_log();
     let result = match &args.command {
+        Command::Audit(audit) if audit.dry.dry_run => run_dry(audit, &mut ui),
         Command::Audit(audit) => run_audit(audit, &mut ui),
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
         Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
         Command::Explain(explain) => explain::run(explain, &mut ui),
         Command::Sql(sql) => sql::run(sql, &mut ui),
+        Command::Completions(completions) => Ok(shell::completions(completions, &ui)),
+        Command::Man(man) => shell::man(man, &ui),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -88,7 +100,7 @@ fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {
     let env = plan::Env::read();
     let mut plan = plan::resolve(audit, &env)?;
     let inputs = plan::resolve_inputs(audit, &env)?;
-    signals::watch(plan.stop.clone(), ui.is_quiet()).map_err(PipelineError::Start)?;
+    signals::watch(plan.stop.clone(), ui.talk()).map_err(PipelineError::Start)?;
     let settled = crate::pipeline::inputs::settle(&inputs, &mut plan, ui);
     ui.finish_progress();
     let settled = settled?;
@@ -99,6 +111,25 @@ fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {
     outcome.summary.warnings.extend(settled.warnings.iter().cloned());
     ui.summary(&outcome.summary);
     Ok((exit::of_outcome(&outcome, audit.fail_on.map(Into::into)), outcome))
+}
+
+fn run_dry(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
+    let env = plan::Env::read();
+    let mut plan = plan::resolve(audit, &env)?;
+    let mut inputs = plan::resolve_inputs(audit, &env)?;
+    let left_alone = dry_run::leave_histories(&mut inputs);
+    signals::watch(plan.stop.clone(), ui.talk()).map_err(PipelineError::Start)?;
+    let settled = crate::pipeline::inputs::settle(&inputs, &mut plan, ui);
+    ui.finish_progress();
+    let settled = settled?;
+    ui.inputs(&settled);
+    let told = crate::pipeline::dry_run::dry_run(&plan, ui);
+    ui.finish_progress();
+    let mut told = told?;
+    told.notes.extend(left_alone);
+    told.notes.extend(settled.warnings.iter().cloned());
+    ui.print(&dry_run::render(&told, audit.dry.format));
+    Ok(Exit::Complete)
 }
 
 fn run_inventory(inventory: &Inventory, ui: &mut Ui) -> Result<Exit, UserError> {

@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM: the first asks the run to end and to keep what it has, the second ends it.
 
 use super::exit::Exit;
+use super::progress::Talk;
 use super::ui::Ui;
 use crate::pipeline::Stop;
 
@@ -8,7 +9,7 @@ use crate::pipeline::Stop;
 ///
 /// # Errors
 /// When the machine refuses a thread or the handlers.
-pub(super) fn watch(stop: Stop, quiet: bool) -> std::io::Result<()> {
+pub(super) fn watch(stop: Stop, talk: Talk) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = runtime.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +29,7 @@ pub(super) fn watch(stop: Stop, quiet: bool) -> std::io::Result<()> {
                     end_now();
                 }
                 stop.set();
-                Ui::stopping(quiet);
+                Ui::stopping(&talk);
             }
         });
     })?;

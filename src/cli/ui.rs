@@ -1,14 +1,15 @@
 //! The only printer: the summary on stdout, progress and errors on stderr.
-#![expect(clippy::print_stderr, reason = "cli is the one room that prints")]
 #![expect(clippy::disallowed_methods, reason = "cli reads NO_COLOR and the log filter")]
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::args::{Args, Color};
 use super::error::UserError;
+use super::log;
+use super::progress::{Level, LogFormat, Progress, Talk};
 use crate::integrity::Status;
 use crate::pipeline::Events;
 use crate::pipeline::inputs::Settled;
@@ -22,9 +23,8 @@ pub struct Ui {
     quiet: bool,
     verbose: u8,
     color: bool,
-    bar: ProgressBar,
-    bytes: u64,
-    total_bytes: u64,
+    talk: Talk,
+    progress: Progress,
 }
 
 impl Ui {
@@ -37,10 +37,16 @@ impl Ui {
             Color::Never => false,
             Color::Auto => std::io::stdout().is_terminal() && !no_color,
         };
-        let draw = !args.quiet && std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal();
+        // Who asks for more gets lines where a bar cannot be drawn.
+        let lines = (args.verbose > 0 && !terminal).then_some(LogFormat::Text);
+        let format = args.log_format.or(lines);
+        let draw = !args.quiet && terminal && format.is_none();
         let target = if draw { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        Ui { quiet: args.quiet, verbose: args.verbose, color, bar, bytes: 0, total_bytes: 0 }
+        let talk = Talk::new(format, args.quiet, args.verbose, bar);
+        let progress = Progress::new(talk.clone());
+        Ui { quiet: args.quiet, verbose: args.verbose, color, talk, progress }
     }
 
     /// Starts the log on stderr: warnings, more with `-v`; `RUST_LOG` overrides.
@@ -56,8 +62,8 @@ impl Ui {
         let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
         let logger = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .without_time()
+            .event_format(log::Lines(self.talk.clone()))
+            .with_writer(log::Out(self.talk.clone()))
             .try_init();
         if logger.is_err() {
             self.warn("the log was already started");
@@ -79,18 +85,18 @@ impl Ui {
             return;
         }
         for line in &settled.said {
-            eprintln!("{}", printable(line));
+            self.talk.say(Level::Info, line);
         }
         for (arn, hole) in &settled.holes {
-            let (arn, what, why) = (printable(arn), printable(&hole.what), printable(&hole.why));
-            eprintln!("  hole of {arn}  {what}: {why}");
+            let text = format!("  hole of {arn}  {}: {}", hole.what, hole.why);
+            self.talk.say(Level::Info, &text);
         }
     }
 
     /// Says what was taken of each cluster, and what could not be read.
     pub fn snapshots(&self, taken: &Snapshots) {
         for error in &taken.failed {
-            eprintln!("error: {}", printable(&error.to_string()));
+            self.talk.say(Level::Error, &error.to_string());
         }
         if self.quiet {
             return;
@@ -127,16 +133,15 @@ impl Ui {
                 counts.iter().map(|(status, n)| format!("{n} {}", status.as_str())).collect();
             if each.is_empty() { "none".to_owned() } else { each.join(", ") }
         };
-        eprintln!("digests  {} in {} chains", count(&verified.digests), verified.chains);
-        eprintln!("logs     {}", count(&verified.logs));
+        let say = |text: String| self.talk.say(Level::Info, &text);
+        say(format!("digests  {} in {} chains", count(&verified.digests), verified.chains));
+        say(format!("logs     {}", count(&verified.logs)));
         if verified.others > 0 {
-            eprintln!(
-                "others   {} audit logs and other files, which carry no digest",
-                verified.others
-            );
+            let others = verified.others;
+            say(format!("others   {others} audit logs and other files, which carry no digest"));
         }
         for note in &verified.notes {
-            eprintln!("note: {}", printable(note));
+            say(format!("note: {note}"));
         }
     }
 
@@ -158,7 +163,8 @@ impl Ui {
         self.print(&lines.join("\n"));
     }
 
-    pub(super) fn print(&self, text: &str) {
+    /// Prints data on stdout; a closed pipe is no error.
+    pub fn print(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             self.warn("stdout was closed before the summary was written");
@@ -168,7 +174,7 @@ impl Ui {
     /// Prints an error.
     pub fn error(&self, error: &UserError) {
         self.finish_progress();
-        eprint!("{}", error.render());
+        self.talk.error(error.level(), &error.told(), &error.render());
     }
 
     /// True when what is printed may have colour.
@@ -183,65 +189,46 @@ impl Ui {
         }
     }
 
-    /// True when less should be said.
+    /// Who speaks on stderr.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
+    pub fn talk(&self) -> Talk {
+        self.talk.clone()
     }
 
     /// Says that a signal was heard.
-    pub fn stopping(quiet: bool) {
-        if !quiet {
-            eprintln!("stopping: what is under way is finished and kept; once more ends at once");
-        }
+    pub fn stopping(talk: &Talk) {
+        let text = "stopping: what is under way is finished and kept; once more ends at once";
+        talk.say(Level::Info, text);
     }
 
     /// Takes the progress bar away.
     pub fn finish_progress(&self) {
-        self.bar.finish_and_clear();
+        self.progress.finish();
     }
 
     fn warn(&self, what: &str) {
-        if !self.quiet {
-            eprintln!("warning: {what}");
-        }
+        self.talk.say(Level::Warn, what);
     }
 }
 
 impl Events for Ui {
     fn stage(&mut self, name: &'static str) {
-        if name == "scan" {
-            let style = ProgressStyle::with_template(
-                "{prefix:>9} [{bar:30}] {pos}/{len} objects  {msg}  {eta} left",
-            );
-            if let Ok(style) = style {
-                self.bar.set_style(style.progress_chars("=> "));
-            }
-        } else if matches!(name, "clusters" | "lookup") {
-            let style =
-                ProgressStyle::with_template("{prefix:>9} [{bar:30}] {pos}/{len}  {eta} left");
-            if let Ok(style) = style {
-                self.bar.set_style(style.progress_chars("=> "));
-            }
-        } else if let Ok(style) = ProgressStyle::with_template("{prefix:>9} {spinner}") {
-            self.bar.set_style(style);
-        }
-        self.bar.set_position(0);
-        self.bar.set_prefix(name);
-        self.bar.tick();
+        self.progress.stage(name);
     }
 
     fn total(&mut self, objects: u64, bytes: u64) {
-        self.bar.set_length(objects);
-        self.total_bytes = bytes;
+        self.progress.total(objects, bytes);
     }
 
     fn object(&mut self, bytes: u64) {
-        self.bytes += bytes;
-        self.bar.inc(1);
-        if !self.bar.is_hidden() {
-            let mib = |n: u64| n >> 20;
-            self.bar.set_message(format!("{} of {} MiB", mib(self.bytes), mib(self.total_bytes)));
-        }
+        self.progress.object(bytes);
+    }
+
+    fn counted(&mut self, records: u64, rejects: u64) {
+        self.progress.counted(records, rejects);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.progress.note(text);
     }
 }

@@ -91,6 +91,12 @@ impl Days {
         Ok(rows)
     }
 
+    /// Days that were folded, of every place.
+    #[must_use]
+    pub fn units(&self) -> BTreeSet<Unit> {
+        self.counts.keys().map(|(_, unit, _)| *unit).collect()
+    }
+
     /// True when some of the day was folded before.
     #[must_use]
     pub fn holds(&self, unit: Unit) -> bool {

@@ -35,6 +35,24 @@ pub enum Why {
 }
 
 impl Why {
+    /// For programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Why::New => "new",
+            Why::Changed => "changed",
+            Why::Unread => "unread",
+            Why::Window => "window",
+            Why::Principals => "principals",
+            Why::Clusters => "clusters",
+            Why::Limit => "limit",
+            Why::SecretNames => "secret_names",
+            Why::Hash => "hash",
+            Why::Digest => "digest",
+            Why::Version => "version",
+        }
+    }
+
     /// For people; what follows "so many objects are read again:".
     #[must_use]
     pub fn as_str(self) -> &'static str {

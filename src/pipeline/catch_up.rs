@@ -68,6 +68,97 @@ impl Site<'_> {
     }
 }
 
+/// What is there, what is known of it, and what must be read.
+pub(super) struct Survey {
+    pub(super) days: (Day, Day),
+    pub(super) memory: Memory,
+    pub(super) work: Work,
+    pub(super) context: Arc<Context>,
+    pub(super) lens: Lens,
+    pub(super) diff: Diff,
+    pub(super) trust: Option<Trust>,
+}
+
+/// What a survey is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To read.
+    Run,
+    /// To tell: no facts are brought, and no digest is fetched.
+    DryRun,
+}
+
+/// Lists, and compares with what is known.
+pub(super) fn survey(
+    site: &Site<'_>,
+    window: Window,
+    world: &World,
+    purpose: Purpose,
+    events: &mut dyn Events,
+) -> Result<Survey, PipelineError> {
+    let plan = site.plan;
+    let days = scan::days_of(window);
+    events.stage("list");
+    let mut memory = match purpose {
+        _ if plan.rescan => Memory::default(),
+        Purpose::Run => Memory::load(site.place, days, site.folders, site.runtime)?,
+        Purpose::DryRun => Memory::peek(site.place, days, site.folders, site.runtime)?,
+    };
+    let work = scan::list(&plan.logs, &plan.s3, window, site.runtime)?;
+    say_listed(&work, events);
+    // A dry run may have nothing but inputs that it leaves alone.
+    if purpose == Purpose::Run || !plan.logs.is_empty() {
+        scan::some_logs(&work, &plan.logs)?;
+    }
+    let context = Arc::new(scan::context(plan, days, world));
+    let lens = memory::lens(&context, plan, &world.arns());
+    let need = Need { days, lens: &lens, lenses: &memory.lenses };
+    let mut diff = diff(&work.listed, &memory.entries, need)?;
+    let trust = match &plan.verify {
+        Some(verify) if purpose == Purpose::Run => {
+            events.stage("digests");
+            Some(trust::establish(verify, &work, window, site.runtime)?)
+        }
+        _ => None,
+    };
+    recheck(&mut diff, &memory, &work, trust.as_ref(), plan)?;
+    settle_gone(&mut diff, &mut memory)?;
+    say_to_read(&diff, &work, events);
+    Ok(Survey { days, memory, work, context, lens, diff, trust })
+}
+
+/// Says what was found and what was left out by key, place by place.
+fn say_listed(work: &Work, events: &mut dyn Events) {
+    for share in &work.places {
+        let objects = work.listed.get(share.range.clone()).unwrap_or_default();
+        let bytes: u64 = objects.iter().map(|object| object.size).sum();
+        let left_out: Vec<String> =
+            share.pruned.iter().map(|(why, n)| format!("{n} by {why}")).collect();
+        let left_out = if left_out.is_empty() { "nothing".to_owned() } else { left_out.join(", ") };
+        events.note(&format!(
+            "{}: {} objects of {bytes} bytes listed, left out {left_out}, {} cannot be looked at",
+            share.place,
+            objects.len(),
+            share.hidden
+        ));
+    }
+}
+
+/// Says what is read and why, and what is not.
+fn say_to_read(diff: &Diff, work: &Work, events: &mut dyn Events) {
+    let mut why: BTreeMap<Why, (u64, u64)> = BTreeMap::new();
+    for (at, reason) in &diff.read {
+        let sum = why.entry(*reason).or_default();
+        sum.0 += 1;
+        sum.1 += work.listed.get(*at).map_or(0, |listed| listed.size);
+    }
+    for (why, (objects, bytes)) in why {
+        events.note(&format!("{objects} objects of {bytes} bytes are read: {}", why.as_str()));
+    }
+    let known = work.listed.len().saturating_sub(diff.read.len());
+    events.note(&format!("{known} objects are known from earlier runs and not read"));
+}
+
 /// Reads, folds and remembers.
 pub(super) fn catch_up(
     site: &Site<'_>,
@@ -76,29 +167,8 @@ pub(super) fn catch_up(
     events: &mut dyn Events,
 ) -> Result<Facts, PipelineError> {
     let plan = site.plan;
-    let days = scan::days_of(window);
-    events.stage("list");
-    let mut memory = if plan.rescan {
-        Memory::default()
-    } else {
-        Memory::load(site.place, days, site.folders, site.runtime)?
-    };
-    let work = scan::list(&plan.logs, &plan.s3, window, site.runtime)?;
-    scan::some_logs(&work, &plan.logs)?;
-    let context = Arc::new(scan::context(plan, days, world));
-    let lens = memory::lens(&context, plan, &world.arns());
-    let need = Need { days, lens: &lens, lenses: &memory.lenses };
-    let mut diff = diff(&work.listed, &memory.entries, need)?;
-    let trust = match &plan.verify {
-        Some(verify) => {
-            events.stage("digests");
-            Some(trust::establish(verify, &work, window, site.runtime)?)
-        }
-        None => None,
-    };
-    recheck(&mut diff, &memory, &work, trust.as_ref(), plan)?;
-    settle_gone(&mut diff, &mut memory)?;
-
+    let survey = survey(site, window, world, Purpose::Run, events)?;
+    let Survey { days, memory, work, context, lens, diff, trust } = survey;
     events.stage("scan");
     let ends = (site.spill, site.runtime);
     let which: BTreeSet<usize> = diff.read.keys().copied().collect();
@@ -176,11 +246,13 @@ fn recheck(
         let outcome = entry.outcome()?;
         let refused = outcome.rejects.contains_key(&Reason::DigestMismatch);
         let why = match (trust, outcome.hash) {
-            (Some(_), Hash::NotAsked) => Some(Why::Hash),
+            (_, Hash::NotAsked) if plan.verify.is_some() => Some(Why::Hash),
             (Some(trust), hash) => {
                 let invalid = trust.of_entry(entry, hash) == Status::Invalid;
                 ((invalid && !use_all) != refused).then_some(Why::Digest)
             }
+            // A dry run fetches no digests.
+            (None, _) if plan.verify.is_some() => None,
             (None, _) => refused.then_some(Why::Digest),
         };
         if let Some(why) = why {
@@ -265,6 +337,13 @@ impl Reading<'_> {
         let count = u64::try_from(which.len()).unwrap_or(u64::MAX);
         let ends = (self.site.spill, self.site.runtime);
         let how = How { only: Some(&plan.anew), trust: None };
+        if count > 0 {
+            events.stage("again");
+            events.note(&format!(
+                "{count} objects are read again: {} days that they hold were touched",
+                plan.anew.len()
+            ));
+        }
         let again = scan::run(self.site.plan, context, self.work, which, how, ends, events)?;
         // What cannot be had any more leaves its days as they are.
         for (at, details) in &again.outcomes {

@@ -17,7 +17,14 @@ const MOST_REQUESTS: usize = 512;
 /// Where a thread gets its objects.
 pub(super) struct Feed<'a> {
     receiver: &'a Mutex<mpsc::Receiver<Fetched>>,
-    done: channel::Sender<u64>,
+    done: channel::Sender<Done>,
+}
+
+/// What came of an object, for progress.
+struct Done {
+    bytes: u64,
+    records: u64,
+    rejects: u64,
 }
 
 impl Feed<'_> {
@@ -28,8 +35,8 @@ impl Feed<'_> {
     }
 
     /// Tells that an object is done. Progress only: whether anybody listens changes nothing.
-    pub(super) fn done(&self, object: &Object) {
-        self.done.send(object.size).ok();
+    pub(super) fn done(&self, object: &Object, records: u64, rejects: u64) {
+        self.done.send(Done { bytes: object.size, records, rejects }).ok();
     }
 }
 
@@ -55,7 +62,7 @@ pub(super) fn fan_out<T: Send, E: Into<PipelineError> + Send>(
     events.total(count, objects.iter().map(|(_, object)| object.size).sum());
     let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
     let receiver = Mutex::new(receiver);
-    let (done, all_done) = channel::channel::<u64>();
+    let (done, all_done) = channel::channel::<Done>();
     runtime.spawn(fetch_all(
         Arc::new(objects),
         ByteBudget::new(in_flight),
@@ -72,7 +79,8 @@ pub(super) fn fan_out<T: Send, E: Into<PipelineError> + Send>(
             })
             .collect();
         drop(done);
-        for bytes in all_done {
+        for Done { bytes, records, rejects } in all_done {
+            events.counted(records, rejects);
             events.object(bytes);
         }
         handles

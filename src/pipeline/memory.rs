@@ -59,8 +59,37 @@ impl Memory {
         runtime: &tokio::runtime::Runtime,
     ) -> Result<Self, PipelineError> {
         let Some(state) = place.state()? else { return Ok(Memory::default()) };
+        let mut memory = Memory::of_ledger(&state, place, days, folders, runtime)?;
+        // It warns of a ledger that is damaged: then no facts can be used either.
+        if memory.warnings.is_empty() {
+            runtime.block_on(memory.load_facts(place, &state, days, folders))?;
+        }
+        Ok(memory)
+    }
+
+    /// The same without facts: what was read, and what days it was folded to. That a file of facts is
+    /// damaged is not seen.
+    pub(super) fn peek(
+        place: &Place,
+        days: (Day, Day),
+        folders: Folders<'_>,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Result<Self, PipelineError> {
+        match place.state()? {
+            Some(state) => Memory::of_ledger(&state, place, days, folders, runtime),
+            None => Ok(Memory::default()),
+        }
+    }
+
+    fn of_ledger(
+        state: &State,
+        place: &Place,
+        days: (Day, Day),
+        folders: Folders<'_>,
+        runtime: &tokio::runtime::Runtime,
+    ) -> Result<Self, PipelineError> {
         let mut memory = Memory { lenses: state.lenses.clone(), ..Memory::default() };
-        let whole = runtime.block_on(memory.load_ledger(place, &state, days, folders))?;
+        let whole = runtime.block_on(memory.load_ledger(place, state, days, folders))?;
         if !whole {
             // Without the ledger nobody knows what the facts rest on.
             let warnings = vec![
@@ -69,7 +98,6 @@ impl Memory {
             ];
             return Ok(Memory { warnings, ..Memory::default() });
         }
-        runtime.block_on(memory.load_facts(place, &state, days, folders))?;
         Ok(memory)
     }
 

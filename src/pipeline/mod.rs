@@ -8,6 +8,8 @@ mod access;
 pub mod ask;
 mod catch_up;
 pub mod explain;
+pub mod dry_run;
+mod events;
 mod fan_out;
 pub mod inputs;
 mod memory;
@@ -50,6 +52,7 @@ pub use crate::table::SCHEMA_VERSION as SCHEMA;
 use crate::table::SCHEMA_VERSION;
 use crate::table::parquet::{CodecError, plain_schema, write_batches};
 use crate::table::rows::ALL;
+pub use events::Events;
 
 use catch_up::Site;
 use memory::Folders;
@@ -165,16 +168,6 @@ pub struct Outcome {
     pub figures: Figures,
 }
 
-/// Takes what happens, for progress; called from one thread.
-pub trait Events {
-    /// A stage begins.
-    fn stage(&mut self, name: &'static str);
-    /// So many objects and bytes are known.
-    fn total(&mut self, objects: u64, bytes: u64);
-    /// One more object is done.
-    fn object(&mut self, bytes: u64);
-}
-
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
@@ -191,7 +184,7 @@ pub enum PipelineError {
     #[error("cannot write a table")]
     Codec(#[from] CodecError),
     /// The table of access policies does not read.
-    #[error("{path}")]
+    #[error("cannot read the access policies in {path}")]
     Policies {
         /// The file.
         path: PathBuf,
@@ -306,13 +299,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     let mut clock = Clock::default();
 
     events.stage("inventory");
-    let policies = read_policies(plan, &runtime)?;
-    let mut files = Vec::new();
-    for location in &plan.inventories {
-        files.extend(runtime.block_on(source::read_small_files(location, &plan.s3))?);
-    }
-    let mut world = World::new(&files, &policies, plan.hide_secret_names);
-    drop(files);
+    let (policies, mut world) = read_world(plan, &runtime)?;
     let (window, until_from) = window(plan, &world)?;
     clock.lap("inventory");
 
@@ -460,6 +447,20 @@ fn runtime() -> Result<tokio::runtime::Runtime, PipelineError> {
         .enable_all()
         .build()
         .map_err(PipelineError::Start)
+}
+
+/// What is granted, and the rules of access policies.
+fn read_world(
+    plan: &Plan,
+    runtime: &tokio::runtime::Runtime,
+) -> Result<(PolicyTable, World), PipelineError> {
+    let policies = read_policies(plan, runtime)?;
+    let mut files = Vec::new();
+    for location in &plan.inventories {
+        files.extend(runtime.block_on(source::read_small_files(location, &plan.s3))?);
+    }
+    let world = World::new(&files, &policies, plan.hide_secret_names);
+    Ok((policies, world))
 }
 
 fn read_policies(

@@ -18,7 +18,7 @@ use crate::integrity::Status;
 use crate::ledger::entry::{Details, Listed};
 use crate::model::digest;
 use crate::model::outcome::{Hash, Outcome, Unit};
-use crate::model::tally::{Reason, Stream};
+use crate::model::tally::{Counts, Reason, Stream};
 use crate::model::time::{Day, Micros, Window};
 use crate::source::key::read_key;
 use crate::source::{Fetched, Location, Object, Prune, S3Options, Store};
@@ -38,6 +38,22 @@ pub(super) struct Work {
     pub(super) pruned: BTreeMap<&'static str, u64>,
     pub(super) unreadable: Vec<(String, String)>,
     pub(super) unlisted: Vec<(String, String)>,
+    /// In the order in which they were given.
+    pub(super) places: Vec<Share>,
+}
+
+/// One place of logs, and its part of the work.
+pub(super) struct Share {
+    /// As it was given.
+    pub(super) place: String,
+    pub(super) is_bucket: bool,
+    /// Its objects; those that an earlier place holds too are not among them.
+    pub(super) range: std::ops::Range<usize>,
+    pub(super) pruned: BTreeMap<&'static str, u64>,
+    /// Folders and files that cannot be looked at.
+    pub(super) hidden: u64,
+    /// Requests that listing took.
+    pub(super) requests: u64,
 }
 
 /// Nothing to read is a mistake, not silence.
@@ -81,6 +97,7 @@ pub(super) fn list(
         pruned: BTreeMap::new(),
         unreadable: Vec::new(),
         unlisted: Vec::new(),
+        places: Vec::new(),
     };
     // By digests: there may be millions, and names are long.
     let mut names: FxHashMap<u128, u32> = FxHashMap::default();
@@ -89,7 +106,9 @@ pub(super) fn list(
     for location in logs {
         let store = Arc::new(runtime.block_on(Store::open(location, s3))?);
         let listing = runtime.block_on(store.list(&prune))?;
-        for (why, n) in listing.pruned {
+        let from = work.listed.len();
+        let hidden = listing.unreadable.len() + listing.unlisted.len();
+        for (why, n) in &listing.pruned {
             *work.pruned.entry(why).or_default() += n;
         }
         work.unreadable.extend(listing.unreadable);
@@ -117,6 +136,14 @@ pub(super) fn list(
             work.listed.push(Listed { name, etag: object.etag.clone(), size: object.size });
             work.objects.push((Arc::clone(&store), object));
         }
+        work.places.push(Share {
+            place: location.to_string(),
+            is_bucket: matches!(location, Location::S3 { .. }),
+            range: from..work.listed.len(),
+            pruned: listing.pruned,
+            hidden: u64::try_from(hidden).unwrap_or(u64::MAX),
+            requests: listing.requests,
+        });
     }
     Ok(work)
 }
@@ -259,8 +286,18 @@ fn worker(
         scanned.units.extend(&units);
         let outcome = Outcome { units, hash, ..batch.into_outcome() };
         scanned.outcomes.insert(fetched.at, Details::of(&outcome)?);
-        feed.done(&fetched.object);
+        let (records, rejects) = counted(&outcome);
+        // What is read again for its days was rejected before.
+        let rejects = if how.only.is_none() { rejects } else { 0 };
+        feed.done(&fetched.object, records, rejects);
     }
     scanned.runs = sorter.finish();
     Ok(scanned)
+}
+
+/// Records of an object, and how much of it was rejected.
+fn counted(outcome: &Outcome) -> (u64, u64) {
+    let records = outcome.streams.iter().filter(|(stream, _)| **stream != Stream::Objects);
+    let rejects = outcome.streams.values().map(Counts::rejected_total).sum();
+    (records.map(|(_, counts)| counts.seen).sum(), rejects)
 }

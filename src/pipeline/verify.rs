@@ -126,7 +126,7 @@ fn read_logs(plan: &VerifyPlan, trust: &Trust, feed: &Feed<'_>) -> Vec<Finding> 
             Err(error) => (Status::NotChecked, error.to_string()),
         };
         found.push(Finding { object: name_of(bucket, key), status, why });
-        feed.done(&fetched.object);
+        feed.done(&fetched.object, 0, 0);
     }
     found
 }

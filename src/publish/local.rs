@@ -19,8 +19,16 @@ const LOCK: &str = ".lock";
 #[derive(Debug)]
 pub struct Folder {
     place: PathBuf,
-    /// Released when it is dropped, also by a crash.
-    _lock: File,
+    hold: Hold,
+}
+
+/// How an output folder is held.
+#[derive(Debug)]
+enum Hold {
+    /// Against other runs: released when it is dropped, also by a crash.
+    Locked(#[expect(dead_code, reason = "it is held, not read")] File),
+    /// Not at all; what must be put somewhere goes to a temporary folder.
+    Peek(tempfile::TempDir),
 }
 
 impl Folder {
@@ -42,17 +50,33 @@ impl Folder {
             }
             Err(TryLockError::Error(source)) => return Err(io("lock", &path)(source)),
         }
-        let folder = Folder { place: place.to_path_buf(), _lock: lock };
+        let folder = Folder { place: place.to_path_buf(), hold: Hold::Locked(lock) };
         folder.remove(STAGING)?;
         let staging = folder.staging();
         fs::create_dir_all(&staging).map_err(io("create", &staging))?;
         Ok(folder)
     }
 
+    /// Looks at a folder without writing to it or holding it; it need not be there.
+    ///
+    /// # Errors
+    /// When it holds something else, or there is no room for a temporary folder.
+    pub fn peek(place: &Path) -> Result<Self, PublishError> {
+        if place.try_exists().map_err(io("read", place))? {
+            refuse_foreign(place)?;
+        }
+        let temporary = std::env::temp_dir();
+        let scratch = tempfile::tempdir().map_err(io("create a folder in", &temporary))?;
+        Ok(Folder { place: place.to_path_buf(), hold: Hold::Peek(scratch) })
+    }
+
     /// Where files are written until they are put in place.
     #[must_use]
     pub fn staging(&self) -> PathBuf {
-        self.place.join(STAGING)
+        match &self.hold {
+            Hold::Locked(_) => self.place.join(STAGING),
+            Hold::Peek(scratch) => scratch.path().to_path_buf(),
+        }
     }
 
     /// What an earlier run left.

@@ -30,6 +30,17 @@ impl Place {
         }
     }
 
+    /// Looks at an output that is not going to be written: nothing is made, nobody is kept out.
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds something else.
+    pub async fn peek(out: &Location, options: &S3Options) -> Result<Self, PublishError> {
+        match out {
+            Location::Local(path) => Ok(Place::Local(Folder::peek(path)?)),
+            Location::S3 { .. } => Place::open(out, options).await,
+        }
+    }
+
     /// Where files are written until they are put in place.
     #[must_use]
     pub fn staging(&self) -> PathBuf {

@@ -77,7 +77,9 @@ impl Folder {
                 let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
                 match fs::metadata(entry.path()) {
                     Ok(about) if about.is_dir() => {
-                        if !prune.skips_prefix(&key) {
+                        if prune.skips_prefix(&key) {
+                            *listing.pruned.entry("prefix").or_default() += 1;
+                        } else {
                             folders.push((entry.path(), key));
                         }
                     }

@@ -109,6 +109,8 @@ pub struct Listing {
     pub unreadable: Vec<(String, String)>,
     /// Folders that could not be listed, and why: nobody knows what they hold.
     pub unlisted: Vec<(String, String)>,
+    /// Requests that it took; none for folders.
+    pub requests: u64,
 }
 
 /// A location that cannot be used: the run stops.

@@ -29,8 +29,8 @@ pub(super) struct ListError {
     pub(super) error: SourceError,
 }
 
-/// One level: objects and the prefixes below.
-type Level = (Vec<Object>, Vec<String>);
+/// One level: objects and the prefixes below, and the pages that it took.
+type Level = (Vec<Object>, Vec<String>, u64);
 
 impl Bucket {
     /// Lists objects below the prefix.
@@ -51,14 +51,16 @@ impl Bucket {
                 .await;
             level = Vec::new();
             for (prefix, page) in pages {
-                let (objects, prefixes) = match page {
+                let (objects, prefixes, pages) = match page {
                     Ok(page) => page,
                     Err(ListError { denied: true, error }) if depth > 0 => {
+                        listing.requests += 1;
                         listing.unlisted.push((prefix, error.to_string()));
                         continue;
                     }
                     Err(ListError { error, .. }) => return Err(error),
                 };
+                listing.requests += pages;
                 for object in objects {
                     match prune.reason(&read_key(&object.key)) {
                         Some(why) => *listing.pruned.entry(why).or_default() += 1,
@@ -106,11 +108,12 @@ impl Bucket {
         prefix: &str,
         delimited: bool,
     ) -> Result<Result<Level, &'static str>, ListError> {
-        let (mut objects, mut prefixes) = (Vec::new(), Vec::new());
+        let (mut objects, mut prefixes, mut pages) = (Vec::new(), Vec::new(), 0);
         let mut tokens: BTreeSet<String> = BTreeSet::new();
         let mut token = None;
         loop {
             let page = self.list_page(prefix, delimited, token.take()).await?;
+            pages += 1;
             for object in page.contents() {
                 let Some(key) = object.key() else { continue };
                 // A key that ends in a slash is a folder that some console made.
@@ -143,7 +146,7 @@ impl Bucket {
         objects.dedup_by(|next, kept| next.key == kept.key);
         prefixes.sort();
         prefixes.dedup();
-        Ok(Ok((objects, prefixes)))
+        Ok(Ok((objects, prefixes, pages)))
     }
 
     async fn list_page(

@@ -111,7 +111,7 @@ impl Bucket {
     /// When they cannot be listed.
     pub async fn keys_below(&self, folder: &str) -> Result<Vec<String>, SourceError> {
         let level = self.list_level(&self.key_of(folder), false).await;
-        let (objects, _) = level.map_err(|failed| failed.error)?;
+        let (objects, ..) = level.map_err(|failed| failed.error)?;
         let prefix = self.key_of("");
         let relative = |key: String| key.strip_prefix(&prefix).map(str::to_owned);
         Ok(objects.into_iter().filter_map(|object| relative(object.key)).collect())
