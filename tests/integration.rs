@@ -36,6 +36,8 @@ mod s3;
 mod samples;
 /// Tokens, bodies and credentials: in no table, no line, no error.
 mod secrets;
+/// From aws-auth to access entries; tokens and issuers.
+mod migration;
 /// What the tests share.
 mod support;
 /// Rooms and fences.
