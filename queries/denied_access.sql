@@ -2,8 +2,8 @@
 -- Question: what was refused, to whom, and is it a probe, a missing grant or one that went away?
 -- Grain: one row a cluster, caller and permission. Reads: api_access.
 -- kind, the first that holds:
---   granted_since = the same permission was allowed after the last refusal, and never before it;
---   lost_grant = the same permission was allowed before the first refusal, and not after the last;
+--   granted_since = the same permission was allowed, first after the last refusal;
+--   lost_grant = the same permission was allowed, last before the first refusal;
 --   probe = nothing else of this caller was ever allowed by a grant, or ten and more permissions were refused to it,
 --     each at most twice on average;
 --   near_miss = the same verb and resource was allowed to it in another namespace, or for other names;
@@ -65,7 +65,7 @@ judged AS (
         r.user_agent, r.first_denied, r.last_denied,
         CASE
             WHEN a.first_allowed > r.last_denied THEN 'granted_since'
-            WHEN a.first_allowed < r.first_denied AND a.last_allowed < r.last_denied THEN 'lost_grant'
+            WHEN a.last_allowed < r.first_denied THEN 'lost_grant'
             WHEN c.principal_arn IS NULL THEN 'probe'
             WHEN s.permissions >= 10 AND s.requests <= 2 * s.permissions THEN 'probe'
             WHEN e.namespaces IS NOT NULL THEN 'near_miss'

@@ -26,10 +26,10 @@ WITH uses AS (
         a.api_group, a.resource, a.subresource, a.namespace, a.path
 ),
 taken AS (
-    SELECT cluster, subject, max(at) AS taken_at
-    FROM grant_changes
-    WHERE change IN ('entry_deleted', 'policy_detached')
-    GROUP BY cluster, subject
+    SELECT g.cluster, g.subject, max(g.at) AS taken_at
+    FROM grant_changes g
+    WHERE g.change IN ('entry_deleted', 'policy_detached')
+    GROUP BY g.cluster, g.subject
 )
 SELECT
     u.cluster, u.principal_arn, u.principal_id, u.username, u.identity_kind, u.via, u.impersonated_username, u.verb,

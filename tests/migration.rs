@@ -79,12 +79,12 @@ fn logs(folder: &Path) {
         json!({ "stage": "ResponseStarted", "annotations": {}, "userAgent": "curl/8",
             "responseStatus": { "code": 401, "message": "Authentication failed, attempted: bearer" } }),
     ));
-    let lines: String = all.iter().map(|event| format!("{event}\n")).collect();
+    let lines: Vec<String> = all.iter().map(Value::to_string).collect();
     std::fs::create_dir_all(folder.join("native")).unwrap();
-    std::fs::write(folder.join("native/audit.ndjson"), lines).unwrap();
+    std::fs::write(folder.join("native/audit.ndjson"), lines.join("\n")).unwrap();
 }
 
-fn inventory(folder: &Path, mode: &str) {
+fn inventory(folder: &Path, mode: &str, moved: bool) {
     let put = |name: &str, value: Value| {
         std::fs::write(folder.join(name), value.to_string()).unwrap();
     };
@@ -97,7 +97,16 @@ fn inventory(folder: &Path, mode: &str) {
         "accessConfig": { "authenticationMode": mode }, "identity": { "oidc": { "issuer": issuer } },
     } }),
     );
-    put("access-entries.json", json!([]));
+    let entry = |name: &str, entry_type: &str, policies: Value| {
+        json!({ "accessEntry": { "principalArn": format!("arn:aws:iam::111122223333:role/{name}"),
+            "kubernetesGroups": [], "username": short(name), "type": entry_type,
+            "createdAt": "2024-02-01T00:00:00Z" }, "associatedAccessPolicies": policies })
+    };
+    let admin = json!([{ "accessScope": { "type": "cluster" },
+        "policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy" }]);
+    let entries = [entry("people/ann", "STANDARD", admin), entry("node", "EC2_LINUX", json!([]))];
+    put("access-entries.json", if moved { json!(entries) } else { json!([]) });
+    let accounts = if moved { "" } else { "- \"222222222222\"\n" };
     put(
         "identity-provider-configs.json",
         json!([{ "oidc": { "identityProviderConfigName": "self",
@@ -109,7 +118,8 @@ fn inventory(folder: &Path, mode: &str) {
     };
     put("iam-roles.json", json!([role("ann", "people/"), role("node", ""), role("idle", "")]));
     let row = |name: &str, username: &str, groups: &[&str]| {
-        let groups: String = groups.iter().map(|group| format!("  - {group}\n")).collect();
+        let groups: Vec<String> = groups.iter().map(|group| format!("  - {group}\n")).collect();
+        let groups = groups.concat();
         format!(
             "- rolearn: arn:aws:iam::111122223333:role/{name}\n  username: \"{username}\"\n  groups:\n{groups}"
         )
@@ -123,17 +133,17 @@ fn inventory(folder: &Path, mode: &str) {
         "kubernetes.json",
         json!({ "kind": "List", "items": [
         { "kind": "ConfigMap", "metadata": { "name": "aws-auth", "namespace": "kube-system" },
-          "data": { "mapRoles": roles.concat(), "mapAccounts": "- \"222222222222\"\n" } },
+          "data": { "mapRoles": roles.concat(), "mapAccounts": accounts } },
     ] }),
     );
 }
 
-fn run(mode: &str) -> tempfile::TempDir {
+fn run(mode: &str, moved: bool) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let of = |name: &str| dir.path().join(name);
     logs(&of("logs"));
     std::fs::create_dir_all(of("inventory")).unwrap();
-    inventory(&of("inventory"), mode);
+    inventory(&of("inventory"), mode, moved);
     let text = |name: &str| of(name).display().to_string();
     let mut plan = plan(&text("logs"), &text("inventory"), &text("out"));
     plan.since = Since::At(Micros::parse("2026-11-20T00:00:00Z").unwrap());
@@ -162,7 +172,7 @@ fn steps(out: &Path) -> Vec<String> {
 
 #[test]
 fn each_mode_has_its_plan() {
-    let old = run("CONFIG_MAP");
+    let old = run("CONFIG_MAP", false);
     let out = old.path().join("out");
     assert_eq!(
         steps(&out),
@@ -214,11 +224,31 @@ fn each_mode_has_its_plan() {
         assert!(guardrail.contains(key), "{guardrail}");
     }
 
-    let both = run("API_AND_CONFIG_MAP");
+    let both = run("API_AND_CONFIG_MAP", false);
     let both = steps(&both.path().join("out"));
     assert_eq!(both[0], "no enable_entries  done");
     assert!(!both.iter().any(|step| step.contains("creator")), "{both:?}");
-    let new = run("API");
+    let moved = run("API_AND_CONFIG_MAP", true);
+    assert_eq!(
+        steps(&moved.path().join("out")),
+        [
+            "yes enable_entries  done",
+            "yes admin_entry  done",
+            "yes already_moved ann open",
+            "yes already_moved node open",
+            "yes drop idle open",
+            "yes switch_to_api  open",
+            "yes delete_aws_auth  open",
+        ]
+    );
+    // The way without a way back is handed out when it is safe, and not before.
+    let switch = |out: &Path| {
+        let rows = rows::<AuthModePlanRow>(out);
+        rows.into_iter().find(|row| row.step == "switch_to_api").unwrap().command
+    };
+    assert_eq!(switch(&out), None);
+    assert!(switch(&moved.path().join("out")).unwrap().ends_with("authenticationMode=API"));
+    let new = run("API", false);
     assert_eq!(
         steps(&new.path().join("out")),
         [
@@ -253,7 +283,7 @@ fn where_the_log_has_holes_nothing_is_dropped() {
 
 #[test]
 fn tokens_and_issuers() {
-    let dir = run("CONFIG_MAP");
+    let dir = run("CONFIG_MAP", false);
     let found: Vec<String> = rows::<TokenFindingRow>(&dir.path().join("out"))
         .into_iter()
         .map(|row| {

@@ -93,6 +93,10 @@ fn denied() -> Vec<ApiAccessRow> {
         // Given on the third.
         asked("ann", "patch", "shop", "forbid", 2),
         asked("ann", "patch", "shop", "allow", 3),
+        // Now and then, by the name that is asked for.
+        asked("ann", "watch", "shop", "forbid", 1),
+        asked("ann", "watch", "shop", "allow", 2),
+        asked("ann", "watch", "shop", "forbid", 3),
         asked("ann", "update", "pay", "forbid", 2),
         asked("ann", "update", "shop", "allow", 1),
         ApiAccessRow {
@@ -331,6 +335,7 @@ fn golden_rows_of_every_report() {
         "ann delete lost_grant medium 2 1 1",
         "ann patch granted_since info 2 1 1",
         "ann update near_miss low 2 1 1",
+        "ann watch near_miss low 4 2 2",
         "eve list probe high 2 1 1",
     ];
     expected.extend(["scan get probe low 1 1 1"; 10]);

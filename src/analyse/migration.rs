@@ -315,8 +315,8 @@ fn words(identity: &Identity, node: Option<&str>, admin: bool) -> Vec<String> {
     let with = if parts.is_empty() { "no group".to_owned() } else { parts.join(" and ") };
     let mut words = vec![format!("a STANDARD entry with {with}")];
     if admin {
-        let gap = "the row stops to count when the entry is there, so make both in one go, not by this \
-                   principal alone";
+        let gap = "the row stops counting as soon as the entry is there: run both commands in one go, as \
+                   somebody who has another way in";
         words.push(gap.to_owned());
     }
     words

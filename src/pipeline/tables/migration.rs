@@ -283,7 +283,8 @@ fn steps(place: &Place<'_>, rows: &[(Use, AuthModeRow)]) -> Vec<AuthModePlanRow>
         }
     }
     all.push(AuthModePlanRow {
-        command: (!is_over).then(|| commands::set_mode(arn, AuthMode::Api.as_str())),
+        // There is no way back: nobody is handed the command before it is safe.
+        command: (safe == Safety::Safe).then(|| commands::set_mode(arn, AuthMode::Api.as_str())),
         // It is what the others block.
         blocking: false,
         done: is_over,
@@ -334,11 +335,13 @@ fn why_api(safe: Safety, blocking: &[Use], has_admin: bool) -> String {
     let said = match safe {
         Safety::Done => return "the mode is API".to_owned(),
         Safety::Safe => "nobody who came in in the window needs aws-auth".to_owned(),
-        Safety::Unsafe if used > 0 => format!("not yet: {used} rows in use are not moved"),
+        Safety::Unsafe if used > 0 => format!("not yet: rows in use that are not moved: {used}"),
         Safety::Unsafe if !has_admin => "not yet: no entry administers the cluster".to_owned(),
         Safety::Unsafe => "not yet: entries do not count before they are switched on".to_owned(),
         Safety::Unknown => {
-            format!("cannot be said: {unknown} rows may be in use, or the inventory has holes")
+            format!(
+                "cannot be said: rows that may be in use: {unknown}; or the inventory has holes"
+            )
         }
     };
     format!("{said}; one way: there is no way back to aws-auth")

@@ -7,6 +7,7 @@ use crate::inventory::subjects::username_prefix;
 use crate::join::sessions::Sessions;
 use crate::model::arn::{PrincipalName, is_pod_identity_service, issuer_id};
 use crate::model::fact::{IssuedBy, TokenState};
+use crate::model::grant::Identity;
 use crate::model::inventory::OidcProvider;
 use crate::model::time::{MICROS_PER_HOUR, Micros};
 use crate::pipeline::PipelineError;
@@ -40,13 +41,10 @@ impl Minted {
         sum.life = sum.life.max(life);
     }
 
-    fn seen(&self) -> Seen {
-        Some((self.first, self.last, self.count))
+    fn times(&self) -> (Micros, Micros, i64) {
+        (self.first, self.last, self.count)
     }
 }
-
-/// First, last, how often.
-type Seen = Option<(Micros, Micros, i64)>;
 
 /// What was minted in one cluster that a person should look at.
 #[derive(Default)]
@@ -69,14 +67,14 @@ fn minted<'a>(inputs: &Inputs<'a>) -> BTreeMap<&'a str, OfCluster<'a>> {
             Some((inventory.arn.as_str(), issuer))
         })
         .collect();
-    let nodes: BTreeSet<(&str, PrincipalName)> = inputs
-        .joined
-        .clusters
-        .iter()
-        .flat_map(|cluster| cluster.identities.iter().map(|identity| (cluster.arn, identity)))
-        .filter(|(_, identity)| identity.username.starts_with("system:node:"))
-        .filter_map(|(arn, node)| Some((arn, PrincipalName::from_arn(&node.principal)?.folded())))
-        .collect();
+    let mut nodes: BTreeMap<&str, BTreeSet<PrincipalName>> = BTreeMap::new();
+    for cluster in &inputs.joined.clusters {
+        let node = |identity: &&Identity| identity.username.starts_with("system:node:");
+        for identity in cluster.identities.iter().filter(node) {
+            let name = PrincipalName::from_arn(&identity.principal).map(PrincipalName::folded);
+            nodes.entry(cluster.arn).or_default().extend(name);
+        }
+    }
     let mut all: BTreeMap<&str, OfCluster<'_>> = BTreeMap::new();
     for session in sessions.all.iter().filter(|one| one.issued_by == IssuedBy::TokenRequest) {
         let at = session.issued_at;
@@ -86,10 +84,13 @@ fn minted<'a>(inputs: &Inputs<'a>) -> BTreeMap<&'a str, OfCluster<'a>> {
         let audiences = sessions.text(session.provider);
         let issuer = issuers.get(cluster).copied();
         let foreign = audiences.split(',').any(|one| !is_usual_audience(one, issuer));
-        // A kubelet asks for what a pod's volume says, binds it to the pod and rotates it.
+        // A kubelet asks for what a pod's volume says, binds it to the pod and rotates it. Where no node is
+        // known, any role may be one's.
         let by_kubelet = by.starts_with("system:node:")
-            || PrincipalName::from_arn(by)
-                .is_some_and(|name| nodes.contains(&(cluster, name.folded())));
+            || PrincipalName::from_arn(by).is_some_and(|name| {
+                let of_cluster = nodes.get(cluster);
+                of_cluster.is_none_or(|nodes| nodes.contains(&name.folded()))
+            });
         if life > LONG || life > USUAL && !by_kubelet {
             let of_cluster = all.entry(cluster).or_default();
             Minted::add(&mut of_cluster.long, (account, by), at, life);
@@ -141,9 +142,9 @@ fn provider_faults(
         }
         let own = own_issuer.is_some_and(|own| issuer_id(own) == issuer_id(&provider.issuer_url));
         if own {
-            let detail = "the cluster's own issuer as a provider: from 1.30 EKS refuses it and upgrades \
-                          stop at it; every token of a ServiceAccount may come in as a user of it";
-            add("oidc_own_issuer", name, detail, Severity::High);
+            let detail = "the cluster's own issuer as a provider is of no use: from 1.30 EKS refuses it, and \
+                          upgrades stop at it";
+            add("oidc_own_issuer", name, detail, Severity::Medium);
         }
         if !provider.issuer_url.starts_with("https://") {
             let detail = format!("its issuer is not an https URL: {}", provider.issuer_url);
@@ -184,20 +185,23 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
     let mut rows = Vec::new();
     let minted = minted(inputs);
     for (idx, (inventory, _)) in inputs.world.clusters.iter().enumerate() {
-        let mut add =
-            |kind: &str, subject: String, detail: &str, severity: Severity, seen: Seen| {
-                rows.push(TokenFindingRow {
-                    cluster: inventory.arn.clone(),
-                    cluster_name: inventory.name.clone(),
-                    kind: kind.to_owned(),
-                    subject,
-                    detail: detail.to_owned(),
-                    first_seen: seen.map(|(first, ..)| first),
-                    last_seen: seen.map(|(_, last, _)| last),
-                    count: seen.map_or(0, |(.., n)| n),
-                    severity: severity.as_str().to_owned(),
-                });
-            };
+        let mut add = |kind: &str,
+                       subject: String,
+                       detail: &str,
+                       severity: Severity,
+                       seen: Option<(Micros, Micros, i64)>| {
+            rows.push(TokenFindingRow {
+                cluster: inventory.arn.clone(),
+                cluster_name: inventory.name.clone(),
+                kind: kind.to_owned(),
+                subject,
+                detail: detail.to_owned(),
+                first_seen: seen.map(|(first, ..)| first),
+                last_seen: seen.map(|(_, last, _)| last),
+                count: seen.map_or(0, |(.., n)| n),
+                severity: severity.as_str().to_owned(),
+            });
+        };
         for (namespace, name, account) in inventory.kubernetes.iter().flat_map(|k| &k.token_secrets)
         {
             let subject = format!("{namespace}/{name} of {account}");
@@ -246,12 +250,18 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
                 let detail = format!(
                     "a token for {days} days, asked for by {by}; EKS is said to give a day at most"
                 );
-                add("long_token", (*account).to_owned(), &detail, Severity::Medium, sum.seen());
+                add(
+                    "long_token",
+                    (*account).to_owned(),
+                    &detail,
+                    Severity::Medium,
+                    Some(sum.times()),
+                );
             } else {
                 let minutes = sum.life / (MICROS_PER_HOUR / 60);
                 let detail = format!("a token for {minutes} minutes, asked for by {by}");
                 let kind = "token_longer_than_hour";
-                add(kind, (*account).to_owned(), &detail, Severity::Low, sum.seen());
+                add(kind, (*account).to_owned(), &detail, Severity::Low, Some(sum.times()));
             }
         }
         let issuer = described.and_then(|cluster| cluster.oidc_issuer.as_deref());
@@ -264,7 +274,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
                 (Severity::Info, "; the API server and AWS do not take it")
             };
             let detail = format!("a token for {audiences}, asked for by {by}{more}");
-            add("foreign_audience", (*account).to_owned(), &detail, severity, sum.seen());
+            add("foreign_audience", (*account).to_owned(), &detail, severity, Some(sum.times()));
         }
         for (product, times) in &seen.refused {
             let detail = "requests whose credentials were refused: a wrong audience, an expired or a foreign \
