@@ -24,6 +24,8 @@ mod inputs;
 mod lab;
 /// A snapshot taken from the APIs, and what a denied call costs.
 mod live;
+/// From aws-auth to access entries; tokens and issuers.
+mod migration;
 /// Every report query over small hand-written tables.
 mod queries;
 /// Public logs: no panic, counters partition, sessions resolve.
@@ -36,8 +38,6 @@ mod s3;
 mod samples;
 /// Tokens, bodies and credentials: in no table, no line, no error.
 mod secrets;
-/// From aws-auth to access entries; tokens and issuers.
-mod migration;
 /// What the tests share.
 mod support;
 /// Rooms and fences.
