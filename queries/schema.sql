@@ -18,6 +18,7 @@ CREATE OR REPLACE VIEW coverage AS SELECT * FROM read_parquet('tables/coverage/*
 CREATE OR REPLACE VIEW rejects AS SELECT * FROM read_parquet('tables/rejects/*.parquet');
 CREATE OR REPLACE VIEW notes AS SELECT * FROM read_parquet('tables/notes/*.parquet');
 CREATE OR REPLACE VIEW auth_mode_rows AS SELECT * FROM read_parquet('tables/auth_mode_rows/*.parquet');
+CREATE OR REPLACE VIEW auth_mode_plan AS SELECT * FROM read_parquet('tables/auth_mode_plan/*.parquet');
 CREATE OR REPLACE VIEW token_findings AS SELECT * FROM read_parquet('tables/token_findings/*.parquet');
 CREATE OR REPLACE VIEW grant_changes AS SELECT * FROM read_parquet('tables/grant_changes/*.parquet');
 CREATE OR REPLACE VIEW logins AS SELECT * FROM read_parquet('tables/logins/*.parquet');

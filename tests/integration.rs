@@ -28,6 +28,8 @@ mod inputs;
 mod lab;
 /// A snapshot taken from the APIs, and what a denied call costs.
 mod live;
+/// From aws-auth to access entries; tokens and issuers.
+mod migration;
 /// Every report query over small hand-written tables.
 mod queries;
 /// Public logs: no panic, counters partition, sessions resolve.

@@ -14,7 +14,8 @@ use overgrant::table::rows::access::{
     ApiAccessRow, AwsAccessRow, GrantUsageRow, GroupSetRow, MemberUsageRow,
 };
 use overgrant::table::rows::evidence::{
-    AuthModeRow, CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow, TokenFindingRow,
+    AuthModePlanRow, AuthModeRow, CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow,
+    TokenFindingRow,
 };
 use overgrant::table::rows::grants::{GrantMemberRow, GrantRow, GrantRuleRow, IdentityRow};
 use overgrant::table::rows::sessions::{
@@ -73,6 +74,70 @@ fn access(
     }
 }
 
+/// Ann is at work and is refused in every way but one; Eve and Bot only probe.
+fn denied() -> Vec<ApiAccessRow> {
+    let asked = |who: &str, verb: &str, namespace: &str, decision: &str, at: i64| ApiAccessRow {
+        verb: verb.to_owned(),
+        namespace: namespace.to_owned(),
+        hour: Micros(at * 86_400_000_000),
+        first_seen: Micros(at * 86_400_000_000),
+        last_seen: Micros(at * 86_400_000_000 + 1),
+        user_agent_family: format!("kubectl{at}"),
+        ..access(who, decision, None, (decision == "allow").then_some("a"))
+    };
+    let mut rows = vec![
+        asked("ann", "create", "shop", "forbid", 2),
+        asked("ann", "create", "shop", "forbid", 3),
+        // Taken away on the second day.
+        asked("ann", "delete", "shop", "allow", 1),
+        asked("ann", "delete", "shop", "forbid", 2),
+        // Given on the third.
+        asked("ann", "patch", "shop", "forbid", 2),
+        asked("ann", "patch", "shop", "allow", 3),
+        // Now and then, by the name that is asked for.
+        asked("ann", "watch", "shop", "forbid", 1),
+        asked("ann", "watch", "shop", "allow", 2),
+        asked("ann", "watch", "shop", "forbid", 3),
+        asked("ann", "update", "pay", "forbid", 2),
+        asked("ann", "update", "shop", "allow", 1),
+        ApiAccessRow {
+            resource: "secrets".to_owned(),
+            ..asked("eve", "list", "shop", "forbid", 1)
+        },
+    ];
+    // At work too, and refused ten things once each.
+    rows.push(asked("scan", "list", "shop", "allow", 1));
+    rows.extend((0..10).map(|n| ApiAccessRow {
+        resource: format!("r{n}"),
+        count: 1,
+        ..asked("scan", "get", "shop", "forbid", 1)
+    }));
+    rows
+}
+
+/// Callers that no grant explains.
+fn unmanaged() -> Vec<ApiAccessRow> {
+    let of = |who: &str, username: &str, kind: Option<&str>| ApiAccessRow {
+        username: username.to_owned(),
+        identity_kind: kind.map(str::to_owned),
+        ..access(who, "allow", None, None)
+    };
+    let role = |name: &str| of(&format!("arn:aws:iam::1:role/{name}"), name, None);
+    vec![
+        ApiAccessRow { session_id: Some("s9".to_owned()), ..role("ghost") },
+        role("aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_0123"),
+        role("aws-service-role/x.amazonaws.com/AWSServiceRoleForX"),
+        role("contractor"),
+        of("arn:aws:iam::1:role/mapped", "m", Some("access_entry")),
+        of("arn:aws:iam::1:user/u", "u", None),
+        of("arn:aws:iam::1:user/maker", "kubernetes-admin", None),
+        of("robot", "robot", Some("x509")),
+        of("o", "oidc:o", Some("oidc")),
+        of("sa", "system:serviceaccount:a:b", Some("service_account")),
+        of("what", "what", None),
+    ]
+}
+
 fn write(out: &OutputDir) {
     let wide = |id: &str, cluster: &str| GrantRow {
         principal: "wide".to_owned(),
@@ -103,14 +168,22 @@ fn write(out: &OutputDir) {
     .unwrap();
     let mut system = access("system:node", "allow", None, None);
     system.component = true;
-    out.write_table([
-        access("ann", "allow", Some("s1"), Some("a")),
-        access("ann", "allow", Some("s2"), Some("a")),
-        access("ann", "forbid", Some("s1"), None),
-        access("eve", "forbid", None, None),
-        access("ghost", "allow", None, None),
-        system,
-    ])
+    out.write_table(
+        [
+            access("ann", "allow", Some("s1"), Some("a")),
+            access("ann", "allow", Some("s2"), Some("a")),
+            system,
+        ]
+        .into_iter()
+        .chain(denied())
+        .chain(unmanaged()),
+    )
+    .unwrap();
+    out.write_table([SessionRow {
+        session_id: "s9".to_owned(),
+        person: Some("gil".to_owned()),
+        ..SessionRow::default()
+    }])
     .unwrap();
     let tag = |session: &str, value: &str| SessionTagRow {
         session_id: session.to_owned(),
@@ -123,9 +196,19 @@ fn write(out: &OutputDir) {
         cluster: "c".to_owned(),
         principal: "arn:aws:iam::1:role/x".to_owned(),
         how: "a STANDARD entry".to_owned(),
+        action: "create_entry".to_owned(),
+        blocking: true,
         ..AuthModeRow::default()
     }])
     .unwrap();
+    let step = |step_no: i32, step: &str| AuthModePlanRow {
+        cluster: "c".to_owned(),
+        api_safe: "no".to_owned(),
+        step_no,
+        step: step.to_owned(),
+        ..AuthModePlanRow::default()
+    };
+    out.write_table([step(1, "enable_entries"), step(2, "switch_to_api")]).unwrap();
     out.write_table([TokenFindingRow {
         cluster: "c".to_owned(),
         kind: "x509_user".to_owned(),
@@ -140,7 +223,12 @@ fn write(out: &OutputDir) {
         actor: actor.to_owned(),
         ..GrantChangeRow::default()
     };
-    out.write_table([change(1, "ann"), change(2, "bob")]).unwrap();
+    let taken = GrantChangeRow {
+        change: "entry_deleted".to_owned(),
+        subject: "arn:aws:iam::1:role/contractor".to_owned(),
+        ..change(9_000_000, "cai")
+    };
+    out.write_table([change(1, "ann"), change(2, "bob"), taken]).unwrap();
     let login = |granted: bool, hour: i64, refusal: &str| LoginRow {
         cluster: "c".to_owned(),
         hour: Micros(hour),
@@ -161,7 +249,6 @@ fn write(out: &OutputDir) {
     out.write_table::<IdentityRow>([]).unwrap();
     out.write_table::<GrantMemberRow>([]).unwrap();
     out.write_table::<GrantRuleRow>([]).unwrap();
-    out.write_table::<SessionRow>([]).unwrap();
     out.write_table::<SessionKeyRow>([]).unwrap();
     out.write_table::<AuthenticationRow>([]).unwrap();
     out.write_table::<GroupSetRow>([]).unwrap();
@@ -253,19 +340,54 @@ fn golden_rows_of_every_report() {
         &["principal_arn", "tag_key", "tag_value", "namespace", "used_count"],
         &["ann team pay shop 2", "ann team shop shop 2"],
     );
+    let denied =
+        ["principal_arn", "verb", "kind", "severity", "denied_count", "denied_days", "user_agents"];
+    let mut expected = vec![
+        "ann create missing_grant low 4 2 2",
+        "ann delete lost_grant medium 2 1 1",
+        "ann patch granted_since info 2 1 1",
+        "ann update near_miss low 2 1 1",
+        "ann watch near_miss low 4 2 2",
+        "eve list probe high 2 1 1",
+    ];
+    expected.extend(["scan get probe low 1 1 1"; 10]);
+    check("denied_access", &denied, &expected);
+    let role = "arn:aws:iam::1:role/";
     check(
-        "denied_access",
-        &["principal_arn", "kind", "denied_count"],
-        &["ann missing_grant 2", "eve probe 2"],
+        "unmanaged_access",
+        &["principal_arn", "explanation", "used_count", "sessions", "persons", "person"],
+        &[
+            &format!("{role}aws-reserved/sso.amazonaws.com/AWSReservedSSO_Dev_0123 sso 2 0 0 "),
+            &format!(
+                "{role}aws-service-role/x.amazonaws.com/AWSServiceRoleForX service_linked 2 0 0 "
+            ),
+            &format!("{role}contractor deleted_entry 2 0 0 "),
+            &format!("{role}ghost unknown_role 2 1 1 gil"),
+            &format!("{role}mapped no_rule 2 0 0 "),
+            "arn:aws:iam::1:user/maker cluster_creator 2 0 0 ",
+            "arn:aws:iam::1:user/u unknown_user 2 0 0 ",
+            "o oidc 2 0 0 ",
+            "robot x509 2 0 0 ",
+            "sa service_account 2 0 0 ",
+            "what unknown 2 0 0 ",
+        ],
     );
-    check("unmanaged_access", &["principal_arn", "used_count"], &["ghost 2"]);
     check(
         "auth_mode_migration",
-        &["principal", "how"],
-        &["arn:aws:iam::1:role/x a STANDARD entry"],
+        &["principal", "action", "blocking", "how"],
+        &["arn:aws:iam::1:role/x create_entry true a STANDARD entry"],
+    );
+    check(
+        "auth_mode_plan",
+        &["api_safe", "step_no", "step"],
+        &["no 1 enable_entries", "no 2 switch_to_api"],
     );
     check("token_hygiene", &["kind", "subject"], &["x509_user robot"]);
-    check("grant_timeline", &["change", "actor"], &["entry_made ann", "entry_made bob"]);
+    check(
+        "grant_timeline",
+        &["change", "actor"],
+        &["entry_made ann", "entry_made bob", "entry_deleted cai"],
+    );
     check(
         "refused_logins",
         &["arn", "refusal", "refused_count"],

@@ -1,6 +1,7 @@
 //! Bundles: run with fake command lines, applied to the recorded cluster, and taken back.
 
 mod cluster;
+mod guardrail;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -172,6 +173,8 @@ fn what_a_bundle_of_the_samples_says() {
         .map(|name| format!("# {name}\n{}", text(&all, name)))
         .collect();
     insta::assert_snapshot!("bundle_objects", objects.join("---\n"));
+    let guardrail = all.files.keys().find(|name| name.starts_with("iam/")).unwrap();
+    insta::assert_snapshot!("bundle_guardrail", text(&all, guardrail));
 
     // One grant alone; a person's own only when it is named.
     let verdicts: Vec<VerdictRow> = rows(&out);
@@ -191,6 +194,46 @@ fn what_a_bundle_of_the_samples_says() {
     put(&all, &folder);
     checked_by("shellcheck", &[], &folder, "sh", &all);
     checked_by("terraform", &["fmt", "-check"], &folder, "tf", &all);
+}
+
+/// The guardrails of a script.
+fn guardrails(bundle: &Bundle, folder: &str) -> Vec<serde_json::Value> {
+    let below = format!("{folder}iam/");
+    let files = bundle.files.iter().filter(|(name, _)| name.starts_with(&below));
+    files.map(|(_, bytes)| serde_json::from_slice(bytes).unwrap()).collect()
+}
+
+#[test]
+fn the_guardrail_lets_the_script_through_and_nothing_wider() {
+    let (dir, out) = samples();
+    let made = bundle(&tables(&out), None).unwrap();
+    let folder = dir.path().join("bundle");
+    put(&made, &folder);
+    for (script, below) in [("apply.sh", ""), ("rollback/apply.sh", "rollback/")] {
+        let policies = guardrails(&made, below);
+        let mut checked = 0;
+        for (_, words) in run(&folder.join(script), dir.path()) {
+            let Some(allowed) = guardrail::allows(&policies, &words) else { continue };
+            assert!(allowed, "{words:?}");
+            checked += 1;
+            // The same call for somebody else, for more, or in another place.
+            for (from, to) in [
+                (":role/", ":role/x-"),
+                ("\"namespace\"", "\"cluster\""),
+                ("\"shop\"", "\"kube-system\""),
+                ("AmazonEKSViewPolicy", "AmazonEKSClusterAdminPolicy"),
+                ("[\"overgrant-", "[\"system-"),
+            ] {
+                let other: Vec<String> = words.iter().map(|word| word.replace(from, to)).collect();
+                // What groups an entry is changed to, no key can tell.
+                let untold = words[2] == "update-access-entry" && from.starts_with('[');
+                if other != words && !untold {
+                    assert_eq!(guardrail::allows(&policies, &other), Some(false), "{other:?}");
+                }
+            }
+        }
+        assert!(checked > 3, "{script}: {checked}");
+    }
 }
 
 fn is(name: &str, extension: &str) -> bool {
@@ -305,9 +348,12 @@ fn hostile_names_are_names() {
         let folder = dir.path().join("bundle");
         put(&made, &folder);
         for script in ["apply.sh", "rollback/apply.sh"] {
+            let policies = guardrails(&made, script.trim_end_matches("apply.sh"));
             let path = folder.join(script);
             assert!(Command::new("bash").arg("-n").arg(&path).status().unwrap().success());
             let calls = run(&path, dir.path());
+            let refused = |words: &Vec<String>| guardrail::allows(&policies, words) == Some(false);
+            assert!(!calls.iter().any(|(_, words)| refused(words)), "{policies:?}");
             let arn = format!("arn:aws:iam::111122223333:role/{name}");
             let principals = calls.iter().filter_map(|(_, words)| {
                 let at = words.iter().position(|word| word == "--principal-arn")?;

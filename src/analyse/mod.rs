@@ -8,6 +8,7 @@
 pub mod alone;
 pub mod coverage;
 pub mod evidence;
+pub mod migration;
 pub mod parallel;
 pub mod paths;
 pub mod propose;

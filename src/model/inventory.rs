@@ -19,6 +19,18 @@ pub enum AuthMode {
     Api,
 }
 
+impl AuthMode {
+    /// The name in the API and in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AuthMode::ConfigMap => "CONFIG_MAP",
+            AuthMode::ApiAndConfigMap => "API_AND_CONFIG_MAP",
+            AuthMode::Api => "API",
+        }
+    }
+}
+
 /// One snapshot of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ClusterInventory {

@@ -1,6 +1,6 @@
 //! Folds the facts to disk and joins them to sessions, members and grants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -27,10 +27,14 @@ use crate::model::digest;
 use crate::model::fact::{
     AccessFact, AwsCallFact, ChangeFact, Decision, LoginFact, TokenState, Via,
 };
+use crate::model::grant::IdentityKind;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::report::output::OutputDir;
 use crate::table::parquet::RowWriter;
 use crate::table::rows::access::ApiAccessRow;
+
+/// How many names that anybody can make up are held, so that a hostile log cannot fill the memory.
+const NAMED: usize = 1_000;
 
 /// The facts of a window, on disk.
 pub(super) struct FactFiles<'a> {
@@ -111,6 +115,10 @@ pub(super) struct Seen {
     pub(super) tokens: BTreeMap<(TokenState, String), (Micros, Micros, i64)>,
     /// When each identity was last seen making a request, whatever became of it.
     pub(super) identities: BTreeMap<usize, Micros>,
+    /// Principals that came in by a row of a whole account, by identity.
+    pub(super) of_accounts: BTreeMap<usize, BTreeSet<String>>,
+    /// Requests whose credentials were refused, by product of the user agent: first, last, requests.
+    pub(super) refused: BTreeMap<String, (Micros, Micros, i64)>,
 }
 
 pub(super) fn join<'a>(
@@ -248,13 +256,6 @@ impl Sink<'_, '_> {
         let session_id = session.and_then(|idx| self.joined.sessions.get(idx)).map(Session::id);
         let credited =
             joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());
-        if let Some(seen) = self.joined.seen.get_mut(idx) {
-            note(seen, &fact, times, who.kind, who.component);
-            for identity in &who.identities {
-                let last = seen.identities.entry(*identity).or_insert(access.last);
-                *last = (*last).max(access.last);
-            }
-        }
         let settled = access.first.0 >= self.window.since.0 + MICROS_PER_HOUR;
         if settled && !who.component && !fact.caller.access_key_id.is_empty() {
             let account = fact.caller.uid.split(':').nth(1).unwrap_or_default();
@@ -272,6 +273,21 @@ impl Sink<'_, '_> {
         } else {
             fact.caller.username.clone()
         };
+        if let Some(seen) = self.joined.seen.get_mut(idx) {
+            note(seen, &fact, times, who.kind, who.component);
+            for identity in &who.identities {
+                let last = seen.identities.entry(*identity).or_insert(access.last);
+                *last = (*last).max(access.last);
+                let kind = cluster.identities.get(*identity).map(|identity| identity.kind);
+                if kind == Some(IdentityKind::AwsAuthAccount) {
+                    let came = seen.of_accounts.entry(*identity).or_default();
+                    came.insert(principal_arn.clone());
+                    if came.len() > NAMED {
+                        came.pop_last();
+                    }
+                }
+            }
+        }
         let permission = fact.permission;
         let row = ApiAccessRow {
             cluster: fact.cluster,
@@ -347,7 +363,7 @@ fn note(
     seen: &mut Seen,
     fact: &AccessFact,
     (first, last, count): (Micros, Micros, i64),
-    kind: Option<crate::model::grant::IdentityKind>,
+    kind: Option<IdentityKind>,
     component: bool,
 ) {
     seen.classes.note(&fact.caller, fact.via, &fact.permission);
@@ -356,16 +372,21 @@ fn note(
     let add = |slot: &mut (Micros, Micros, i64)| {
         *slot = (slot.0.min(first), slot.1.max(last), slot.2 + count);
     };
-    if kind == Some(crate::model::grant::IdentityKind::X509)
-        && !component
-        && fact.via == Via::Direct
-    {
+    if kind == Some(IdentityKind::X509) && !component && fact.via == Via::Direct {
         let name = fact.caller.username.clone();
         add(seen.certificate_users.entry(name).or_insert((first, last, 0)));
     }
     if fact.token != TokenState::Unremarked && fact.via == Via::Direct {
         let key = (fact.token, fact.caller.username.clone());
         add(seen.tokens.entry(key).or_insert((first, last, 0)));
+    }
+    // Who failed to authenticate has no name and no word of the authorizer.
+    let nobody = fact.caller.username.is_empty() && fact.decision == Decision::Unknown;
+    if nobody && fact.status_class == 4 && fact.via == Via::Direct {
+        let is_new = !seen.refused.contains_key(&fact.user_agent_family);
+        let full = is_new && seen.refused.len() >= NAMED;
+        let product = if full { "other".to_owned() } else { fact.user_agent_family.clone() };
+        add(seen.refused.entry(product).or_insert((first, last, 0)));
     }
     let beyond_everybody =
         !crate::rbac::defaults::covered_by_discovery(permission, &fact.subject.groups);

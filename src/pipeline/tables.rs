@@ -3,6 +3,7 @@
 mod evidence;
 mod grants;
 mod lost;
+mod migration;
 mod proposals;
 mod sessions;
 mod tokens;
@@ -106,6 +107,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     grants::write(inputs, &judged)?;
     sessions::write(inputs)?;
     evidence::write(inputs, &coverage)?;
+    migration::write(inputs, &coverage, &judged)?;
     tokens::write(inputs)?;
     let history = write_verdicts(inputs, &judged)?;
     proposals::write(inputs, &judged)?;

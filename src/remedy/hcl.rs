@@ -270,7 +270,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// A label that says what it is and is like no other's.
-fn slug(name: &str, whole: &str) -> String {
+pub(super) fn slug(name: &str, whole: &str) -> String {
     let kept: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })

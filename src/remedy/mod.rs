@@ -4,8 +4,11 @@
 //! Kubernetes command lines, Terraform, RBAC objects, and the inverse of all of it. Nothing is ever
 //! applied here. Findings are taken one after the other over a model of the cluster ([`state`]), so
 //! that each step knows what the earlier ones left, and its inverse what it found ([`step`]). What is
-//! new comes before what is old goes.
+//! new comes before what is old goes. With it comes what a role needs in IAM to run it and no more
+//! ([`guardrail`]).
 
+pub mod commands;
+mod guardrail;
 mod hcl;
 mod objects;
 mod plan;
@@ -125,7 +128,8 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
             Err(why) => bundle.left.push((grant.grant_id.clone(), why)),
         }
     }
-    let header = header(tables, &bundle);
+    let guardrails = guardrail::files(blocks.iter().flat_map(|block| &block.forward));
+    let header = header(tables, &bundle, !guardrails.is_empty());
     let forward = blocks.iter().map(|block| (block.words.as_slice(), block.forward.as_slice()));
     let script = shell::script(&header, "Applies", forward);
     bundle.files.insert("apply.sh".to_owned(), script.into_bytes());
@@ -141,13 +145,16 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
             }
         }
     }
-    for (path, text) in hcl::files(&header, &before, &state, &blocks) {
+    let files = hcl::files(&header, &before, &state, &blocks);
+    let back = guardrail::files(blocks.iter().flat_map(|block| &block.back));
+    let back = back.into_iter().map(|(path, text)| (format!("rollback/{path}"), text));
+    for (path, text) in files.into_iter().chain(guardrails).chain(back) {
         bundle.files.insert(path, text.into_bytes());
     }
     Ok(bundle)
 }
 
-fn header(tables: &Tables, bundle: &Bundle) -> Vec<String> {
+fn header(tables: &Tables, bundle: &Bundle, guarded: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(run) = tables.run.first() {
         lines.push(format!(
@@ -160,6 +167,10 @@ fn header(tables: &Tables, bundle: &Bundle) -> Vec<String> {
     lines.push(format!("{} changes, {} left to a person", bundle.done.len(), bundle.left.len()));
     for (id, why) in &bundle.left {
         lines.push(format!("left: {id}: {}", printable(why)));
+    }
+    if guarded {
+        let what = "iam/: what the role that applies it needs on access entries, and no more";
+        lines.push(what.to_owned());
     }
     lines
 }

@@ -310,6 +310,7 @@ pub(super) fn words(
     words.extend(verdict.recommendation_detail.iter().map(|why| format!("note: {why}")));
     let groups: BTreeSet<&str> =
         proposals.iter().map(|row| row.for_group.as_str()).filter(|g| !g.is_empty()).collect();
+    let is_split = !groups.is_empty();
     for group in groups {
         let of_group = proposals.iter().filter(|row| row.for_group == group);
         let what: Vec<String> = of_group
@@ -322,6 +323,11 @@ pub(super) fn words(
             })
             .collect();
         words.push(format!("split: a role of its own for {group} needs only {}", what.join(", ")));
+    }
+    if is_split {
+        let keys = "guardrail: let whoever makes them do so only with eks:principalArn of the new roles, and with \
+                    eks:policyArn, eks:accessScope and eks:namespaces as above";
+        words.push(keys.to_owned());
     }
     words.iter().map(|line| printable(line)).collect()
 }

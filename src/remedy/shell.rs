@@ -41,7 +41,7 @@ pub(super) fn script<'a>(
 }
 
 /// One step, as one or more lines.
-fn command(step: &Step) -> String {
+pub(super) fn command(step: &Step) -> String {
     match step {
         Step::Own(own) => kubectl(&own.cluster, &["apply", "-f", &path(step)]),
         Step::DropOwn(own) => {
@@ -143,20 +143,20 @@ fn command(step: &Step) -> String {
     }
 }
 
-fn aws(cluster: &str, call: &str, words: &[&str]) -> String {
+pub(super) fn aws(cluster: &str, call: &str, words: &[&str]) -> String {
     let (region, name) = place(cluster);
     let mut all = vec!["aws", "eks", call, "--region", region, "--cluster-name", name];
     all.extend(words);
     line(&all)
 }
 
-fn kubectl(cluster: &str, words: &[&str]) -> String {
+pub(super) fn kubectl(cluster: &str, words: &[&str]) -> String {
     let mut all = vec!["kubectl", "--context", cluster];
     all.extend(words);
     line(&all)
 }
 
-fn line(words: &[&str]) -> String {
+pub(super) fn line(words: &[&str]) -> String {
     words.iter().map(|text| word(text)).collect::<Vec<_>>().join(" ")
 }
 

@@ -29,6 +29,7 @@ queries![
     "denied_access",
     "unmanaged_access",
     "auth_mode_migration",
+    "auth_mode_plan",
     "token_hygiene",
     "grant_timeline",
     "refused_logins",

@@ -58,20 +58,45 @@ table! {
         "True when it can be exercised." effective: bool,
         "Why not." ineffective_reason: Option<String>,
         "True when an access entry can take its place." movable: bool,
-        "What to make, or why nothing can be made." how: String,
+        "What to make, or why it is not made." how: String,
         "True when somebody came in by it in the window; null where no audit log of the cluster was read." used: Option<bool>,
         "Latest request of somebody who came in by it." last_used: Option<Micros>,
         "Latest sign of its principal in CloudTrail or the authenticator's log." last_authenticated: Option<Micros>,
+        "What to do: `drop` `create_entry` `replace` `rebind_first` `find_arn` `cannot_move` `already_moved`." action: String,
+        "True while mode API would, or might, lock out whoever comes in by it." blocking: bool,
+        "ARN that an entry needs, with its path; null where the inventory does not know it." iam_arn: Option<String>,
+        "Command that does it, quoted for a POSIX shell." command: Option<String>,
+        "IAM policy of a role that may run the command and make no other entry." guardrail: Option<String>,
+    }
+}
+
+table! {
+    "auth_mode_plan", "a cluster and a step of its way to mode API",
+    key (cluster, step_no), sort (cluster, step_no),
+    AuthModePlanRow {
+        "Cluster ARN." cluster: String,
+        "For people." cluster_name: String,
+        "`CONFIG_MAP` `API_AND_CONFIG_MAP` `API`; null when it was not read." mode: Option<String>,
+        "True when mode API locks nobody out who came in: `yes` `no` `unknown`; `done` in mode API." api_safe: String,
+        "Order of the steps, from 1." step_no: i32,
+        "`read_inventory` `enable_entries` `creator` `admin_entry` `cover_logs` `drop` `create_entry` `replace` `rebind_first` `find_arn` `cannot_move` `already_moved` `switch_to_api` `delete_aws_auth`." step: String,
+        "Principal of a row of aws-auth, or empty." subject: String,
+        "What to do, for people." what: String,
+        "Why, for people." why: String,
+        "Command that does it, quoted for a POSIX shell." command: Option<String>,
+        "IAM policy of a role that may run the command and make no other entry." guardrail: Option<String>,
+        "True while mode API must wait for it." blocking: bool,
+        "True when there is nothing left to do." done: bool,
     }
 }
 
 table! {
     "token_findings", "a finding about tokens, certificates or OIDC",
-    key (cluster, kind, subject), sort (cluster, kind, subject),
+    key (cluster, kind, subject, detail), sort (cluster, kind, subject, detail),
     TokenFindingRow {
         "Cluster ARN." cluster: String,
         "For people." cluster_name: String,
-        "`long_token` `legacy_token_used` `stale_token` `legacy_secret_token` `x509_user` `oidc_no_groups_prefix` …" kind: String,
+        "`long_token` `token_longer_than_hour` `foreign_audience` `legacy_token_used` `stale_token` `legacy_secret_token` `refused_credentials` `x509_user` `anonymous_access` `audit_id_reused` `oidc_no_groups_prefix` `oidc_no_username_prefix` `oidc_own_issuer` `oidc_too_many_providers` `oidc_issuer_not_https` `oidc_issuer_twice` `oidc_reserved_prefix`." kind: String,
         "Whose." subject: String,
         "For people." detail: String,
         "Earliest use in the window." first_seen: Option<Micros>,

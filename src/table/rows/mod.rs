@@ -9,7 +9,7 @@ pub mod verdicts;
 use super::{Description, Row};
 
 /// Every public table, in the order of the reference.
-pub const ALL: [Description; 23] = [
+pub const ALL: [Description; 24] = [
     verdicts::RunRow::TABLE,
     grants::IdentityRow::TABLE,
     grants::GrantRow::TABLE,
@@ -28,6 +28,7 @@ pub const ALL: [Description; 23] = [
     evidence::RejectRow::TABLE,
     evidence::NoteRow::TABLE,
     evidence::AuthModeRow::TABLE,
+    evidence::AuthModePlanRow::TABLE,
     evidence::TokenFindingRow::TABLE,
     evidence::GrantChangeRow::TABLE,
     evidence::LoginRow::TABLE,
