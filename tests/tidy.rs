@@ -23,7 +23,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("live", &["model", "inventory"]),
     ("join", &["model", "rbac", "facts"]),
     ("analyse", &["model", "rbac", "join"]),
-    ("report", &["model", "table"]),
+    // Principals are matched as RBAC matches globs.
+    ("suppress", &["model", "rbac"]),
+    ("compare", &["model", "table"]),
+    ("report", &["model", "table", "compare"]),
     // How hostile text is printed is said once, in the summary.
     ("remedy", &["model", "table", "report"]),
     (
@@ -45,12 +48,26 @@ const EDGES: &[(&str, &[&str])] = &[
             "table",
             "report",
             "remedy",
+            "suppress",
+            "compare",
         ],
     ),
     // The plan structs of rooms, the summary, and how to print hostile text.
     (
         "cli",
-        &["model", "integrity", "pipeline", "report", "source", "decode", "rbac", "live", "remedy"],
+        &[
+            "model",
+            "integrity",
+            "pipeline",
+            "report",
+            "source",
+            "decode",
+            "rbac",
+            "live",
+            "remedy",
+            "suppress",
+            "compare",
+        ],
     ),
 ];
 

@@ -67,6 +67,7 @@ mod tests {
                 summary: SummaryInput::default(),
                 partial,
                 worst,
+                worst_new: None,
                 figures: Figures::default(),
             };
             assert_eq!(of_outcome(&outcome, fail_on), expected);

@@ -217,6 +217,9 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         max_hole_hours: audit.max_hole.max(0),
         max_reject_share: audit.max_rejects,
         verb_groups: audit.verb_groups.into(),
+        rules: Vec::new(),
+        baseline: None,
+        config_digest: None,
     })
 }
 
