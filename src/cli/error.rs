@@ -21,6 +21,22 @@ pub enum UserError {
         /// What it takes.
         expected: &'static str,
     },
+    /// The configuration file is wrong.
+    Config {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The line, from 1, where one is to blame.
+        line: Option<usize>,
+        /// What is wrong.
+        what: String,
+    },
+    /// A rule on the command line is wrong.
+    Rule {
+        /// `--suppress`
+        flag: &'static str,
+        /// What is wrong.
+        source: crate::suppress::RuleError,
+    },
     /// The run failed.
     Run(PipelineError),
 }
@@ -49,8 +65,11 @@ impl UserError {
     pub fn exit(&self) -> Exit {
         match self {
             UserError::Usage { .. }
+            | UserError::Config { .. }
+            | UserError::Rule { .. }
             | UserError::Run(
                 PipelineError::EmptyWindow { .. }
+                | PipelineError::NoBaseline { .. }
                 | PipelineError::Remedy(RemedyError::UnknownGrant { .. }),
             ) => Exit::Usage,
             UserError::Run(
@@ -67,6 +86,14 @@ impl UserError {
         let mut lines = match self {
             UserError::Usage { flag, value, expected } => {
                 vec![format!("error: {flag} takes {expected}, not {:?}", printable(value))]
+            }
+            UserError::Config { path, line, what } => {
+                let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
+                let path = printable(&path.display().to_string());
+                vec![format!("error: {path}{line}: {}", printable(what))]
+            }
+            UserError::Rule { flag, source } => {
+                vec![format!("error: {flag}: {}", printable(&source.to_string()))]
             }
             UserError::Run(error) if self.exit() == Exit::Interrupted => {
                 vec![printable(&error.to_string())]

@@ -4,17 +4,18 @@
 //! exists nobody asks whether a flag was given.
 
 pub mod args;
+pub mod config;
 pub mod error;
 pub mod exit;
 pub mod plan;
 mod signals;
 pub mod ui;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Args, Audit, Command, Inventory, Remediate, Verify};
+use args::{Audit, Command, Diff, Inventory, Remediate, Verify};
+use config::{Config, Mistake};
 use error::UserError;
 use exit::Exit;
 use ui::Ui;
@@ -25,9 +26,14 @@ use crate::report::metrics;
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
+    let given = config::read(std::env::args_os().collect(), Path::new(""));
+    let config::Given { args, config } = match given {
+        Ok(given) => given,
+        Err(Mistake::File(error)) => {
+            ui::refuse(&error);
+            return error.exit().into();
+        }
+        Err(Mistake::Typed(error)) => {
             // clap sends help and version to stdout with 0, mistakes to stderr with 2.
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Complete };
             return match error.print() {
@@ -39,10 +45,11 @@ pub fn main() -> ExitCode {
     let mut ui = Ui::new(&args);
     ui.start_log();
     let result = match &args.command {
-        Command::Audit(audit) => run_audit(audit, &mut ui),
+        Command::Audit(audit) => run_audit(audit, config.as_ref(), &mut ui),
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
         Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
+        Command::Diff(diff) => run_diff(diff, &mut ui),
     };
     match result {
         Ok(exit) => exit.into(),
@@ -53,8 +60,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
-    let result = audited(audit, ui);
+fn run_audit(audit: &Audit, config: Option<&Config>, ui: &mut Ui) -> Result<Exit, UserError> {
+    let result = audited(audit, config, ui);
     let Some(path) = &audit.metrics else { return result.map(|(exit, _)| exit) };
     // A failure must be seen by whoever watches the file, so it is written whatever happened.
     let (exit, outcome) = match &result {
@@ -80,9 +87,18 @@ fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
     }
 }
 
-fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {
+fn audited(
+    audit: &Audit,
+    config: Option<&Config>,
+    ui: &mut Ui,
+) -> Result<(Exit, Outcome), UserError> {
     let env = plan::Env::read();
     let mut plan = plan::resolve(audit, &env)?;
+    if let Some(config) = config {
+        tracing::info!(file = %config.path.display(), rules = config.rules.len(), "configuration");
+        plan.rules.extend(config.rules.iter().cloned());
+        plan.config_digest = Some(config.digest.clone());
+    }
     let inputs = plan::resolve_inputs(audit, &env)?;
     signals::watch(plan.stop.clone(), ui.is_quiet()).map_err(PipelineError::Start)?;
     let settled = crate::pipeline::inputs::settle(&inputs, &mut plan, ui);
@@ -93,8 +109,8 @@ fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {
     ui.finish_progress();
     let mut outcome = outcome?;
     outcome.summary.warnings.extend(settled.warnings.iter().cloned());
-    ui.summary(&outcome.summary);
-    Ok((exit::of_outcome(&outcome, audit.fail_on.map(Into::into)), outcome))
+    ui.summary(&outcome.summary, audit.review.format);
+    Ok((exit::of_outcome(&outcome, audit.review.fail_on), outcome))
 }
 
 fn run_inventory(inventory: &Inventory, ui: &mut Ui) -> Result<Exit, UserError> {
@@ -128,4 +144,10 @@ fn run_remediate(remediate: &Remediate, ui: &mut Ui) -> Result<Exit, UserError> 
     let made = crate::pipeline::remediate::remediate(&plan::resolve_remediate(remediate))?;
     ui.bundle(&made);
     Ok(if made.left.is_empty() { Exit::Complete } else { Exit::Partial })
+}
+
+fn run_diff(diff: &Diff, ui: &mut Ui) -> Result<Exit, UserError> {
+    let compared = crate::pipeline::diff::diff(&plan::resolve_diff(diff)?)?;
+    ui.changes(&compared, diff);
+    Ok(exit::of_changes(&compared.changes, diff.fail_on))
 }

@@ -277,9 +277,8 @@ fn of_verdicts(
 }
 
 fn words_of_grant(grant: &GrantRow) -> String {
-    let short = |text: &str| {
-        text.rsplit(":cluster-access-policy/").next().unwrap_or_default().to_owned()
-    };
+    let short =
+        |text: &str| text.rsplit(":cluster-access-policy/").next().unwrap_or_default().to_owned();
     let reference = match short(&grant.grant_ref) {
         reference if reference.is_empty() => reference,
         reference => format!(" {reference}"),

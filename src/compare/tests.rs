@@ -94,10 +94,7 @@ fn verdicts_use_and_severity() {
     check(
         row("used", "info", 1),
         row("unobservable", "low", 0),
-        &[
-            "verdict verdict low used -> unobservable ",
-            "severity_up severity low info -> low ",
-        ],
+        &["verdict verdict low used -> unobservable ", "severity_up severity low info -> low "],
     );
     check(
         row("over_scoped", "high", 1),

@@ -48,8 +48,8 @@ async fn of_run(from: &str, s3: &S3Options) -> Result<Baseline, PipelineError> {
     let run: Vec<RunRow> = remediate::read(from, s3).await?;
     let verdicts: Vec<VerdictRow> = remediate::read(from, s3).await?;
     let until = run.first().map(|run| run.until);
-    let until = until
-        .ok_or_else(|| PipelineError::NoRun { from: from.to_owned(), table: "run" })?;
+    let until =
+        until.ok_or_else(|| PipelineError::NoRun { from: from.to_owned(), table: "run" })?;
     Ok(Baseline::of_verdicts(until, verdicts))
 }
 
@@ -71,8 +71,7 @@ async fn of_history(
     let fits = ended.filter(|(until, _)| *until <= latest && *until < window.until);
     let Some((until, object)) = fits.max_by_key(|(until, _)| *until) else { return Ok(None) };
     let fetched = store.fetch(object).await;
-    let bytes =
-        fetched.map_err(|source| SourceError::Fetch { key: object.key.clone(), source })?;
+    let bytes = fetched.map_err(|source| SourceError::Fetch { key: object.key.clone(), source })?;
     Ok(Some(Baseline::of_history(until, rows_of::<VerdictHistoryRow>(bytes)?)))
 }
 
@@ -123,7 +122,8 @@ mod tests {
         let check = |key: &str, expected: Option<&str>| {
             assert_eq!(ended(key), expected.and_then(Micros::parse), "{key}");
         };
-        let window = Window { since: Micros(0), until: Micros::parse("2026-11-24T05:00:00Z").unwrap() };
+        let window =
+            Window { since: Micros(0), until: Micros::parse("2026-11-24T05:00:00Z").unwrap() };
         check(&super::super::history_path(window), Some("2026-11-24T05:00:00Z"));
         check("p_until=2026-11-24T00Z/part-0.parquet", Some("2026-11-24T00:00:00Z"));
         check("p_until=2026-11-24T00Z/.tmp", None);

@@ -236,7 +236,9 @@ pub enum PipelineError {
         table: &'static str,
     },
     /// The history holds no run that ended by then.
-    #[error("{out} holds no earlier run that ended by {at}: --new-since has nothing to compare with")]
+    #[error(
+        "{out} holds no earlier run that ended by {at}: --new-since has nothing to compare with"
+    )]
     NoBaseline {
         /// The output.
         out: String,

@@ -7,8 +7,18 @@ use crate::compare::{Change, ChangeKind};
 
 const WIDTH: usize = 80;
 const COLUMNS: [&str; 12] = [
-    "kind", "severity", "cluster_name", "principal", "grant", "what", "from", "to", "suppressed",
-    "worse", "grant_id", "cluster",
+    "kind",
+    "severity",
+    "cluster_name",
+    "principal",
+    "grant",
+    "what",
+    "from",
+    "to",
+    "suppressed",
+    "worse",
+    "grant_id",
+    "cluster",
 ];
 
 /// For people: a block a grant, the worst first.
@@ -170,7 +180,8 @@ mod tests {
     use super::*;
 
     fn changes() -> Vec<Change> {
-        let change = |kind, severity: &str, id: &str| Change {
+        let change = |kind, severity: &str, id: &str| {
+            Change {
             kind,
             severity: severity.to_owned(),
             grant_id: id.to_owned(),
@@ -184,14 +195,20 @@ mod tests {
             suppressed: false,
             worse: true,
             new: true,
+        }
         };
         let text = |text: &str| Some(text.to_owned());
         vec![
-            Change { to: text("too_new"), ..change(ChangeKind::New, "critical", "00000000000000aa") },
+            Change {
+                to: text("too_new"),
+                ..change(ChangeKind::New, "critical", "00000000000000aa")
+            },
             Change {
                 what: "rules",
                 from: text(""),
-                to: text("get,list,watch secrets of core; create,delete,get,list,patch,update,watch pods,pods/exec of core"),
+                to: text(
+                    "get,list,watch secrets of core; create,delete,get,list,patch,update,watch pods,pods/exec of core",
+                ),
                 suppressed: true,
                 principal: "evil\u{1b}[2J\u{202e}".to_owned(),
                 ..change(ChangeKind::Changed, "high", "00000000000000bb")

@@ -18,9 +18,10 @@ pub fn of_summary(input: &SummaryInput) -> String {
         .collect();
     let list = |findings: &[Finding]| findings.iter().map(finding).collect::<Vec<Value>>();
     let (read, again, kept) = input.objects;
-    let news = input.news.as_ref().map(|news| {
-        json!({ "since": news.since, "new": news.new, "gone": news.gone })
-    });
+    let news = input
+        .news
+        .as_ref()
+        .map(|news| json!({ "since": news.since, "new": news.new, "gone": news.gone }));
     let value = json!({
         "window": input.window,
         "clusters": input.clusters,
@@ -40,9 +41,10 @@ pub fn of_summary(input: &SummaryInput) -> String {
 }
 
 fn finding(finding: &Finding) -> Value {
-    let suppression = finding.suppression.as_ref().map(|one| {
-        json!({ "owner": one.owner, "reason": one.reason, "expires": one.expires })
-    });
+    let suppression = finding
+        .suppression
+        .as_ref()
+        .map(|one| json!({ "owner": one.owner, "reason": one.reason, "expires": one.expires }));
     json!({
         "severity": finding.severity,
         "verdict": finding.verdict,

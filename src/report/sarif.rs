@@ -19,7 +19,11 @@ const RULES: [(&str, &str, &str); 17] = [
         "A break-glass principal was used",
         "A principal that [break-glass] names is for emergencies only, and was seen in the window: ask whether it was one.",
     ),
-    ("changed", "A grant changed", "It allows something else, or elsewhere, than in the earlier run."),
+    (
+        "changed",
+        "A grant changed",
+        "It allows something else, or elsewhere, than in the earlier run.",
+    ),
     ("gone", "A grant is gone", "It was there in the earlier run."),
     (
         "ineffective",
@@ -27,14 +31,26 @@ const RULES: [(&str, &str, &str); 17] = [
         "It cannot be exercised: inert or overridden aws-auth row, recreated or deleted principal, unbound group, dangling role or subject.",
     ),
     ("new", "A grant is new", "It was not there in the earlier run."),
-    ("newly_unused", "A grant is no longer used", "It was used in the window of the earlier run, and is not in that of the later one."),
-    ("newly_used", "A grant is used for the first time", "It was not used in the window of the earlier run, and is in that of the later one."),
+    (
+        "newly_unused",
+        "A grant is no longer used",
+        "It was used in the window of the earlier run, and is not in that of the later one.",
+    ),
+    (
+        "newly_used",
+        "A grant is used for the first time",
+        "It was not used in the window of the earlier run, and is in that of the later one.",
+    ),
     (
         "over_scoped",
         "A grant that is wider than its use",
         "A smaller predefined policy fits, or it holds a sensitive permission nobody used, or exact RBAC needs at most half of its cells.",
     ),
-    ("redundant", "A grant whose use others cover", "Other grants, as they will remain, cover all its use."),
+    (
+        "redundant",
+        "A grant whose use others cover",
+        "Other grants, as they will remain, cover all its use.",
+    ),
     ("severity_down", "A verdict is less bad", "Its severity fell since the earlier run."),
     ("severity_up", "A verdict is worse", "Its severity rose since the earlier run."),
     (
@@ -54,7 +70,11 @@ const RULES: [(&str, &str, &str); 17] = [
         "Not used in the window, and the logs cover enough of it to say so.",
     ),
     ("used", "A grant that is used as it is", "Used, and no wider than it should be."),
-    ("verdict", "A verdict changed", "The later run says something else of the grant than the earlier one."),
+    (
+        "verdict",
+        "A verdict changed",
+        "The later run says something else of the grant than the earlier one.",
+    ),
 ];
 
 /// One result, before it is JSON.

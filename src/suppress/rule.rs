@@ -280,10 +280,7 @@ impl Rule {
     }
 }
 
-fn verdict_of(
-    query: Option<String>,
-    verdict: Option<String>,
-) -> Result<Option<String>, RuleError> {
+fn verdict_of(query: Option<String>, verdict: Option<String>) -> Result<Option<String>, RuleError> {
     if let Some(value) = verdict.as_ref().filter(|one| !VERDICTS.contains(&one.as_str())) {
         let (value, expected) = (value.clone(), VERDICTS.join(", "));
         return Err(RuleError::NotKnown { key: "verdict", value, expected });

@@ -116,9 +116,7 @@ pub(crate) fn column_of<C: Column>(
 ) -> Result<ArrayRef, TableError> {
     match batch.column_by_name(column) {
         Some(found) => Ok(Arc::clone(found)),
-        None if C::NULLABLE => {
-            Ok(arrow::array::new_null_array(&C::data_type(), batch.num_rows()))
-        }
+        None if C::NULLABLE => Ok(arrow::array::new_null_array(&C::data_type(), batch.num_rows())),
         None => Err(TableError::MissingColumn { table, column }),
     }
 }

@@ -52,13 +52,14 @@ impl<'a> Marked<'a> {
                     cases.push(case);
                     severities.push(verdict.severity);
                 }
-                let rule = rules.iter().find(|rule| {
-                    rule.kind == suppress::Kind::BreakGlass && rule.names(&case)
-                });
+                let rule = rules
+                    .iter()
+                    .find(|rule| rule.kind == suppress::Kind::BreakGlass && rule.names(&case));
                 if let (Some(rule), Some(last)) = (rule, seen.last)
                     && !grant.managed_by_aws
                 {
-                    broken.push((grant.cluster.clone(), break_glass(grant, rule, last, seen.count)));
+                    broken
+                        .push((grant.cluster.clone(), break_glass(grant, rule, last, seen.count)));
                 }
             }
         }
@@ -87,9 +88,7 @@ impl<'a> Marked<'a> {
     fn unmatched(&self) -> impl Iterator<Item = &'a Rule> {
         let all = self.rules.iter().zip(&self.marks.covered);
         all.filter(|(rule, covered)| {
-            covered.is_empty()
-                && !rule.expired(self.until)
-                && rule.kind == suppress::Kind::Suppress
+            covered.is_empty() && !rule.expired(self.until) && rule.kind == suppress::Kind::Suppress
         })
         .map(|(rule, _)| rule)
     }
@@ -102,8 +101,7 @@ impl<'a> Marked<'a> {
             ..NoteRow::default()
         };
         let expired = self.expired().map(|(rule, _)| of_rule("suppression_expired", ended(rule)));
-        let unmatched =
-            self.unmatched().map(|rule| of_rule("suppression_unmatched", rule.words()));
+        let unmatched = self.unmatched().map(|rule| of_rule("suppression_unmatched", rule.words()));
         let broken = self.broken.iter().map(|(cluster, finding)| NoteRow {
             cluster: cluster.clone(),
             grant_id: Some(finding.grant_id.clone()),
@@ -117,22 +115,23 @@ impl<'a> Marked<'a> {
 
     /// Findings that are about rules, and not about the verdict of a grant.
     fn findings(&self) -> Vec<(Severity, Finding)> {
-        let broken =
-            self.broken.iter().map(|(_, finding)| (BREAK_GLASS_USED, finding.clone()));
-        let expired = self.expired().map(|(rule, severity)| {
-            let finding = Finding {
-                severity: severity.as_str(),
-                verdict: "suppression_expired",
-                principal: rule.owner.clone(),
-                grant: rule.words(),
-                detail: ended(rule),
-                recommendation: "renew it with a later date, or act on what it covered and delete it"
-                    .to_owned(),
-                since: Some(rule.ends()),
-                ..Finding::default()
-            };
-            (severity, finding)
-        });
+        let broken = self.broken.iter().map(|(_, finding)| (BREAK_GLASS_USED, finding.clone()));
+        let expired =
+            self.expired().map(|(rule, severity)| {
+                let finding = Finding {
+                    severity: severity.as_str(),
+                    verdict: "suppression_expired",
+                    principal: rule.owner.clone(),
+                    grant: rule.words(),
+                    detail: ended(rule),
+                    recommendation:
+                        "renew it with a later date, or act on what it covered and delete it"
+                            .to_owned(),
+                    since: Some(rule.ends()),
+                    ..Finding::default()
+                };
+                (severity, finding)
+            });
         expired.chain(broken).collect()
     }
 
