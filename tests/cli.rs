@@ -37,6 +37,8 @@ fn help_tells_only_what_works() {
     insta::assert_snapshot!("help_audit", text(&got.stdout));
     let got = overgrant(&["inventory", "--help"]);
     insta::assert_snapshot!("help_inventory", text(&got.stdout));
+    let got = overgrant(&["diff", "--help"]);
+    insta::assert_snapshot!("help_diff", text(&got.stdout));
 }
 
 #[test]

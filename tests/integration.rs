@@ -20,6 +20,8 @@ mod hostile;
 mod incremental;
 /// Trails, event histories and clusters as inputs of an audit; the permissions that they take.
 mod inputs;
+/// Findings that are known, findings that are new, and two runs side by side.
+mod known;
 /// The recorded cluster and its truth, row by row.
 mod lab;
 /// A snapshot taken from the APIs, and what a denied call costs.
@@ -34,6 +36,8 @@ mod remediate;
 mod s3;
 /// The samples of the README: verdicts, determinism, the output contract.
 mod samples;
+/// SARIF, against its schema.
+mod sarif;
 /// Tokens, bodies and credentials: in no table, no line, no error.
 mod secrets;
 /// What the tests share.
