@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn partial_comes_before_findings() {
-        let check = |partial, worst, worst_new, fail_on, expected| {
+        let check = |partial, worst, worst_new, fail_on: Option<(bool, Severity)>, expected| {
             let outcome = Outcome {
                 summary: SummaryInput::default(),
                 partial,
