@@ -1,4 +1,5 @@
 //! What files say, and what is wrong with them.
+#![expect(clippy::disallowed_methods, reason = "the tests write the files that are read")]
 
 use super::*;
 use crate::cli::args::Command as Typed;

@@ -100,7 +100,9 @@ impl<'a> Marked<'a> {
             what,
             ..NoteRow::default()
         };
-        let expired = self.expired().map(|(rule, _)| of_rule("suppression_expired", ended(rule)));
+        let expired = self.expired().map(|(rule, _)| {
+            of_rule("suppression_expired", format!("{}: {}", rule.words(), ended(rule)))
+        });
         let unmatched = self.unmatched().map(|rule| of_rule("suppression_unmatched", rule.words()));
         let broken = self.broken.iter().map(|(cluster, finding)| NoteRow {
             cluster: cluster.clone(),
@@ -144,7 +146,7 @@ impl<'a> Marked<'a> {
 }
 
 fn ended(rule: &Rule) -> String {
-    format!("{}: its last day was {} ({})", rule.words(), rule.expires.to_iso(), rule.reason)
+    format!("its last day was {}; its reason was: {}", rule.expires.to_iso(), rule.reason)
 }
 
 fn case_of<'a>(grant: &'a Grant, verdict: &Verdict) -> Case<'a> {
