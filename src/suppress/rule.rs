@@ -7,15 +7,15 @@ use crate::rbac::glob_match;
 
 use super::Case;
 
-/// Reports that a rule may name, and the verdict of their rows; `None` for every verdict.
-pub const QUERIES: [(&str, Option<&str>); 5] = [
-    ("grant_review", None),
-    ("unused_grants", Some("unused")),
-    ("over_scoped_grants", Some("over_scoped")),
-    ("redundant_grants", Some("redundant")),
-    ("ineffective_grants", Some("ineffective")),
+/// Reports that a rule may name, and the verdict of their rows. `grant_review` is not among them: it has
+/// every grant.
+pub const QUERIES: [(&str, &str); 4] = [
+    ("unused_grants", "unused"),
+    ("over_scoped_grants", "over_scoped"),
+    ("redundant_grants", "redundant"),
+    ("ineffective_grants", "ineffective"),
 ];
-/// Verdicts that are findings.
+/// All verdicts.
 const VERDICTS: [&str; 7] =
     ["ineffective", "unobservable", "too_new", "unused", "redundant", "over_scoped", "used"];
 /// What one expects of who comes only when all else fails.
@@ -291,10 +291,8 @@ fn verdict_of(query: Option<String>, verdict: Option<String>) -> Result<Option<S
         let expected = expected.join(", ");
         return Err(RuleError::NotKnown { key: "query", value: query, expected });
     };
-    match (of_query, verdict) {
-        (Some(of_query), Some(verdict)) if of_query != verdict => {
-            Err(RuleError::Contradiction { query, verdict })
-        }
-        (of_query, verdict) => Ok(verdict.or(of_query.map(str::to_owned))),
+    match verdict {
+        Some(verdict) if verdict != of_query => Err(RuleError::Contradiction { query, verdict }),
+        _ => Ok(Some(of_query.to_owned())),
     }
 }

@@ -37,7 +37,6 @@ fn every_part_of_a_rule_must_hold() {
     check("cluster=pro", false);
     check("verdict=unused", true);
     check("query=unused_grants", true);
-    check("query=grant_review", true);
     check("query=over_scoped_grants", false);
     check("grant=0123,cluster=dev", false);
     check("principal=*jenkins,query=unused_grants,cluster=p*", true);
@@ -123,7 +122,7 @@ fn mistakes_say_what_is_wrong() {
     check("everything", "it takes key=value, comma-joined, not \"everything\"");
     check(
         &format!("query=denied_access,{FULL}"),
-        "query takes grant_review, unused_grants, over_scoped_grants, redundant_grants, \
+        "query takes unused_grants, over_scoped_grants, redundant_grants, \
          ineffective_grants, not \"denied_access\"",
     );
     check(
