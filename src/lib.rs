@@ -24,9 +24,10 @@
 //!     one continues from.
 //! 11. [`pipeline`] is the only one that knows this order; [`cli`] is what people type.
 //!
-//! Below all is [`model`]: plain values that cross a boundary. Three rooms hold rules as pure functions:
+//! Below all is [`model`]: plain values that cross a boundary. Five rooms hold rules as pure functions:
 //! [`rbac`] those of authorization, [`ledger`] what must be read again and what need not, [`integrity`]
-//! whether CloudTrail vouches for a log.
+//! whether CloudTrail vouches for a log. [`suppress`] says which findings are known, [`compare`] what two
+//! runs say differently; neither moves a verdict.
 //!
 //! # What always holds
 //!
@@ -40,6 +41,7 @@
 
 pub mod analyse;
 pub mod cli;
+pub mod compare;
 pub mod decode;
 pub mod explain;
 pub mod extract;
@@ -56,4 +58,5 @@ pub mod rbac;
 pub mod remedy;
 pub mod report;
 pub mod source;
+pub mod suppress;
 pub mod table;

@@ -47,6 +47,8 @@ fn help_tells_only_what_works() {
     for (name, snapshot) in [("completions", "help_completions"), ("man", "help_man")] {
         insta::assert_snapshot!(snapshot, text(&overgrant(&[name, "--help"]).stdout));
     }
+    let got = overgrant(&["diff", "--help"]);
+    insta::assert_snapshot!("help_diff", text(&got.stdout));
 }
 
 #[test]

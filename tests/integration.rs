@@ -6,10 +6,10 @@
     reason = "tests stand outside the rooms: they set the stage and look at what came out"
 )]
 
-/// Questions to a finished run: `sql` and `explain`.
-mod ask;
 /// Statements and pages for analysts: the same answers from DuckDB.
 mod analysts;
+/// Questions to a finished run: `sql` and `explain`.
+mod ask;
 /// What a person sees: help, summary, exit codes, mistakes.
 mod cli;
 /// Examples of running it on a schedule.
@@ -24,6 +24,8 @@ mod hostile;
 mod incremental;
 /// Trails, event histories and clusters as inputs of an audit; the permissions that they take.
 mod inputs;
+/// Findings that are known, findings that are new, and two runs side by side.
+mod known;
 /// The recorded cluster and its truth, row by row.
 mod lab;
 /// A snapshot taken from the APIs, and what a denied call costs.
@@ -40,6 +42,8 @@ mod remediate;
 mod s3;
 /// The samples of the README: verdicts, determinism, the output contract.
 mod samples;
+/// SARIF, against its schema.
+mod sarif;
 /// Tokens, bodies and credentials: in no table, no line, no error.
 mod secrets;
 /// What the tests share.

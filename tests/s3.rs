@@ -260,3 +260,33 @@ fn a_bucket_that_is_far_away_does_not_starve_the_threads() {
     assert!(far < near + one_by_one / 10, "{far:?} far, {near:?} near");
     assert!(same == report, "the same report");
 }
+
+#[test]
+fn an_earlier_run_in_a_bucket_is_a_baseline_and_one_side_of_a_diff() {
+    use overgrant::pipeline::baseline::BaselineSpec;
+    use overgrant::pipeline::diff::{DiffPlan, diff};
+
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("results")).unwrap();
+    let server = Server::start(root.path(), |_, _| Fault::None);
+    let mut plan = samples_plan(root.path());
+    plan.out = Location::parse("s3://results/nightly").unwrap();
+    plan.s3 = server.options();
+    plan.baseline = Some(BaselineSpec::Newest);
+    let news = |plan: &overgrant::pipeline::Plan| {
+        let news = audit(plan).unwrap().summary.news.unwrap();
+        (news.since, news.new, news.gone)
+    };
+    // A bucket without a history is a first run.
+    assert_eq!(news(&plan), (None, 13, 0));
+    plan.until = Micros::parse("2026-11-24T05:00:00Z");
+    assert_eq!(news(&plan), (Some("2026-11-24T00:00:00Z".to_owned()), 0, 0));
+
+    let local = tempfile::tempdir().unwrap();
+    audit(&samples_plan(local.path())).unwrap();
+    let before = local.path().display().to_string();
+    let after = "s3://results/nightly".to_owned();
+    let compared = diff(&DiffPlan { before, after, s3: server.options() }).unwrap();
+    assert_eq!(compared.after.1, Micros::parse("2026-11-24T05:00:00Z").unwrap());
+    assert!(compared.changes.iter().all(|change| !change.new), "{:?}", compared.changes);
+}

@@ -23,7 +23,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("live", &["model", "inventory"]),
     ("join", &["model", "rbac", "facts"]),
     ("analyse", &["model", "rbac", "join"]),
-    ("report", &["model", "table"]),
+    // Principals are matched as RBAC matches globs.
+    ("suppress", &["model", "rbac"]),
+    ("compare", &["model", "table"]),
+    ("report", &["model", "table", "compare"]),
     // How hostile text is printed is said once, in the summary.
     ("remedy", &["model", "table", "report"]),
     ("explain", &["model", "rbac", "table", "report"]),
@@ -47,6 +50,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "report",
             "remedy",
             "explain",
+            "suppress",
+            "compare",
         ],
     ),
     // The plan structs of rooms, the summary, how to print hostile text, and what columns mean.
@@ -68,6 +73,8 @@ const EDGES: &[(&str, &[&str])] = &[
             "facts",
             "ledger",
             "table",
+            "suppress",
+            "compare",
         ],
     ),
 ];

@@ -1,11 +1,13 @@
 //! What the user typed. The doc comments are the help.
 
 pub mod asking;
+mod review;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::rbac::exact::VerbGroups;
-use crate::rbac::sensitive::Severity;
+
+pub use review::{Diff, DiffFormat, FailOn, Review, SummaryFormat};
 
 /// Who may do what in your EKS clusters, who really did, and what smaller grant would have been
 /// enough.
@@ -84,6 +86,12 @@ pub enum Command {
     Completions(super::shell::Completions),
     /// Print the manual page, or write a page for each subcommand
     Man(super::shell::Man),
+    /// Say what changed between two runs
+    ///
+    /// Compares the grants and verdicts of two outputs of `overgrant audit`: what is new, gone or changed, whose
+    /// verdict is another, what is newly used and newly unused. What AWS and Kubernetes put into every cluster is
+    /// left out.
+    Diff(Diff),
 }
 
 /// `overgrant verify`
@@ -244,9 +252,6 @@ pub struct Audit {
     /// Rules of access policies, in place of those that ship with this version
     #[arg(long, value_name = "FILE")]
     pub access_policies: Option<std::path::PathBuf>,
-    /// Exit with 1 when a finding is at least this bad
-    #[arg(long, value_name = "SEVERITY")]
-    pub fail_on: Option<FailOn>,
     /// Days a grant must be old before its silence means anything
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub min_age: i64,
@@ -280,6 +285,9 @@ pub struct Audit {
     /// Whether to read at all
     #[command(flatten)]
     pub dry: super::dry_run::DryRunArgs,
+    /// What counts of the findings
+    #[command(flatten, next_help_heading = "Findings")]
+    pub review: Review,
     /// Take the inventory of this cluster now, as `overgrant inventory` does; repeat for more
     #[arg(long, value_name = "NAME|ARN", help_heading = "Live inputs")]
     pub cluster: Vec<String>,
@@ -322,30 +330,6 @@ impl From<VerbGroupsArg> for VerbGroups {
         match from {
             VerbGroupsArg::Exact => VerbGroups::Exact,
             VerbGroupsArg::Read => VerbGroups::Read,
-        }
-    }
-}
-
-/// A severity on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Anything
-    Low,
-    /// Changes, or secrets of a namespace
-    Medium,
-    /// Secrets, code or identities of a cluster
-    High,
-    /// A whole cluster
-    Critical,
-}
-
-impl From<FailOn> for Severity {
-    fn from(from: FailOn) -> Self {
-        match from {
-            FailOn::Low => Severity::Low,
-            FailOn::Medium => Severity::Medium,
-            FailOn::High => Severity::High,
-            FailOn::Critical => Severity::Critical,
         }
     }
 }

@@ -16,18 +16,6 @@ pub struct DryRunArgs {
     /// written. Event histories (lookup-events:REGION) are not asked for.
     #[arg(long)]
     pub dry_run: bool,
-    /// How --dry-run says it
-    #[arg(long, value_name = "FORMAT", default_value = "table", requires = "dry_run")]
-    pub format: DryRunFormat,
-}
-
-/// How a dry run is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum DryRunFormat {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 /// Takes event histories out of the inputs; says so.
@@ -46,14 +34,11 @@ pub(super) fn leave_histories(inputs: &mut LiveInputs) -> Vec<String> {
 }
 
 /// All of it, for stdout.
-pub(super) fn render(told: &DryRun, format: DryRunFormat) -> String {
-    match format {
-        DryRunFormat::Table => table(told),
-        DryRunFormat::Json => {
-            let mut text = serde_json::to_string_pretty(&to_json(told)).unwrap_or_default();
-            text.push('\n');
-            text
-        }
+pub(super) fn render(told: &DryRun, as_json: bool) -> String {
+    if as_json {
+        serde_json::to_string_pretty(&to_json(told)).unwrap_or_default() + "\n"
+    } else {
+        table(told)
     }
 }
 

@@ -22,6 +22,22 @@ pub enum UserError {
         /// What it takes.
         expected: &'static str,
     },
+    /// The configuration file is wrong.
+    Config {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The line, from 1, where one is to blame.
+        line: Option<usize>,
+        /// What is wrong.
+        what: String,
+    },
+    /// A rule on the command line is wrong.
+    Rule {
+        /// `--suppress`
+        flag: &'static str,
+        /// What is wrong.
+        source: crate::suppress::RuleError,
+    },
     /// The run failed.
     Run(PipelineError),
 }
@@ -38,8 +54,11 @@ impl UserError {
     pub fn exit(&self) -> Exit {
         match self {
             UserError::Usage { .. }
+            | UserError::Config { .. }
+            | UserError::Rule { .. }
             | UserError::Run(
                 PipelineError::EmptyWindow { .. }
+                | PipelineError::NoBaseline { .. }
                 | PipelineError::Remedy(RemedyError::UnknownGrant { .. }),
             ) => Exit::Usage,
             UserError::Run(
@@ -65,6 +84,16 @@ impl UserError {
                 because: Vec::new(),
                 hint: None,
             },
+            UserError::Config { path, line, what } => {
+                let line = line.map(|line| format!(" line {line}")).unwrap_or_default();
+                let path = printable(&path.display().to_string());
+                let what = format!("{path}{line}: {}", printable(what));
+                Told { what, because: Vec::new(), hint: None }
+            }
+            UserError::Rule { flag, source } => {
+                let what = format!("{flag}: {}", printable(&source.to_string()));
+                Told { what, because: Vec::new(), hint: None }
+            }
             UserError::Run(error) => {
                 let mut because = Vec::new();
                 let mut source = error.source();

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use crate::live::LiveError;
 use crate::pipeline::PipelineError;
+use crate::pipeline::ask::AskError;
 use crate::pipeline::inputs::InputError;
 use crate::publish::PublishError;
 use crate::remedy::RemedyError;
@@ -38,6 +39,10 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
         PipelineError::NoRun { .. } => {
             Some("give --from what was --out of a finished `overgrant audit`")
         }
+        PipelineError::Ask(error) => of_question(error),
+        PipelineError::NoBaseline { .. } => Some(
+            "give --new-since a later date or the output of another run; see --out/history/verdicts",
+        ),
         PipelineError::Remedy(RemedyError::UnknownGrant { .. }) => {
             Some("take grant_id from tables/verdicts of the same run")
         }
@@ -70,6 +75,19 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
         | PipelineError::Expired { .. }
         | PipelineError::Named { .. }
         | PipelineError::Interrupted { .. } => None,
+    }
+}
+
+fn of_question(error: &AskError) -> Option<&'static str> {
+    match error {
+        AskError::NoRun { .. } => Some("give --from what was --out of a finished `overgrant audit`"),
+        AskError::NoTable { .. } => Some("`overgrant sql .tables --from OUT` lists what there is"),
+        AskError::Publish(PublishError::Source(error)) => Some(of_source(error)),
+        AskError::Report(ReportError::Statement { .. }) => Some(
+            "`overgrant sql '.schema TABLE' --from OUT` lists the columns of a table; a statement only reads",
+        ),
+        AskError::Write(_) => Some("check that the file of --output can be written"),
+        AskError::Publish(_) | AskError::Report(_) | AskError::Codec(_) | AskError::Cancelled => None,
     }
 }
 

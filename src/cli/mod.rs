@@ -4,6 +4,7 @@
 //! exists nobody asks whether a flag was given.
 
 pub mod args;
+pub mod config;
 pub mod dry_run;
 pub mod error;
 pub mod exit;
@@ -18,11 +19,11 @@ mod sql;
 pub mod ui;
 pub mod version;
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use args::{Args, Audit, Command, Inventory, Remediate, Verify};
+use args::{Audit, Command, Diff, Inventory, Remediate, SummaryFormat, Verify};
+use config::{Config, Mistake};
 use error::UserError;
 use exit::Exit;
 use ui::Ui;
@@ -33,9 +34,14 @@ use crate::report::metrics;
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
+    let given = config::read(std::env::args_os().collect(), Path::new(""));
+    let config::Given { args, config } = match given {
+        Ok(given) => given,
+        Err(Mistake::File(error)) => {
+            ui::refuse(&error);
+            return error.exit().into();
+        }
+        Err(Mistake::Typed(error)) => {
             // clap sends help and version to stdout with 0, mistakes to stderr with 2.
             let code = if error.use_stderr() { Exit::Usage } else { Exit::Complete };
             if error.use_stderr() && progress::wants_json(std::env::args_os()) {
@@ -51,12 +57,13 @@ pub fn main() -> ExitCode {
     ui.start_log();
     let result = match &args.command {
         Command::Audit(audit) if audit.dry.dry_run => run_dry(audit, &mut ui),
-        Command::Audit(audit) => run_audit(audit, &mut ui),
+        Command::Audit(audit) => run_audit(audit, config.as_ref(), &mut ui),
         Command::Inventory(inventory) => run_inventory(inventory, &mut ui),
         Command::Verify(verify) => run_verify(verify, &mut ui),
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
         Command::Explain(explain) => explain::run(explain, &mut ui),
         Command::Sql(sql) => sql::run(sql, &mut ui),
+        Command::Diff(diff) => run_diff(diff, &mut ui),
         Command::Completions(completions) => Ok(shell::completions(completions, &ui)),
         Command::Man(man) => shell::man(man, &ui),
     };
@@ -69,8 +76,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
-    let result = audited(audit, ui);
+fn run_audit(audit: &Audit, config: Option<&Config>, ui: &mut Ui) -> Result<Exit, UserError> {
+    let result = audited(audit, config, ui);
     let Some(path) = &audit.metrics else { return result.map(|(exit, _)| exit) };
     // A failure must be seen by whoever watches the file, so it is written whatever happened.
     let (exit, outcome) = match &result {
@@ -96,9 +103,18 @@ fn run_audit(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
     }
 }
 
-fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {
+fn audited(
+    audit: &Audit,
+    config: Option<&Config>,
+    ui: &mut Ui,
+) -> Result<(Exit, Outcome), UserError> {
     let env = plan::Env::read();
     let mut plan = plan::resolve(audit, &env)?;
+    if let Some(config) = config {
+        tracing::info!(file = %config.path.display(), rules = config.rules.len(), "configuration");
+        plan.rules.extend(config.rules.iter().cloned());
+        plan.config_digest = Some(config.digest.clone());
+    }
     let inputs = plan::resolve_inputs(audit, &env)?;
     signals::watch(plan.stop.clone(), ui.talk()).map_err(PipelineError::Start)?;
     let settled = crate::pipeline::inputs::settle(&inputs, &mut plan, ui);
@@ -109,11 +125,19 @@ fn audited(audit: &Audit, ui: &mut Ui) -> Result<(Exit, Outcome), UserError> {
     ui.finish_progress();
     let mut outcome = outcome?;
     outcome.summary.warnings.extend(settled.warnings.iter().cloned());
-    ui.summary(&outcome.summary);
-    Ok((exit::of_outcome(&outcome, audit.fail_on.map(Into::into)), outcome))
+    ui.summary(&outcome.summary, audit.review.format);
+    Ok((exit::of_outcome(&outcome, audit.review.fail_on), outcome))
 }
 
 fn run_dry(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
+    let as_json = match audit.review.format {
+        SummaryFormat::Table => false,
+        SummaryFormat::Json => true,
+        SummaryFormat::Sarif => {
+            let (flag, expected) = ("--format", "table or json beside --dry-run");
+            return Err(UserError::Usage { flag, value: "sarif".to_owned(), expected });
+        }
+    };
     let env = plan::Env::read();
     let mut plan = plan::resolve(audit, &env)?;
     let mut inputs = plan::resolve_inputs(audit, &env)?;
@@ -128,7 +152,7 @@ fn run_dry(audit: &Audit, ui: &mut Ui) -> Result<Exit, UserError> {
     let mut told = told?;
     told.notes.extend(left_alone);
     told.notes.extend(settled.warnings.iter().cloned());
-    ui.print(&dry_run::render(&told, audit.dry.format));
+    ui.print(&dry_run::render(&told, as_json));
     Ok(Exit::Complete)
 }
 
@@ -163,4 +187,10 @@ fn run_remediate(remediate: &Remediate, ui: &mut Ui) -> Result<Exit, UserError> 
     let made = crate::pipeline::remediate::remediate(&plan::resolve_remediate(remediate))?;
     ui.bundle(&made);
     Ok(if made.left.is_empty() { Exit::Complete } else { Exit::Partial })
+}
+
+fn run_diff(diff: &Diff, ui: &mut Ui) -> Result<Exit, UserError> {
+    let compared = crate::pipeline::diff::diff(&plan::resolve_diff(diff)?)?;
+    ui.changes(&compared, diff);
+    Ok(exit::of_changes(&compared.changes, diff.fail_on))
 }

@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::args::{self, Audit, Inventory, Remediate, Roles};
+use super::args::{self, Audit, Inventory, Remediate, Review, Roles};
 use super::error::UserError;
 use crate::decode::gunzip::Limits;
 use crate::live::{LivePlan, Reach, lookup};
 use crate::model::arn::Arn;
 use crate::model::time::{Day, Micros, Window};
+use crate::pipeline::baseline::BaselineSpec;
+use crate::pipeline::diff::DiffPlan;
 use crate::pipeline::inputs::{LiveInputs, LogInput};
 use crate::pipeline::remediate::RemediatePlan;
 use crate::pipeline::snapshot::SnapshotPlan;
 use crate::pipeline::verify::VerifyPlan;
 use crate::pipeline::{Plan, Since, Stop, trust};
 use crate::source::{Location, S3Options};
+use crate::suppress::{self, Kind, Rule};
 
 const MIB: u64 = 1 << 20;
 /// Calls at once, per cluster, of `audit --cluster`.
@@ -217,6 +220,55 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         max_hole_hours: audit.max_hole.max(0),
         max_reject_share: audit.max_rejects,
         verb_groups: audit.verb_groups.into(),
+        rules: rules(&audit.review)?,
+        baseline: baseline(&audit.review)?,
+        config_digest: None,
+    })
+}
+
+/// The rules that were typed.
+fn rules(review: &Review) -> Result<Vec<Rule>, UserError> {
+    let flags = [
+        ("--suppress", Kind::Suppress, &review.suppress),
+        ("--break-glass", Kind::BreakGlass, &review.break_glass),
+    ];
+    let mut all = Vec::new();
+    for (flag, kind, texts) in flags {
+        for (number, text) in texts.iter().enumerate() {
+            let place = format!("{flag} {}", number + 1);
+            let fields = suppress::fields_of(kind, text);
+            let rule = fields.and_then(|fields| Rule::new(&place, kind, &fields));
+            all.push(rule.map_err(|source| UserError::Rule { flag, source })?);
+        }
+    }
+    Ok(all)
+}
+
+/// The run that findings are compared with, if somebody asks what is new.
+fn baseline(review: &Review) -> Result<Option<BaselineSpec>, UserError> {
+    let Some(text) = &review.new_since else {
+        let asked = review.fail_on.is_some_and(|fail_on| fail_on.new);
+        return Ok(asked.then_some(BaselineSpec::Newest));
+    };
+    if let Some(at) = instant(text) {
+        return Ok(Some(BaselineSpec::At(at)));
+    }
+    let expected = "the output of a run, or a date (2026-11-17) or RFC 3339";
+    Location::parse(text).map_err(|_| usage("--new-since", text, expected))?;
+    Ok(Some(BaselineSpec::Run(text.clone())))
+}
+
+/// Reads the arguments of `diff`.
+///
+/// # Errors
+/// When one is no place.
+pub fn resolve_diff(diff: &args::Diff) -> Result<DiffPlan, UserError> {
+    location("A", &diff.before)?;
+    location("B", &diff.after)?;
+    Ok(DiffPlan {
+        before: diff.before.clone(),
+        after: diff.after.clone(),
+        s3: S3Options { region: diff.region.clone(), ..S3Options::default() },
     })
 }
 

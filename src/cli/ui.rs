@@ -6,17 +6,20 @@ use std::io::{IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use super::args::{Args, Color};
+use super::args::{Args, Color, Diff, DiffFormat, SummaryFormat};
 use super::error::UserError;
 use super::log;
 use super::progress::{Level, LogFormat, Progress, Talk};
 use crate::integrity::Status;
+use crate::model::time::Micros;
 use crate::pipeline::Events;
+use crate::pipeline::diff::Compared;
 use crate::pipeline::inputs::Settled;
 use crate::pipeline::remediate::Remediated;
 use crate::pipeline::snapshot::Snapshots;
 use crate::pipeline::verify::Verified;
 use crate::report::summary::{Style, SummaryInput, printable, render};
+use crate::report::{diff, json, sarif};
 
 /// What may be shown, decided once.
 pub struct Ui {
@@ -70,12 +73,35 @@ impl Ui {
         }
     }
 
-    /// Prints the summary; a closed pipe is no error.
-    pub fn summary(&self, input: &SummaryInput) {
-        if self.quiet {
-            return;
-        }
-        let text = render(input, Style { color: self.color });
+    /// Prints the summary; a closed pipe is no error. What is for programs is data, and never too much.
+    pub fn summary(&self, input: &SummaryInput, format: SummaryFormat) {
+        let text = match format {
+            SummaryFormat::Table if self.quiet => return,
+            SummaryFormat::Table => render(input, Style { color: self.color }),
+            SummaryFormat::Json => json::of_summary(input),
+            SummaryFormat::Sarif => sarif::of_summary(input),
+        };
+        self.print(&text);
+    }
+
+    /// Prints what changed between two runs.
+    pub fn changes(&self, compared: &Compared, asked: &Diff) {
+        let span = |place: &str, (since, until): (Micros, Micros)| {
+            let (since, until) = (since.to_rfc3339(), until.to_rfc3339());
+            format!("{since} … {until}\n          {}", printable(place))
+        };
+        let changes = &compared.changes;
+        let text = match asked.format {
+            DiffFormat::Table if self.quiet => return,
+            DiffFormat::Table => {
+                let before = span(&asked.before, compared.before);
+                let after = span(&asked.after, compared.after);
+                diff::table(changes, &before, &after, Style { color: self.color })
+            }
+            DiffFormat::Json => diff::json(changes),
+            DiffFormat::Csv => diff::csv(changes),
+            DiffFormat::Sarif => sarif::of_changes(changes),
+        };
         self.print(&text);
     }
 
@@ -209,6 +235,11 @@ impl Ui {
     fn warn(&self, what: &str) {
         self.talk.say(Level::Warn, what);
     }
+}
+
+/// Says why nothing was started.
+pub fn refuse(error: &UserError) {
+    eprint!("{}", error.render());
 }
 
 impl Events for Ui {

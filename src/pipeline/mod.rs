@@ -6,10 +6,13 @@
 
 mod access;
 pub mod ask;
+pub mod baseline;
 mod catch_up;
-pub mod explain;
+mod catch_up;
+pub mod diff;
 pub mod dry_run;
 mod events;
+pub mod explain;
 mod fan_out;
 pub mod inputs;
 mod memory;
@@ -48,6 +51,7 @@ use crate::report::output::OutputDir;
 use crate::report::summary::SummaryInput;
 use crate::report::{self, ReportError};
 use crate::source::{self, Location, S3Options, SourceError};
+use crate::suppress::Rule;
 pub use crate::table::SCHEMA_VERSION as SCHEMA;
 use crate::table::SCHEMA_VERSION;
 use crate::table::parquet::{CodecError, plain_schema, write_batches};
@@ -125,6 +129,12 @@ pub struct Plan {
     pub max_reject_share: f64,
     /// Verbs that proposals give together.
     pub verb_groups: VerbGroups,
+    /// What people said of findings.
+    pub rules: Vec<Rule>,
+    /// The run that findings are compared with.
+    pub baseline: Option<baseline::BaselineSpec>,
+    /// SHA-256 of the configuration file, for the manifest.
+    pub config_digest: Option<String>,
 }
 
 /// A wish that a run should end: what is under way is finished and kept.
@@ -162,8 +172,10 @@ pub struct Outcome {
     pub summary: SummaryInput,
     /// True when a verdict was lowered or too much was rejected.
     pub partial: bool,
-    /// The worst finding, if there is one.
+    /// The worst finding, if there is one; what is suppressed does not count.
     pub worst: Option<Severity>,
+    /// The worst that the baseline did not have.
+    pub worst_new: Option<Severity>,
     /// For who watches.
     pub figures: Figures,
 }
@@ -218,6 +230,16 @@ pub enum PipelineError {
         from: String,
         /// Which.
         table: &'static str,
+    },
+    /// The history holds no run that ended by then.
+    #[error(
+        "{out} holds no earlier run that ended by {at}: --new-since has nothing to compare with"
+    )]
+    NoBaseline {
+        /// The output.
+        out: String,
+        /// By when.
+        at: String,
     },
     /// The bundle cannot be made.
     #[error(transparent)]
@@ -301,6 +323,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     events.stage("inventory");
     let (policies, mut world) = read_world(plan, &runtime)?;
     let (window, until_from) = window(plan, &world)?;
+    let baseline = runtime.block_on(baseline::read(plan, window))?;
     clock.lap("inventory");
 
     let place = runtime.block_on(Place::open(&plan.out, &plan.s3))?;
@@ -346,6 +369,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         inexact: &facts.inexact,
         vouched: &facts.vouched,
         analyse,
+        rules: &plan.rules,
         threads: plan.threads,
         out: &out,
     })?;
@@ -365,6 +389,8 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         since: window.since.to_rfc3339(),
         until: window.until.to_rfc3339(),
         until_from,
+        config_digest: plan.config_digest.clone(),
+        suppressions: plan.rules.len(),
         clusters: world.captured(),
         input_digest: facts.totals.digest.clone(),
         input: Input {
@@ -410,12 +436,14 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         warnings.push(format!("{share}: see tables/rejects"));
     }
     let partial = judged.lowered > 0 || too_many;
-    let summary = SummaryInput {
+    let mut summary = SummaryInput {
         window: format!("{} … {}", window.since.to_rfc3339(), window.until.to_rfc3339()),
         clusters: world.names(),
         verdicts: judged.verdicts,
         managed: judged.managed,
         findings: judged.findings,
+        suppressed: judged.suppressed,
+        news: None,
         coverage: judged.coverage,
         counters: tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
         copies: facts.sums.copies.values().sum(),
@@ -437,7 +465,11 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         captured: world.captured(),
         stages: clock.millis(),
     };
-    Ok(Outcome { summary, partial, worst: judged.worst, figures })
+    if plan.baseline.is_some() {
+        baseline::compare(&mut summary, baseline.as_ref());
+    }
+    let (worst, worst_new) = baseline::worst(&summary.findings);
+    Ok(Outcome { summary, partial, worst, worst_new, figures })
 }
 
 /// Where what waits runs; what computes has threads of its own.

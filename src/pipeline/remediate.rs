@@ -45,11 +45,11 @@ pub fn remediate(plan: &RemediatePlan) -> Result<Remediated, PipelineError> {
         .map_err(PipelineError::Start)?;
     let tables = runtime.block_on(async {
         Ok::<Tables, PipelineError>(Tables {
-            run: read(plan).await?,
-            identities: read(plan).await?,
-            grants: read(plan).await?,
-            verdicts: read(plan).await?,
-            proposals: read(plan).await?,
+            run: read(&plan.from, &plan.s3).await?,
+            identities: read(&plan.from, &plan.s3).await?,
+            grants: read(&plan.from, &plan.s3).await?,
+            verdicts: read(&plan.from, &plan.s3).await?,
+            proposals: read(&plan.from, &plan.s3).await?,
         })
     })?;
     let made = remedy::bundle(&tables, plan.only.as_ref())?;
@@ -57,13 +57,13 @@ pub fn remediate(plan: &RemediatePlan) -> Result<Remediated, PipelineError> {
     Ok(Remediated { to: plan.to.clone(), done: made.done, left: made.left })
 }
 
-/// The rows of one table of the run.
-async fn read<R: Row>(plan: &RemediatePlan) -> Result<Vec<R>, PipelineError> {
+/// The rows of one table of a finished run.
+pub(super) async fn read<R: Row>(from: &str, s3: &S3Options) -> Result<Vec<R>, PipelineError> {
     let name = R::TABLE.name;
-    let text = format!("{}/tables/{name}", plan.from.trim_end_matches('/'));
-    let none = || PipelineError::NoRun { from: plan.from.clone(), table: name };
+    let text = format!("{}/tables/{name}", from.trim_end_matches('/'));
+    let none = || PipelineError::NoRun { from: from.to_owned(), table: name };
     let location = Location::parse(&text).map_err(|_| none())?;
-    let files = source::read_small_files(&location, &plan.s3).await?;
+    let files = source::read_small_files(&location, s3).await?;
     let mut rows = Vec::new();
     for (_, bytes) in files.into_iter().filter(|(key, _)| key.ends_with(".parquet")) {
         rows.extend(rows_of::<R>(bytes)?);

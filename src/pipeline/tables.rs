@@ -1,6 +1,7 @@
 //! Judges every grant and writes the tables that are recomputed in each run.
 
 mod evidence;
+mod findings;
 mod grants;
 mod lost;
 mod migration;
@@ -19,26 +20,23 @@ use crate::analyse::evidence::{Evidence, collect};
 use crate::analyse::propose::{self, Decision};
 use crate::analyse::recommend::advise;
 use crate::analyse::scope::{rules_of, width};
-use crate::analyse::verdict::{Case, Kind, Verdict, judge};
+use crate::analyse::verdict::{Case, Verdict, judge};
 use crate::analyse::{AnalysePlan, parallel, paths};
 use crate::facts::fold::Dated;
 use crate::facts::sort::SpillDir;
-use crate::join::cluster::Cluster;
 use crate::join::sessions::Sessions;
 use crate::model::arn::PrincipalName;
 use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::fact::ChangeFact;
-use crate::model::grant::{Grant, Ineffective};
-use crate::model::inventory::ClusterInventory;
 use crate::model::outcome::{Reused, Unit};
 use crate::model::tally::Tally;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::rbac::cells::{Universe, needed_cells};
 use crate::rbac::policies::PolicyTable;
-use crate::rbac::sensitive::Severity;
 use crate::rbac::smallest::Offers;
 use crate::report::output::OutputDir;
 use crate::report::summary::Finding;
+use crate::suppress::Rule;
 use crate::table::parquet::RowWriter;
 use crate::table::rows::verdicts::{RunRow, VerdictHistoryRow, VerdictRow};
 use crate::table::{Row, SCHEMA_VERSION};
@@ -61,6 +59,8 @@ pub(super) struct Inputs<'a> {
     /// Days whose copies could not all be told apart.
     pub(super) inexact: &'a BTreeSet<Unit>,
     pub(super) analyse: AnalysePlan,
+    /// What people said of findings.
+    pub(super) rules: &'a [Rule],
     pub(super) threads: usize,
     pub(super) out: &'a OutputDir,
 }
@@ -69,12 +69,14 @@ pub(super) struct Inputs<'a> {
 pub(super) struct Judged {
     pub(super) verdicts: Vec<(&'static str, u64)>,
     pub(super) managed: u64,
+    /// What counts, worst first.
     pub(super) findings: Vec<Finding>,
+    /// What somebody answers for, worst first.
+    pub(super) suppressed: Vec<Finding>,
     pub(super) coverage: Vec<(String, i64, i64)>,
     pub(super) warnings: Vec<String>,
     /// Customers' grants that could not be judged for want of logs or inventory.
     pub(super) lowered: u64,
-    pub(super) worst: Option<Severity>,
     /// The verdicts as a file of the history.
     pub(super) history: Vec<u8>,
 }
@@ -106,12 +108,13 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     inputs.out.write_table([run])?;
     grants::write(inputs, &judged)?;
     sessions::write(inputs)?;
-    evidence::write(inputs, &coverage)?;
+    let marks = findings::Marked::new(inputs, &judged);
+    evidence::write(inputs, &coverage, marks.notes())?;
     migration::write(inputs, &coverage, &judged)?;
     tokens::write(inputs)?;
-    let history = write_verdicts(inputs, &judged)?;
+    let history = write_verdicts(inputs, &judged, &marks)?;
     proposals::write(inputs, &judged)?;
-    let mut judged = summarise(inputs, &coverage, &judged);
+    let mut judged = findings::summarise(inputs, &coverage, &judged, &marks);
     judged.warnings.extend(undated);
     Ok(Judged { history, ..judged })
 }
@@ -265,6 +268,7 @@ fn people(sessions: &Sessions, window: Window) -> People<'_> {
 fn write_verdicts(
     inputs: &Inputs<'_>,
     judged: &[JudgedCluster<'_>],
+    marks: &findings::Marked<'_>,
 ) -> Result<Vec<u8>, PipelineError> {
     let mut rows = Vec::new();
     for (idx, (cluster, judged)) in inputs.joined.clusters.iter().zip(judged).enumerate() {
@@ -283,6 +287,8 @@ fn write_verdicts(
             let also: Vec<&str> = verdict.also.iter().map(|kind| kind.as_str()).collect();
             let observed = i64::try_from(seen.members.len()).unwrap_or(i64::MAX);
             let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+            let mark = marks.of(idx, grant_idx);
+            let rule = mark.and_then(|mark| mark.rule);
             rows.push(VerdictRow {
                 grant_id: grant.id.clone(),
                 cluster: grant.cluster.clone(),
@@ -309,6 +315,10 @@ fn write_verdicts(
                 excess_before: judged.excess.get(grant_idx).copied().flatten(),
                 replay_denied: decision.refused.and_then(|n| i64::try_from(n).ok()),
                 replay_breaks: some(decision.breaks.join("; ")),
+                suppressed: mark.map(|mark| mark.rule.is_some()),
+                suppressed_by: rule.map(|rule| rule.owner.clone()),
+                suppressed_reason: rule.map(|rule| rule.reason.clone()),
+                suppressed_until: rule.map(Rule::ends),
                 ..proposals::recommended(decision)
             });
         }
@@ -323,136 +333,11 @@ fn write_verdicts(
             severity: row.severity.clone(),
             recommendation: row.recommendation.clone(),
             until: inputs.analyse.window.until,
+            finding: Some(row.suppressed.is_some()),
         })?;
     }
     inputs.out.write_table(rows)?;
     Ok(history.finish()?.0)
-}
-
-fn summarise(inputs: &Inputs<'_>, coverage: &Coverage, judged: &[JudgedCluster<'_>]) -> Judged {
-    let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
-    let (mut managed, mut lowered) = (0, 0);
-    let mut findings: Vec<(Severity, Finding)> = Vec::new();
-    for (cluster, judged) in inputs.joined.clusters.iter().zip(judged) {
-        for ((grant, verdict), decision) in
-            cluster.grants.iter().zip(&judged.verdicts).zip(&judged.decisions)
-        {
-            if grant.managed_by_aws {
-                managed += 1;
-                continue;
-            }
-            *counts.entry(verdict.kind).or_default() += 1;
-            let for_want = ["coverage", "no_logs", "inventory_hole", "authenticated_no_audit_log"];
-            if for_want.contains(&verdict.reason.as_str()) {
-                lowered += 1;
-            }
-            let fine = matches!(verdict.kind, Kind::Used | Kind::TooNew | Kind::Unobservable);
-            let quiet = fine && !grant.impostor || grant.ineffective == Some(Ineffective::Deleted);
-            if !quiet {
-                findings.push((verdict.severity, finding(grant, verdict, decision)));
-            }
-        }
-    }
-    findings.sort_by(|a, b| {
-        let key = |f: &Finding| (f.cluster.clone(), f.principal.clone(), f.grant.clone());
-        (b.0, key(&a.1)).cmp(&(a.0, key(&b.1)))
-    });
-    let mut streams = Vec::new();
-    let mut warnings = Vec::new();
-    let window = inputs.analyse.window;
-    for (idx, (inventory, _)) in inputs.world.clusters.iter().enumerate() {
-        let share = coverage.audit(&inventory.arn).share(window);
-        let name = format!("audit log of {}", inputs.world.name_of(inventory));
-        streams.push((name, share.covered, share.hours));
-        if !coverage.has_audit(&inventory.arn) {
-            warnings.push(without_audit(
-                inventory,
-                inputs.joined.clusters.get(idx),
-                judged.get(idx),
-            ));
-        }
-        let share = coverage.cloudtrail(&inventory.account).share(window);
-        let name = format!("CloudTrail of {}", inventory.account);
-        if !streams.iter().any(|(known, ..)| *known == name) {
-            if share.covered == 0 {
-                warnings.push(format!(
-                    "no {name} was found: what pods do in AWS through Pod Identity and IRSA cannot be \
-                     judged, and sessions, their tags and who made each grant are not known"
-                ));
-            }
-            streams.push((name, share.covered, share.hours));
-        }
-    }
-    Judged {
-        verdicts: Kind::ALL
-            .into_iter()
-            .map(|kind| (kind.as_str(), counts.get(&kind).copied().unwrap_or(0)))
-            .collect(),
-        managed,
-        worst: findings.first().map(|(severity, _)| *severity),
-        findings: findings.into_iter().map(|(_, finding)| finding).collect(),
-        coverage: streams,
-        warnings,
-        lowered,
-        history: Vec::new(),
-    }
-}
-
-/// What is judged without the audit log of a cluster, and what it would add.
-fn without_audit(
-    inventory: &ClusterInventory,
-    cluster: Option<&Cluster<'_>>,
-    judged: Option<&JudgedCluster<'_>>,
-) -> String {
-    let (mut silent, mut present, mut blind) = (0, 0, 0);
-    let grants = cluster.map(|cluster| cluster.grants).unwrap_or_default();
-    let verdicts = judged.map(|judged| judged.verdicts.as_slice()).unwrap_or_default();
-    for (_, verdict) in grants.iter().zip(verdicts).filter(|(grant, _)| !grant.managed_by_aws) {
-        match verdict.reason.as_str() {
-            "no_session" | "no_token_redeemed" => silent += 1,
-            "authenticated_no_audit_log" => present += 1,
-            "no_logs" => blind += 1,
-            _ => {}
-        }
-    }
-    let name = &inventory.name;
-    let audit_enabled = inventory.cluster.as_ref().and_then(|cluster| cluster.audit_enabled);
-    let how = if audit_enabled == Some(false) {
-        "; its audit log type is off (aws eks update-cluster-config --logging)"
-    } else {
-        ""
-    };
-    format!(
-        "no audit log of {name} was found: CloudTrail alone shows that {silent} grants served nobody; \
-         the audit log would show what {present} grants of principals that came were used for, \
-         and judge {blind} that only Kubernetes sees{how}"
-    )
-}
-
-fn finding(grant: &Grant, verdict: &Verdict, decision: &Decision) -> Finding {
-    let place = if grant.scope == "cluster" {
-        "the cluster".to_owned()
-    } else {
-        grant.namespaces.join(", ")
-    };
-    let short = grant.grant_ref.rsplit(":cluster-access-policy/").next().unwrap_or_default();
-    let through = match short {
-        "" => String::new(),
-        short => format!(" {short}"),
-    };
-    let role = match grant.role_ref.as_str() {
-        role if role.is_empty() || role == grant.grant_ref => String::new(),
-        role => format!(" -> {role}"),
-    };
-    Finding {
-        severity: verdict.severity.as_str(),
-        verdict: verdict.kind.as_str(),
-        cluster: grant.cluster_name.clone(),
-        principal: grant.principal.clone(),
-        grant: format!("{}{through}{role} on {place}", grant.kind.as_str()),
-        detail: verdict.detail.clone(),
-        recommendation: proposals::words(decision),
-    }
 }
 
 /// Streams that must be listed even if they never delivered.

@@ -38,6 +38,13 @@ impl Severity {
             Severity::Critical => "critical",
         }
     }
+
+    /// The severity of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        use Severity::{Critical, High, Info, Low, Medium};
+        [Info, Low, Medium, High, Critical].into_iter().find(|one| one.as_str() == name)
+    }
 }
 
 /// A dangerous kind of permission.

@@ -24,6 +24,11 @@ pub struct Manifest {
     pub until: String,
     /// Where the end of the window comes from: `argument`, `inventory` or `clock`.
     pub until_from: &'static str,
+    /// SHA-256 of the configuration file, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_digest: Option<String>,
+    /// Suppressions that were given.
+    pub suppressions: usize,
     /// Clusters and when their snapshots were taken.
     pub clusters: BTreeMap<String, String>,
     /// SHA-256 over the sorted keys and sizes of all objects that were listed.

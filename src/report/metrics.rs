@@ -152,6 +152,9 @@ fn of_outcome(text: &mut Text, now: Micros, summary: &SummaryInput, figures: &Fi
     for ((verdict, severity), n) in findings {
         text.sample("findings", &[("verdict", verdict), ("severity", severity)], float(n));
     }
+    text.family("findings_suppressed", "", "Findings that somebody answers for.");
+    let suppressed = u64::try_from(summary.suppressed.len()).unwrap_or(u64::MAX);
+    text.sample("findings_suppressed", &[], float(suppressed));
     text.family("stage_duration_seconds", "seconds", "Duration of each stage.");
     for (stage, millis) in &figures.stages {
         text.sample("stage_duration_seconds", &[("stage", stage)], float(*millis) / 1000.0);

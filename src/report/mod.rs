@@ -7,12 +7,15 @@
 pub mod answer;
 pub mod bundle;
 pub mod catalogue;
+pub mod diff;
 pub mod engine;
 pub mod history;
+pub mod json;
 pub mod manifest;
 pub mod metrics;
 pub mod output;
 pub mod reference;
+pub mod sarif;
 pub mod snapshot;
 pub mod summary;
 

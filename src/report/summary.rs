@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::tally::Counts;
+use crate::model::time::Micros;
 
 const MAX_FINDINGS: usize = 15;
 
@@ -23,6 +24,10 @@ pub struct SummaryInput {
     pub managed: u64,
     /// Findings, worst first.
     pub findings: Vec<Finding>,
+    /// Findings that somebody answers for, worst first; they do not count.
+    pub suppressed: Vec<Finding>,
+    /// What is new; nothing where nobody asked.
+    pub news: Option<News>,
     /// Streams: name, covered hours, all hours.
     pub coverage: Vec<(String, i64, i64)>,
     /// Counters by stream.
@@ -42,8 +47,10 @@ pub struct SummaryInput {
 pub struct Finding {
     /// `critical` …
     pub severity: &'static str,
-    /// `over_scoped` …
+    /// `over_scoped` …, or `suppression_expired`, `break_glass_used`.
     pub verdict: &'static str,
+    /// The grant's id; empty where it is about no grant.
+    pub grant_id: String,
     /// Cluster name.
     pub cluster: String,
     /// Principal.
@@ -54,6 +61,34 @@ pub struct Finding {
     pub detail: String,
     /// `review` …
     pub recommendation: String,
+    /// When it came about, where that is known without an earlier run.
+    pub since: Option<Micros>,
+    /// Whether it was not there in the baseline; `None` without one.
+    pub new: Option<bool>,
+    /// Who answers for it, if somebody does.
+    pub suppression: Option<Suppression>,
+}
+
+/// That a finding is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suppression {
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// The last day on which it holds: `2027-01-31`.
+    pub expires: String,
+}
+
+/// What is new since an earlier run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct News {
+    /// First instant after the window of that run; nothing where there was no such run.
+    pub since: Option<String>,
+    /// Findings that were not there.
+    pub new: usize,
+    /// Findings that are no longer there.
+    pub gone: usize,
 }
 
 /// How to draw it.
@@ -93,23 +128,38 @@ impl fmt::Display for Rendered<'_> {
             "managed", input.managed
         )?;
 
-        if input.findings.is_empty() {
-            writeln!(out, "\nNothing to act on.")?;
+        if let Some(News { since, new, gone }) = &input.news {
+            match since {
+                Some(since) => writeln!(out, "\n{new} new, {gone} gone since {since}")?,
+                None => writeln!(out, "\nNo earlier run to compare with: all findings are new")?,
+            }
+        }
+        // Of a run that asks what is new the old findings are in the tables.
+        let listed: Vec<&Finding> =
+            input.findings.iter().filter(|finding| finding.new != Some(false)).collect();
+        let what = if input.news.is_some() { "new findings" } else { "findings" };
+        let suppressed = match input.suppressed.len() {
+            0 => String::new(),
+            n => format!(", {n} suppressed"),
+        };
+        if listed.is_empty() {
+            let nothing = if input.news.is_some() { "Nothing new" } else { "Nothing" };
+            writeln!(out, "\n{nothing} to act on{suppressed}.")?;
         } else {
-            let shown = input.findings.len().min(MAX_FINDINGS);
-            writeln!(out, "\nWorst findings ({shown} of {})\n", input.findings.len())?;
-            for finding in input.findings.iter().take(MAX_FINDINGS) {
+            let shown = listed.len().min(MAX_FINDINGS);
+            writeln!(out, "\nWorst {what} ({shown} of {}{suppressed})\n", listed.len())?;
+            for finding in listed.into_iter().take(MAX_FINDINGS) {
                 writeln!(
                     out,
-                    "  {} {}  {}: {}",
+                    "  {} {}  {}{}",
                     painted(finding.severity, style),
                     finding.verdict,
-                    printable(&finding.cluster),
+                    cluster_of(finding),
                     printable(&finding.principal),
                 )?;
                 writeln!(out, "           {}", printable(&finding.grant))?;
                 writeln!(out, "           {}", printable(&finding.detail))?;
-                writeln!(out, "           -> {}", finding.recommendation)?;
+                writeln!(out, "           -> {}", printable(&finding.recommendation))?;
             }
         }
 
@@ -154,6 +204,14 @@ impl fmt::Display for Rendered<'_> {
     }
 }
 
+/// `prod: `; a suppression is of no cluster.
+fn cluster_of(finding: &Finding) -> String {
+    match finding.cluster.as_str() {
+        "" => String::new(),
+        cluster => format!("{}: ", printable(cluster)),
+    }
+}
+
 fn meaning(verdict: &str) -> &'static str {
     match verdict {
         "ineffective" => "cannot be exercised",
@@ -172,7 +230,7 @@ fn reasons<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
 }
 
-fn painted(severity: &str, style: Style) -> String {
+pub(super) fn painted(severity: &str, style: Style) -> String {
     let padded = format!("{severity:<8}");
     let code = match severity {
         "critical" => "1;31",
@@ -226,7 +284,10 @@ mod tests {
                 grant: "AmazonEKSClusterAdminPolicy on the cluster".to_owned(),
                 detail: "exact RBAC needs 16 of 5,000 cells".to_owned(),
                 recommendation: "review".to_owned(),
+                ..Finding::default()
             }],
+            suppressed: Vec::new(),
+            news: None,
             coverage: vec![("audit of prod".to_owned(), 2184, 2184)],
             counters: BTreeMap::from([("audit", counts)]),
             copies: 3,

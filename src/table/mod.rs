@@ -64,7 +64,7 @@ pub trait Row: Sized {
     /// Columns to rows.
     ///
     /// # Errors
-    /// When a column is missing or has another type.
+    /// When a column that cannot be null is missing, or one has another type.
     fn from_batch(batch: &RecordBatch) -> Result<Vec<Self>, TableError>;
 
     /// Bytes of memory, texts included.
@@ -107,13 +107,18 @@ pub fn schema(table: &Description) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, metadata.into_iter().collect()))
 }
 
-/// A column by name, for the generated readers.
-pub(crate) fn column_of<'a>(
-    batch: &'a RecordBatch,
+/// A column by name, for the generated readers. One that may be null may be missing: the file was
+/// written before there was such a column.
+pub(crate) fn column_of<C: Column>(
+    batch: &RecordBatch,
     table: &'static str,
     column: &'static str,
-) -> Result<&'a ArrayRef, TableError> {
-    batch.column_by_name(column).ok_or(TableError::MissingColumn { table, column })
+) -> Result<ArrayRef, TableError> {
+    match batch.column_by_name(column) {
+        Some(found) => Ok(Arc::clone(found)),
+        None if C::NULLABLE => Ok(arrow::array::new_null_array(&C::data_type(), batch.num_rows())),
+        None => Err(TableError::MissingColumn { table, column }),
+    }
 }
 
 /// Declares a table. Shape:
@@ -165,7 +170,7 @@ macro_rules! table {
             ) -> Result<Vec<Self>, $crate::table::TableError> {
                 $(
                     let $column = <$ty as $crate::table::Column>::values(
-                        $crate::table::column_of(batch, $name, stringify!($column))?,
+                        &$crate::table::column_of::<$ty>(batch, $name, stringify!($column))?,
                     )
                     .ok_or($crate::table::TableError::WrongType {
                         table: $name,

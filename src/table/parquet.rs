@@ -312,4 +312,24 @@ mod tests {
         .unwrap();
         assert_eq!(back, rows);
     }
+
+    #[test]
+    fn a_column_that_came_later_is_null_in_older_files() {
+        use crate::table::rows::verdicts::VerdictHistoryRow;
+        let row = VerdictHistoryRow {
+            grant_id: "a".to_owned(),
+            verdict: "unused".to_owned(),
+            finding: Some(true),
+            ..VerdictHistoryRow::default()
+        };
+        let batch = VerdictHistoryRow::to_batch(std::slice::from_ref(&row)).unwrap();
+        let without = |column: &str| {
+            let mut older = batch.clone();
+            older.remove_column(batch.schema().index_of(column).unwrap());
+            VerdictHistoryRow::from_batch(&older)
+        };
+        assert_eq!(without("finding").unwrap(), [VerdictHistoryRow { finding: None, ..row }]);
+        let error = without("verdict").unwrap_err();
+        assert_eq!(error.to_string(), "table verdict_history has no column verdict");
+    }
 }

@@ -67,6 +67,9 @@ pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
         max_hole_hours: 24,
         max_reject_share: 0.001,
         verb_groups: overgrant::rbac::exact::VerbGroups::Exact,
+        rules: Vec::new(),
+        baseline: None,
+        config_digest: None,
     }
 }
 

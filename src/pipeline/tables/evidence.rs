@@ -12,7 +12,11 @@ use crate::pipeline::PipelineError;
 use crate::pipeline::access::some;
 use crate::table::rows::evidence::{CoverageRow, GrantChangeRow, LoginRow, NoteRow, RejectRow};
 
-pub(super) fn write(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), PipelineError> {
+pub(super) fn write(
+    inputs: &Inputs<'_>,
+    coverage: &Coverage,
+    of_rules: Vec<NoteRow>,
+) -> Result<(), PipelineError> {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let hours = coverage_hours(inputs, coverage).into_iter().map(|hour| {
         let mut row = CoverageRow {
@@ -54,7 +58,7 @@ pub(super) fn write(inputs: &Inputs<'_>, coverage: &Coverage) -> Result<(), Pipe
         first_example: reject.example.clone(),
     });
     write_sorted(inputs, rejects.collect(), |row| (row.object.clone(), row.reason.clone()))?;
-    let mut notes = Vec::new();
+    let mut notes = of_rules;
     for (inventory, found) in &inputs.world.clusters {
         for note in &found.notes {
             notes.push(NoteRow {

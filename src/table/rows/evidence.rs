@@ -34,11 +34,11 @@ table! {
 }
 
 table! {
-    "notes", "a finding about the inventory itself", key (cluster, code, what),
+    "notes", "a finding about the inventory itself, or about a suppression", key (cluster, code, what),
     sort (cluster, code, what),
     NoteRow {
-        "Cluster ARN." cluster: String,
-        "`altered_default` `looks_managed` `widens_everyone` `wildcard_trust` `no_service_account` …" code: String,
+        "Cluster ARN; empty for a suppression." cluster: String,
+        "`altered_default` `looks_managed` `widens_everyone` `wildcard_trust` `no_service_account` `suppression_expired` `suppression_unmatched` `break_glass_used` …" code: String,
         "The grant it is about." grant_id: Option<String>,
         "For people." what: String,
     }

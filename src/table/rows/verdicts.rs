@@ -24,6 +24,7 @@ table! {
         "Its severity." severity: String,
         "What to do." recommendation: String,
         "First instant after the window of the run." until: Micros,
+        "True for what is to act on, suppressed or not; null in runs of earlier versions." finding: Option<bool>,
     }
 }
 
@@ -60,6 +61,10 @@ table! {
         "Cells that what is proposed allows beyond the use." excess_after: Option<i64>,
         "Permissions used, per member, that all proposals together would refuse; null where nothing is to change." replay_denied: Option<i64>,
         "The first of them, for people." replay_breaks: Option<String>,
+        "True when somebody answers for the finding, false when it counts; null where there is none to act on." suppressed: Option<bool>,
+        "Who answers for it." suppressed_by: Option<String>,
+        "Why." suppressed_reason: Option<String>,
+        "First instant at which it is no longer suppressed." suppressed_until: Option<Micros>,
     }
 }
 
