@@ -8,7 +8,7 @@ mod access;
 pub mod ask;
 pub mod baseline;
 mod catch_up;
-mod catch_up;
+mod clock;
 pub mod diff;
 pub mod dry_run;
 mod events;
@@ -25,11 +25,10 @@ pub mod verify;
 mod vouched;
 mod world;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::analyse::AnalysePlan;
 use crate::decode::gunzip::Limits;
@@ -59,6 +58,7 @@ use crate::table::rows::ALL;
 pub use events::Events;
 
 use catch_up::Site;
+use clock::Clock;
 use memory::Folders;
 use world::World;
 
@@ -566,35 +566,6 @@ fn reject_share(plan: &Plan, tally: &crate::model::tally::Tally) -> (String, boo
 fn history_path(window: Window) -> String {
     let until = window.until.to_rfc3339().replace(':', "").replace("0000Z", "Z");
     format!("verdicts/p_until={until}/part-0.parquet")
-}
-
-/// Durations of the stages: everything that may differ between equal runs.
-#[derive(Default)]
-struct Clock {
-    started: Option<Instant>,
-    laps: BTreeMap<&'static str, Duration>,
-}
-
-impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "pipeline times its stages, into run.json")]
-    fn lap(&mut self, stage: &'static str) {
-        let now = Instant::now();
-        let since = self.started.replace(now).unwrap_or(now);
-        self.laps.insert(stage, now - since);
-    }
-
-    fn millis(&self) -> BTreeMap<&'static str, u64> {
-        let millis = |lap: &Duration| u64::try_from(lap.as_millis()).unwrap_or(u64::MAX);
-        self.laps.iter().map(|(stage, lap)| (*stage, millis(lap))).collect()
-    }
-
-    fn to_json(&self, threads: usize, (read, again, kept): (u64, u64, u64)) -> Vec<u8> {
-        let objects = serde_json::json!({ "read": read, "read_again": again, "kept": kept });
-        let value = serde_json::json!({ "threads": threads, "milliseconds": self.millis(), "objects": objects });
-        let mut bytes = value.to_string().into_bytes();
-        bytes.push(b'\n');
-        bytes
-    }
 }
 
 /// Ends a table, for the modules of this room.
