@@ -80,14 +80,18 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
 
 fn of_question(error: &AskError) -> Option<&'static str> {
     match error {
-        AskError::NoRun { .. } => Some("give --from what was --out of a finished `overgrant audit`"),
+        AskError::NoRun { .. } => {
+            Some("give --from what was --out of a finished `overgrant audit`")
+        }
         AskError::NoTable { .. } => Some("`overgrant sql .tables --from OUT` lists what there is"),
         AskError::Publish(PublishError::Source(error)) => Some(of_source(error)),
         AskError::Report(ReportError::Statement { .. }) => Some(
             "`overgrant sql '.schema TABLE' --from OUT` lists the columns of a table; a statement only reads",
         ),
         AskError::Write(_) => Some("check that the file of --output can be written"),
-        AskError::Publish(_) | AskError::Report(_) | AskError::Codec(_) | AskError::Cancelled => None,
+        AskError::Publish(_) | AskError::Report(_) | AskError::Codec(_) | AskError::Cancelled => {
+            None
+        }
     }
 }
 

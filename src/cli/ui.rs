@@ -210,9 +210,7 @@ impl Ui {
 
     /// Says something on stderr.
     pub(super) fn say(&self, what: &str) {
-        if !self.quiet {
-            eprintln!("{}", printable(what));
-        }
+        self.talk.say(Level::Info, what);
     }
 
     /// Who speaks on stderr.
@@ -239,7 +237,11 @@ impl Ui {
 
 /// Says why nothing was started.
 pub fn refuse(error: &UserError) {
-    eprint!("{}", error.render());
+    Talk::new(None, false, 0, ProgressBar::hidden()).error(
+        error.level(),
+        &error.told(),
+        &error.render(),
+    );
 }
 
 impl Events for Ui {

@@ -97,7 +97,7 @@ pub fn role_refs(subject: &Subject, tables: &Tables) -> BTreeSet<String> {
 
 /// Makes the dossier.
 #[must_use]
-pub fn build(subject: Subject, tables: &Tables, material: Material) -> Dossier {
+pub fn build(subject: Subject, tables: &Tables, material: &Material) -> Dossier {
     let holds = held(&subject, tables);
     let names: BTreeMap<&str, &str> = tables
         .grants
@@ -121,7 +121,7 @@ pub fn build(subject: Subject, tables: &Tables, material: Material) -> Dossier {
         let managed = x.grant.managed.cmp(&y.grant.managed);
         managed.then(b.cmp(a)).then_with(|| x.grant.grant_id.cmp(&y.grant.grant_id))
     });
-    let matrices = matrices(&holds, &material, &name_of);
+    let matrices = matrices(&holds, material, &name_of);
     let mut in_its_name: BTreeMap<(String, String), i64> = BTreeMap::new();
     for one in material.uses.iter().filter(|one| one.via != "direct") {
         let is_by_itself = subject.arns.contains(&one.principal_arn)
@@ -138,14 +138,14 @@ pub fn build(subject: Subject, tables: &Tables, material: Material) -> Dossier {
         until: material.until,
         ways_in: ways_in(&subject, tables, &name_of),
         grants: grants.into_iter().map(|(_, held)| held).collect(),
-        sessions: issued(&material),
+        sessions: issued(material),
         tags: material
             .tags
             .iter()
             .map(|t| (t.tag_key.clone(), t.tag_value.clone(), t.sessions))
             .collect(),
         matrices,
-        days: days(&material),
+        days: days(material),
         agents: material.agents.iter().map(|a| (a.user_agent_family.clone(), a.count)).collect(),
         in_its_name: in_its_name.into_iter().map(|((who, via), n)| (who, via, n)).collect(),
         aws: material
@@ -153,7 +153,7 @@ pub fn build(subject: Subject, tables: &Tables, material: Material) -> Dossier {
             .iter()
             .map(|c| (c.event_source.clone(), c.event_name.clone(), c.error.clone(), c.count))
             .collect(),
-        evidence: evidence(&material, &name_of),
+        evidence: evidence(material, &name_of),
         subject,
     }
 }

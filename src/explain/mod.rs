@@ -190,14 +190,17 @@ pub struct OfDay {
     pub hours: i64,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn instant<S: Serializer>(at: &Micros, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_str(&at.to_rfc3339())
 }
 
+#[expect(clippy::ref_option, reason = "serde hands out references")]
 fn maybe_instant<S: Serializer>(at: &Option<Micros>, out: S) -> Result<S::Ok, S::Error> {
     at.map(Micros::to_rfc3339).serialize(out)
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
 fn date<S: Serializer>(day: &Day, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_str(&day.to_iso())
 }

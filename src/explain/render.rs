@@ -33,7 +33,7 @@ pub fn render(dossier: &Dossier, look: Look) -> String {
         page.matrix(matrix);
     }
     page.when(&dossier.days);
-    page.from_where(dossier);
+    page.programs(dossier);
     page.evidence(dossier);
     page.text
 }
@@ -174,7 +174,7 @@ impl Page {
         self.wrapped("    -> ", 7, &format!("{}{enough}", held.recommendation));
         match (held.replay_denied, &held.replay_breaks) {
             (Some(0), _) => {
-                self.wrapped("       ", 7, "replayed: nothing that was used would be refused")
+                self.wrapped("       ", 7, "replayed: nothing that was used would be refused");
             }
             (Some(n), breaks) => {
                 let first = breaks.as_ref().map_or_else(String::new, |what| format!(": {what}"));
@@ -274,7 +274,7 @@ impl Page {
         self.line(&format!("  {requests} requests on {used} days{refused}; {each}{gaps}"));
     }
 
-    fn from_where(&mut self, dossier: &Dossier) {
+    fn programs(&mut self, dossier: &Dossier) {
         if !dossier.agents.is_empty() {
             self.heading("From where");
             let all: Vec<String> =

@@ -94,10 +94,9 @@ impl Wanted {
                 _ => {}
             }
         }
-        if let Some(rest) = text.strip_prefix("system:serviceaccount:") {
-            if let Some((namespace, name)) = rest.split_once(':') {
-                return in_namespace(namespace, name);
-            }
+        let account = text.strip_prefix("system:serviceaccount:");
+        if let Some((namespace, name)) = account.and_then(|account| account.split_once(':')) {
+            return in_namespace(namespace, name);
         }
         match text.split_once('/') {
             Some((namespace, name)) if is_label(namespace) && !name.contains('/') => {

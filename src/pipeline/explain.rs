@@ -45,7 +45,7 @@ pub fn explain(plan: &AskPlan, typed: &str) -> Result<Explained, PipelineError> 
     match find(&wanted, typed, &tables, &sessions) {
         Found::One(subject) => {
             let material = material(&mut asked, &subject, &tables)?;
-            Ok(Explained::One(Box::new(build(*subject, &tables, material))))
+            Ok(Explained::One(Box::new(build(*subject, &tables, &material))))
         }
         Found::Several(all) => Ok(Explained::Several(all)),
         Found::Nobody(near) => Ok(Explained::Nobody(near)),

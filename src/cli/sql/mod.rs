@@ -49,22 +49,18 @@ pub(super) fn run(sql: &Sql, ui: &mut Ui) -> Result<Exit, UserError> {
     if let Some(answer) = dot(&statement, &mut asked)? {
         return written(print(&answer).map_err(AskError::from)).map(|()| Exit::Complete);
     }
-    match &sql.output {
-        Some(path) => {
-            let (rows, _) =
-                into_file(path, |out| asked.write(&statement, &parameters, shape, out))?;
-            ui.say(&format!("{rows} rows written to {}", path.display()));
-        }
-        None => {
-            let out = BufWriter::new(io::stdout());
-            let answer = asked.write(&statement, &parameters, shape, out);
-            written(answer.map(|(rows, unshown)| {
-                if unshown > 0 {
-                    ui.say(&not_all(rows, unshown));
-                }
-            }))?;
-        }
+    if let Some(path) = &sql.output {
+        let (rows, _) = into_file(path, |out| asked.write(&statement, &parameters, shape, out))?;
+        ui.say(&format!("{rows} rows written to {}", path.display()));
+        return Ok(Exit::Complete);
     }
+    let out = BufWriter::new(io::stdout());
+    let answer = asked.write(&statement, &parameters, shape, out);
+    written(answer.map(|(rows, unshown)| {
+        if unshown > 0 {
+            ui.say(&not_all(rows, unshown));
+        }
+    }))?;
     Ok(Exit::Complete)
 }
 

@@ -137,13 +137,11 @@ fn ask(
 }
 
 fn in_table(shape: Shape) -> Shape {
-    match shape {
-        Shape::Text(Format::Table { .. }) => shape,
-        _ => {
-            let width = terminal_size::terminal_size().map(|(columns, _)| columns.0);
-            Shape::Text(Format::Table { width, most: 500 })
-        }
+    if matches!(shape, Shape::Text(Format::Table { .. })) {
+        return shape;
     }
+    let width = terminal_size::terminal_size().map(|(columns, _)| columns.0);
+    Shape::Text(Format::Table { width, most: 500 })
 }
 
 /// Where statements are remembered; nowhere without a home.

@@ -16,6 +16,9 @@ use serde_json::Value;
 
 use super::summary::printable;
 
+/// Narrower columns cannot be read: then each row gets lines of its own.
+const NARROW: usize = 9;
+
 /// How it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -119,8 +122,6 @@ impl<W: Write> Writer<W> {
     fn table(&self, width: Option<u16>) -> String {
         let names: Vec<String> =
             self.schema.fields().iter().map(|field| printable(field.name())).collect();
-        // Narrower columns than this cannot be read: then each row gets lines of its own.
-        const NARROW: usize = 9;
         if width.is_some_and(|width| names.len() * NARROW > usize::from(width)) {
             return self.records(&names);
         }
@@ -172,7 +173,7 @@ fn harmless(text: &str) -> String {
 fn csv_line(texts: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
     let mut line = csv::WriterBuilder::new().from_writer(Vec::new());
     line.write_record(texts)?;
-    line.into_inner().map_err(|error| error.into_error())
+    line.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
 #[cfg(test)]
