@@ -75,7 +75,7 @@ function dress(node, classes, attributes) {
 }
 
 function fill(node, children) {
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
     if (child instanceof Node) node.append(child);
     else put(node, child);
@@ -104,7 +104,7 @@ function compact(n) {
 
 const RFC3339 = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(:\d\d)?(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const time = (text) => {
-  const at = text ? Date.parse(text) : NaN;
+  const at = RFC3339.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(at) ? null : at;
 };
 const day = (text) => {
@@ -114,7 +114,7 @@ const day = (text) => {
 // `2026-11-23 09:10 UTC`; what is no date is shown as it is.
 const moment = (text) => {
   const at = time(text);
-  if (at === null || !RFC3339.test(text)) return text || "–";
+  if (at === null) return text || "–";
   return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 };
 

@@ -100,7 +100,8 @@ const CHANGE = {
 };
 
 const own = (table, key) => (Object.hasOwn(table, key) ? table[key] : undefined);
-const spaced = (code) => String(code).replaceAll("_", " ");
+// Only what looks like a code is put in words.
+const spaced = (code) => (/^[a-z0-9_]+$/.test(code) ? code.replaceAll("_", " ") : String(code));
 const label = (table, code) => {
   const word = own(table, code);
   return (word && (word.label || (typeof word === "string" && word))) || spaced(code ?? "");
@@ -119,8 +120,9 @@ const recommendationBadge = (row) =>
   el(`span.rec.${classOf(RECOMMENDATION, "r", row.recommendation)}`, null,
     glyph(mark(RECOMMENDATION, row.recommendation)), label({}, row.recommendation));
 
-// `AmazonEKSEditPolicy` of an access policy's ARN; everything else as it is.
-const shortRef = (ref) => String(ref ?? "").split(":cluster-access-policy/").pop();
+// `AmazonEKSEditPolicy` of an access policy's ARN, `role/x` of a role's; everything else as it is.
+const shortRef = (ref) => String(ref ?? "").split(":cluster-access-policy/").pop()
+  .replace(/^arn:aws[a-z-]*:iam::\d+:(role|user)\/(?:.*\/)?/s, "$1/");
 
 // A principal in two parts: what one calls it, and what tells it from others of that name.
 function shortPrincipal(principal, identity) {

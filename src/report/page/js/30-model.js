@@ -21,7 +21,8 @@ function grantsOf(table) {
     [row.who, row.whoMore] = shortPrincipal(String(row.principal ?? ""), row.identity_kind);
     row.what = shortRef(row.grant_ref) || label(KIND, row.grant_kind);
     const role = row.role_ref && row.role_ref !== row.grant_ref ? ` → ${shortRef(row.role_ref)}` : "";
-    row.whatMore = `${label(KIND, row.grant_kind)}${role} · ${place(row.scope, row.namespaces)}`;
+    const kind = row.grant_ref ? `${label(KIND, row.grant_kind)}${role} · ` : "";
+    row.whatMore = `${kind}${place(row.scope, row.namespaces)}`;
     row.target = target(row);
     row.lastAt = time(row.last_used);
     // What the summary of a run counts as a finding.
@@ -30,6 +31,17 @@ function grantsOf(table) {
     return row;
   });
 }
+const sameName = new Map();
+for (const { name } of CLUSTERS) sameName.set(name, (sameName.get(name) || 0) + 1);
+// Names repeat across accounts and regions: empty where the name is enough.
+function clusterMore({ arn, name }) {
+  if (sameName.get(name) < 2) return "";
+  const parts = /^arn:aws[a-z-]*:eks:([a-z0-9-]+):(\d+):/.exec(arn);
+  return parts ? `${parts[2]} ${parts[1]}` : arn;
+}
+const clusterTitle = (cluster) =>
+  clusterMore(cluster) ? `${cluster.name} (${clusterMore(cluster)})` : cluster.name;
+
 const GRANTS = grantsOf(DATA.grants);
 const byGrantId = new Map(GRANTS.map((row) => [String(row.grant_id), row]));
 const MANY_CLUSTERS = CLUSTERS.length > 1;

@@ -145,8 +145,3 @@ function drawFilters() {
   ]);
 }
 
-// Names repeat across accounts and regions.
-function clusterTitle(cluster) {
-  const same = CLUSTERS.filter((other) => other.name === cluster.name).length > 1;
-  return same ? `${cluster.name} (${cluster.arn})` : cluster.name;
-}

@@ -11,8 +11,8 @@ function drawHead() {
       fact(names.length === 1 ? "Cluster" : "Clusters",
         names.length > 12
           ? el("details", null, el("summary", null, number(names.length)),
-            el("ul.names", null, CLUSTERS.map((cluster) => el("li", { title: cluster.arn }, cluster.name))))
-          : CLUSTERS.map((cluster, at) => [at ? ", " : "", el("span.d", { title: cluster.arn }, cluster.name)])),
+            el("ul.names", null, CLUSTERS.map((cluster) => el("li", { title: cluster.arn }, clusterTitle(cluster)))))
+          : CLUSTERS.map((cluster, at) => [at ? ", " : "", el("span.d", { title: cluster.arn }, clusterTitle(cluster))])),
       fact("Window", el("span.nowrap", null, moment(DATA.window.since)), " … ",
         el("span.nowrap", null, moment(DATA.window.until)), days),
       fact("Evidence", DATA.complete
@@ -81,7 +81,7 @@ function drawTiles() {
     });
   };
   replace(byId("tiles-severity"),
-    severityTile("", findings.length, findings.length === 1 ? "finding" : "findings", "∑", "all that is to be acted on or looked at"),
+    severityTile("", findings.length, findings.length === 1 ? "finding" : "findings", "∑", "to act on, or to look at"),
     SEVERITIES.slice(0, 4).map((severity) => severityTile(severity,
       findings.filter((row) => row.severity === severity).length,
       severity, SEVERITY[severity].mark, SEVERITY[severity].says)));
@@ -96,7 +96,7 @@ function drawTiles() {
   const managedOn = () => !state.hideManaged;
   replace(byId("tiles-verdict"), VERDICTS.map(verdictTile), tile({
     id: "tile-managed", kind: "plain", sign: "⌂", count: managed, title: "managed",
-    says: "defaults of AWS and Kubernetes, exact and unchanged; press to show them too", on: managedOn,
+    says: "defaults, exact and unchanged", on: managedOn,
     press: () => change({ hideManaged: managedOn() }),
   }));
 }
@@ -127,8 +127,9 @@ function drawClusters() {
   };
   const line = (cluster, at) => el("tr", null,
     el("th", { scope: "row" }, MANY_CLUSTERS
-      ? el("button.link", { type: "button", title: `Show only ${cluster.arn}`, onclick: pick(cluster) }, clusterTitle(cluster))
-      : el("span.d", { title: cluster.arn }, cluster.name)),
+      ? el("button.link", { type: "button", title: `Show only ${cluster.arn}`, onclick: pick(cluster) }, cluster.name)
+      : el("span.d", { title: cluster.arn }, cluster.name),
+    el("div.two", null, clusterMore(cluster))),
     el("td.bar-cell", null, bar(at)),
     VERDICTS.map((verdict) => el(`td.num${counts[at][verdict] ? "" : ".none"}`, null, number(counts[at][verdict]))));
   replace(byId("clusters"), el("div.scroll", { tabindex: "0", role: "region", "aria-label": "Verdicts by cluster" },

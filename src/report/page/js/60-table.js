@@ -3,7 +3,7 @@
 
 const narrow = matchMedia("(max-width: 820px)");
 const OVERSCAN = 6;
-const rowHeight = () => (narrow.matches ? 112 : 54);
+const rowHeight = () => (narrow.matches ? 100 : 54);
 
 const grid = el("div.grid", {
   role: "grid", tabindex: "0", "aria-label": "Grants", "aria-describedby": "keys", "aria-colcount": COLUMNS.length,
@@ -53,7 +53,10 @@ const CELLS = {
     row.confidence && row.confidence !== "high" ? el("div.two", null, `${row.confidence} confidence`) : null,
     row.suppressed !== null ? el("div.two", null, "suppressed") : null,
   ],
-  cluster: (row) => el("div.one", { title: (CLUSTERS[row.cluster] || {}).arn }, clip(row.clusterName, 100)),
+  cluster: (row) => {
+    const cluster = CLUSTERS[row.cluster] || { name: "?", arn: "" };
+    return two(cluster.name, clusterMore(cluster), cluster.arn);
+  },
   principal: (row) => two(row.who, row.whoMore, row.principal),
   grant: (row) => two(row.what, row.whatMore, row.grant_ref),
   age: (row) => (row.age_days === null ? el("span.none", null, "–") : `${number(row.age_days)} d`),

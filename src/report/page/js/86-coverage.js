@@ -71,10 +71,11 @@ function drawCoverage() {
     replace(byId("coverage-body"), el("p.empty", null, "No stream of logs was expected."));
     return;
   }
-  const key = (kind, text, inside) => [el(`span.day.${kind}`, { "aria-hidden": "true" }, inside || ""), ` ${text} `];
+  const key = (kind, text, inside) =>
+    [el("span.nowrap", null, el(`span.day.${kind}`, { "aria-hidden": "true" }, inside || ""), ` ${text}`), " "];
   replace(byId("coverage-body"),
     el("p", null, "An hour that the logs do not cover is never held against a grant: with too many of them it is unobservable."),
-    el("p.legend", null, key("full", "all hours of the day"), key("part", "hours are missing, this many", "3"),
+    el("p.legend", null, key("full", "all hours of the day"), key("part", "so many hours are missing", "3"),
       key("hole", "the whole day is missing", "24")),
     el("div.streams", null, streams.map(streamBox)));
 }
