@@ -22,6 +22,15 @@ def model(page):
     return data, rows
 
 
+def until(page, expression):
+    """Waits for it to hold. Playwright's own way evaluates text in the page, which the policy forbids."""
+    for _ in range(200):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(f"never came: {expression}")
+
+
 def listed(rows):
     return [row for row in rows if not row["managed"] and row["suppressed"] is None]
 
@@ -201,7 +210,7 @@ def a_drawer_tells_everything(open):
     for row in mine[:40]:
         page.evaluate("(id) => { location.hash = `open=${id}`; }", row["grant_id"])
         page.wait_for_selector("dialog[open]")
-        page.wait_for_function("(id) => document.querySelector('dialog').textContent.includes(id)", arg=row["grant_id"])
+        until(page, f"document.querySelector('dialog').textContent.includes('{row['grant_id']}')")
         text = page.inner_text("dialog")
         loose = re.sub(r"\s+", " ", text)
         for name in ("principal", "grant_ref", "detail", "recommendation_detail", "recommended_rbac", "granted_by", "role_ref"):
@@ -221,8 +230,10 @@ def a_drawer_tells_everything(open):
         rules = [part for part in data["proposals"].get(str(row["index"]), []) if part["kind"] != "access_policy"]
         if rules:
             yaml_is_what_is_proposed(page.inner_text("dialog pre"), row, rules)
-        page.keyboard.press("Escape")
-        page.wait_for_selector("dialog:not([open])", state="attached")
+        # A link may be followed with the drawer open, too.
+        if row["index"] % 2:
+            page.keyboard.press("Escape")
+            page.wait_for_selector("dialog:not([open])", state="attached")
     assert told, "no use is told anywhere"
     watched.close()
 
@@ -320,7 +331,7 @@ def a_link_shows_the_same(open):
     grant = rows[before[0]]["grant_id"]
     assert f"open={grant}" in hash, hash
     page.keyboard.press("Escape")
-    page.wait_for_function("!location.hash.includes('open=')")
+    until(page, "!location.hash.includes('open=')")
     watched.close()
     watched = open(hash=hash)
     watched.page.wait_for_selector("dialog[open]")
@@ -365,7 +376,7 @@ def copies_are_what_is_shown(open):
     page = watched.page
     page.click(".grid-body .row >> nth=0")
     page.click("dialog .command .copy >> nth=0")
-    page.wait_for_function("seen.copied.length === 1")
+    until(page, "seen.copied.length === 1")
     assert page.evaluate("seen.copied[0]") == f"overgrant explain {mine[0]['grant_id']} --from OUT"
     assert page.locator("textarea").count() == 0
     watched.close()
@@ -405,7 +416,7 @@ def paper_holds_all_rows(open):
     page.check("#f-findings")
     count = counted(page)
     page.emulate_media(media="print")
-    page.wait_for_function("document.querySelectorAll('#print tbody tr').length > 0")
+    until(page, "document.querySelectorAll('#print tbody tr').length > 0")
     assert page.locator("#print tbody tr").count() == min(count, 2000)
     assert not page.is_visible(".grid") and not page.is_visible("nav") and page.is_visible("#print")
     text = page.inner_text("#print")

@@ -153,13 +153,14 @@ function copyByCommand(text) {
 const copyButton = (label, what, text) =>
   el("button.copy", { type: "button", onclick: () => copy(text(), what), "aria-label": `${label}: ${what}` }, label);
 
+const saidBox = byId("said");
 let saidLast = 0;
 function say(text) {
   const open = document.querySelector("dialog[open]");
   // A modal dialog makes everything outside inert: what is said must be inside.
-  (open || document.body).append(byId("said"));
-  replace(byId("said"), text);
-  byId("said").classList.add("on");
+  (open || document.body).append(saidBox);
+  replace(saidBox, text);
+  saidBox.classList.add("on");
   clearTimeout(saidLast);
-  saidLast = setTimeout(() => byId("said").classList.remove("on"), 2500);
+  saidLast = setTimeout(() => saidBox.classList.remove("on"), 2500);
 }

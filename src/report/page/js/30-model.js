@@ -81,10 +81,10 @@ function hay(row) {
   return row.hay;
 }
 
-// Words, or "several words"; all must be there.
+// Words, or "several words"; all must be there. A quote that is not closed yet reaches to the end.
 function terms(text) {
   const found = [];
-  for (const [, quoted, bare] of text.matchAll(/"([^"]*)"|(\S+)/g)) {
+  for (const [, quoted, bare] of text.matchAll(/"([^"]*)"?|(\S+)/g)) {
     const term = visible(quoted ?? bare).toLowerCase();
     if (term) found.push(term);
   }

@@ -77,7 +77,7 @@ const CELLS = {
 function drawRow(at) {
   const row = shown[at];
   const node = el("div.row", {
-    role: "row", id: `row-${row.index}`, "aria-rowindex": at + 2, "aria-selected": at === active,
+    role: "row", id: `row-${row.index}`, "aria-rowindex": at + 2, "aria-selected": String(at === active),
     onclick: () => {
       // Text that is being marked is not a press.
       if (String(getSelection())) return;

@@ -203,10 +203,12 @@ function openGrant(id) {
 
 function wireDrawer() {
   drawer.addEventListener("close", () => {
-    document.body.append(byId("said"));
+    // The event comes later: a link may have opened it again.
+    if (drawer.open) return;
+    document.body.append(saidBox);
     drawer.replaceChildren();
     drawerAt = -1;
-    opened("");
+    if (fromHash(location.hash).open === state.open) opened("");
     grid.focus({ preventScroll: true });
   });
   // The backdrop is the dialog itself, outside its box.

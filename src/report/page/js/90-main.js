@@ -38,7 +38,7 @@ function onPageKey(event) {
 
 function readHash() {
   const read = fromHash(location.hash);
-  if (drawer.open && read.open !== state.open) drawer.close();
+  if (drawer.open && !read.open) drawer.close();
   change(read);
   if (read.open) openGrant(read.open);
 }
