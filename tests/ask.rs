@@ -134,7 +134,7 @@ fn mistakes_are_told_and_nothing_is_written() {
     check("SELECT 1; SELECT 2", 4, "single SQL statement");
     check("SELECT $nobody", 4, "nobody");
     check("DROP TABLE grants", 4, "DDL not supported");
-    check("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'", 4, "not supported");
+    check("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'", 4, "there is no table x");
     check("COPY (SELECT 1) TO 'x.csv'", 4, "DML not supported");
     check("SET datafusion.execution.batch_size = 1", 4, "not supported");
     check("SELECT * FROM '/etc/passwd'", 4, "there is no table");
@@ -180,7 +180,7 @@ fn a_run_in_a_bucket_is_asked_without_reading_all_of_it() {
     asked.write(sql, &[], Shape::Text(Format::Csv), &mut out).unwrap();
     assert_eq!(text(&out), "n\n70\n");
     let keys = fetched.lock().unwrap().clone();
-    let parquet: Vec<&String> = keys.iter().filter(|key| key.ends_with(".parquet")).collect();
+    let parquet: Vec<&String> = keys.iter().filter(|key| key.contains(".parquet")).collect();
     assert_eq!(parquet.len(), 1, "{keys:?}");
     // The history is not of one run.
     let sql = "SELECT count(*) AS n FROM verdict_history";

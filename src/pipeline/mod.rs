@@ -38,7 +38,7 @@ use crate::model::digest;
 use crate::model::tally::Stream;
 use crate::model::time::{Hour, MICROS_PER_HOUR, Micros, Window};
 use crate::publish::place::Place;
-use crate::publish::{Finished, MANIFEST, PublishError};
+use crate::publish::{Finished, MANIFEST, PAGE, PublishError};
 use crate::rbac::exact::VerbGroups;
 use crate::rbac::policies::{PolicyTable, PolicyTableError};
 use crate::rbac::sensitive::Severity;
@@ -47,6 +47,7 @@ use crate::report::engine::{Engine, EnginePlan};
 use crate::report::manifest::{Input, Manifest, Share};
 use crate::report::metrics::Figures;
 use crate::report::output::OutputDir;
+use crate::report::page::page;
 use crate::report::summary::SummaryInput;
 use crate::report::{self, ReportError};
 use crate::source::{self, Location, S3Options, SourceError};
@@ -378,7 +379,9 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     clock.lap("judge");
 
     events.stage("report");
-    runtime.block_on(write_reports(plan, &out, &spill_path))?;
+    let mut warnings = world.warnings(window);
+    warnings.extend(judged.warnings);
+    runtime.block_on(write_reports(plan, &out, &spill_path, &warnings))?;
     let tally = &facts.totals.tally;
     let (share, too_many) = reject_share(plan, tally);
     let manifest = Manifest {
@@ -429,8 +432,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     };
     runtime.block_on(place.publish(finished, &mut facts.state))?;
 
-    let mut warnings = world.warnings(window);
-    warnings.extend(judged.warnings);
+    // What this run alone met is not on the page, which is the same however the logs were cut.
     warnings.extend(facts.warnings);
     if too_many {
         warnings.push(format!("{share}: see tables/rejects"));
@@ -526,6 +528,7 @@ async fn write_reports(
     plan: &Plan,
     out: &OutputDir,
     spill: &std::path::Path,
+    warnings: &[String],
 ) -> Result<(), PipelineError> {
     let engine_plan = EnginePlan { memory: plan.memory / 2, spill: spill.to_path_buf() };
     let engine = Engine::open(out.staging(), &ALL, &engine_plan).await?;
@@ -538,6 +541,7 @@ async fn write_reports(
         let bytes = write_batches(Vec::new(), schema, &batches)?;
         out.write(&format!("reports/{}.parquet", query.name), &bytes)?;
     }
+    out.write(PAGE, &page(&engine, warnings).await?)?;
     out.write("tables/schema.sql", crate::table::reference::schema_sql().as_bytes())?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::{
-    FOLDERS, Finished, GENERATIONS, HISTORY, KeptFile, LEDGER, MANIFEST, PublishError, RUN,
+    FOLDERS, Finished, GENERATIONS, HISTORY, KeptFile, LEDGER, MANIFEST, PAGE, PublishError, RUN,
     STATE_FILE, STATES, State, io, write_file,
 };
 
@@ -130,7 +130,7 @@ impl Folder {
         let before = fs::read_link(self.place.join(CURRENT)).ok();
         let generation = self.move_in(finished.run, GENERATIONS, finished.generation)?;
         self.link(CURRENT, &generation)?;
-        for name in FOLDERS.into_iter().chain([MANIFEST]) {
+        for name in FOLDERS.into_iter().chain([MANIFEST, PAGE]) {
             self.link(name, &format!("{CURRENT}/{name}"))?;
         }
         self.put(RUN, finished.run_json)?;
@@ -266,7 +266,7 @@ fn refuse_foreign(place: &Path) -> Result<(), PublishError> {
     let ours = |name: &str| {
         name.starts_with('.')
             || FOLDERS.contains(&name)
-            || [HISTORY, LEDGER, MANIFEST, RUN].contains(&name)
+            || [HISTORY, LEDGER, MANIFEST, PAGE, RUN].contains(&name)
     };
     for entry in fs::read_dir(place).map_err(io("read", place))? {
         let name = entry.map_err(io("read", place))?.file_name();

@@ -7,7 +7,7 @@
 //! interrupted run it is newer than the report.
 //!
 //! ```text
-//! OUT/manifest.json facts reports tables     links to .current/…; in a bucket: copies of one run
+//! OUT/manifest.json report.html facts reports tables  links to .current/…; in a bucket: copies of one run
 //! OUT/ledger                                 link to the ledger of the state
 //! OUT/history/verdicts/p_until=…/            verdicts of every run; never replaced
 //! OUT/run.json                               durations
@@ -30,6 +30,8 @@ pub use state::{KeptFile, State};
 
 /// The file that names all others of a run.
 pub const MANIFEST: &str = "manifest.json";
+/// The report as one page.
+pub const PAGE: &str = "report.html";
 /// What differs between equal runs.
 pub const RUN: &str = "run.json";
 /// Folders of a run that readers see.

@@ -14,6 +14,7 @@ pub mod json;
 pub mod manifest;
 pub mod metrics;
 pub mod output;
+pub mod page;
 pub mod reference;
 pub mod sarif;
 pub mod snapshot;

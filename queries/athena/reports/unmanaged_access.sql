@@ -1,16 +1,52 @@
 CREATE OR REPLACE VIEW unmanaged_access AS
+WITH uses AS (
+    SELECT
+        a.cluster, a.principal_arn, a.principal_id, a.username, a.identity_kind, a.via, a.impersonated_username, a.verb,
+        a.api_group, a.resource, a.subresource, a.namespace, a.path,
+        sum(a.count) AS used_count,
+        count(DISTINCT floor(date_part('epoch', a.hour) / 86400)) AS used_days,
+        count(DISTINCT a.session_id) AS sessions,
+        count(DISTINCT s.person) AS persons,
+        min(s.person) AS person,
+        min(a.user_agent_family) AS user_agent,
+        min(a.first_seen) AS first_used,
+        max(a.last_seen) AS last_used
+    FROM api_access a
+    LEFT JOIN sessions s ON s.session_id = a.session_id
+    WHERE a.decision = 'allow' AND a.credited_grant_id IS NULL AND a.covering_grants = 0 AND NOT a.component
+    GROUP BY
+        a.cluster, a.principal_arn, a.principal_id, a.username, a.identity_kind, a.via, a.impersonated_username, a.verb,
+        a.api_group, a.resource, a.subresource, a.namespace, a.path
+),
+taken AS (
+    SELECT g.cluster, g.subject, max(g.at) AS taken_at
+    FROM grant_changes g
+    WHERE g.change IN ('entry_deleted', 'policy_detached')
+    GROUP BY g.cluster, g.subject
+)
 SELECT
-    cluster, principal_arn, principal_id, username, identity_kind, via, impersonated_username, verb, api_group, resource,
-    subresource, namespace, path,
-    sum(count) AS used_count,
-    min(first_seen) AS first_used,
-    max(last_seen) AS last_used
-FROM api_access
-WHERE decision = 'allow' AND credited_grant_id IS NULL AND covering_grants = 0 AND NOT component
-GROUP BY
-    cluster, principal_arn, principal_id, username, identity_kind, via, impersonated_username, verb, api_group, resource,
-    subresource, namespace, path
+    u.cluster, u.principal_arn, u.principal_id, u.username, u.identity_kind, u.via, u.impersonated_username, u.verb,
+    u.api_group, u.resource, u.subresource, u.namespace, u.path,
+    CASE
+        WHEN u.identity_kind IN ('x509', 'oidc') THEN u.identity_kind
+        WHEN t.taken_at >= u.first_used THEN 'deleted_entry'
+        WHEN u.identity_kind = 'cluster_creator' OR u.username = 'kubernetes-admin' THEN 'cluster_creator'
+        WHEN u.principal_arn LIKE 'arn:%:role/%AWSReservedSSO_%' THEN 'sso'
+        WHEN u.principal_arn LIKE 'arn:%:role/aws-service-role/%' THEN 'service_linked'
+        WHEN u.principal_arn LIKE 'arn:%:role/AWSServiceRoleFor%' THEN 'service_linked'
+        WHEN u.username LIKE 'system:serviceaccount:%' THEN 'service_account'
+        WHEN u.username LIKE 'system:node:%' THEN 'node'
+        WHEN u.username IN ('', 'system:anonymous') THEN 'anonymous'
+        WHEN u.identity_kind IS NOT NULL THEN 'no_rule'
+        WHEN u.principal_arn LIKE 'arn:%:role/%' THEN 'unknown_role'
+        WHEN u.principal_arn LIKE 'arn:%' THEN 'unknown_user'
+        ELSE 'unknown'
+    END AS explanation,
+    u.used_count, u.used_days, u.sessions, u.persons, u.person, u.user_agent, u.first_used, u.last_used,
+    t.taken_at
+FROM uses u
+LEFT JOIN taken t ON t.cluster = u.cluster AND t.subject = u.principal_arn
 ORDER BY
-    cluster NULLS LAST, principal_arn NULLS LAST, username NULLS LAST, verb NULLS LAST,
-    api_group NULLS LAST, resource NULLS LAST, subresource NULLS LAST, namespace NULLS LAST,
-    path NULLS LAST, via NULLS LAST, impersonated_username NULLS LAST, identity_kind NULLS LAST, principal_id NULLS LAST
+    u.cluster NULLS LAST, u.principal_arn NULLS LAST, u.username NULLS LAST, u.verb NULLS LAST, u.api_group NULLS LAST,
+    u.resource NULLS LAST, u.subresource NULLS LAST, u.namespace NULLS LAST, u.path NULLS LAST, u.via NULLS LAST,
+    u.impersonated_username NULLS LAST, u.identity_kind NULLS LAST, u.principal_id NULLS LAST

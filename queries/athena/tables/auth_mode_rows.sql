@@ -12,7 +12,12 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `auth_mode_rows` (
   `how` string,
   `used` boolean,
   `last_used` timestamp,
-  `last_authenticated` timestamp
+  `last_authenticated` timestamp,
+  `action` string,
+  `blocking` boolean,
+  `iam_arn` string,
+  `command` string,
+  `guardrail` string
 )
 STORED AS PARQUET
 LOCATION '${LOCATION}/tables/auth_mode_rows/'

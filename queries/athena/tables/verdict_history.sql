@@ -4,7 +4,8 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `verdict_history` (
   `verdict` string,
   `severity` string,
   `recommendation` string,
-  `until` timestamp
+  `until` timestamp,
+  `finding` boolean
 )
 STORED AS PARQUET
 LOCATION '${LOCATION}/history/verdicts/'

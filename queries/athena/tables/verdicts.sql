@@ -28,7 +28,11 @@ CREATE EXTERNAL TABLE IF NOT EXISTS `verdicts` (
   `excess_before` bigint,
   `excess_after` bigint,
   `replay_denied` bigint,
-  `replay_breaks` string
+  `replay_breaks` string,
+  `suppressed` boolean,
+  `suppressed_by` string,
+  `suppressed_reason` string,
+  `suppressed_until` timestamp
 )
 STORED AS PARQUET
 LOCATION '${LOCATION}/tables/verdicts/'

@@ -4,7 +4,7 @@
 //! rows come, so that an answer of any length fits. Texts come from logs: in a table what would steer
 //! a terminal is shown, and in CSV a text that a spreadsheet would run gets an apostrophe in front.
 
-mod cell;
+pub(super) mod cell;
 pub mod file;
 
 use std::io::{self, Write};
@@ -161,8 +161,9 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Text that no spreadsheet takes for a formula.
+/// Text that no spreadsheet takes for a formula and that steers no terminal; line breaks stay.
 fn harmless(text: &str) -> String {
+    let text = &text.split('\n').map(printable).collect::<Vec<_>>().join("\n");
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")
     } else {
