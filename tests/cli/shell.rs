@@ -5,7 +5,8 @@ use std::process::Command;
 use super::{overgrant, text};
 use crate::support::project;
 
-const SUBCOMMANDS: [&str; 6] = ["audit", "inventory", "verify", "remediate", "completions", "man"];
+const SUBCOMMANDS: [&str; 9] =
+    ["audit", "completions", "diff", "explain", "inventory", "man", "remediate", "sql", "verify"];
 
 /// True when a program is here; says so when it is not.
 fn is_here(program: &str) -> bool {

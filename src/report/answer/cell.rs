@@ -16,7 +16,7 @@ use crate::model::time::{Day, Micros};
 
 /// The cell as JSON.
 #[must_use]
-pub(super) fn json(array: &dyn Array, row: usize) -> Value {
+pub(in crate::report) fn json(array: &dyn Array, row: usize) -> Value {
     if array.is_null(row) {
         return Value::Null;
     }
@@ -64,7 +64,7 @@ pub(super) fn json(array: &dyn Array, row: usize) -> Value {
 
 /// A value in words: null is empty, lists are comma-joined, maps `key=value`.
 #[must_use]
-pub(super) fn words(value: &Value) -> String {
+pub(in crate::report) fn words(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
