@@ -11,8 +11,8 @@ use crate::rbac::sensitive::Severity;
 pub struct Review {
     /// Configuration; by default overgrant.toml where there is one
     ///
-    /// Each flag of `audit` is a key of its table [audit]; what is typed wins. [[suppress]] and
-    /// [break-glass] are what --suppress and --break-glass are.
+    /// Each flag of `audit` is a key of its table `[audit]`; what is typed wins. `[[suppress]]` and
+    /// `[break-glass]` are what --suppress and --break-glass are.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// A finding that is known: grant=ID,owner=WHO,reason=WHY,expires=DATE; repeat for more
