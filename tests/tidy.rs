@@ -27,7 +27,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("suppress", &["model", "rbac"]),
     ("compare", &["model", "table"]),
     ("report", &["model", "table", "compare"]),
-    // How hostile text is printed is said once, in the summary.
+    // How hostile text is printed is said once, for all texts of a terminal.
     ("remedy", &["model", "table", "report"]),
     ("explain", &["model", "rbac", "table", "report"]),
     (

@@ -16,6 +16,7 @@ use crate::model::fact::{IssuedBy, KubeUser, Via};
 use crate::model::grant::{Grant, GrantKind, Holder, IdentityKind};
 use crate::model::inventory::Subject;
 use crate::model::permission::Permission;
+use crate::model::service_account;
 use crate::model::time::{Day, Micros, Window};
 
 /// What was seen of one grant.
@@ -169,8 +170,7 @@ fn is_session_of(
                 || issuer.is_none_or(|issuer| issuer_id(issuer) == issuer_id(provider));
             session.issued_by == IssuedBy::WebIdentity
                 && of_cluster
-                && sessions.text(session.subject)
-                    == format!("system:serviceaccount:{namespace}:{name}")
+                && sessions.text(session.subject) == service_account::username(namespace, name)
         }
         GrantKind::PodIdentity => {
             let tag = |key| sessions.tag(session, key);
@@ -236,7 +236,7 @@ impl ClassesSeen {
 fn class_of_user(user: &KubeUser) -> Option<Class> {
     if crate::join::cluster::is_iam(user) {
         Some(Class::Iam)
-    } else if user.username.starts_with("system:serviceaccount:") {
+    } else if user.username.starts_with(service_account::PREFIX) {
         Some(Class::ServiceAccount)
     } else if user.username.is_empty() || user.username.starts_with("system:") {
         None

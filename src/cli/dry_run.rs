@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::pipeline::dry_run::{Amount, DryRun, GET_PRICE, LIST_PRICE, PRICES_OF, PlaceShare};
 use crate::pipeline::inputs::{LiveInputs, LogInput};
-use crate::report::summary::printable;
+use crate::report::terminal::printable;
 
 /// Whether to read at all.
 #[derive(Debug, clap::Args)]

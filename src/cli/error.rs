@@ -8,7 +8,7 @@ use super::progress::{Level, Told};
 use crate::pipeline::PipelineError;
 use crate::pipeline::inputs::InputError;
 use crate::remedy::RemedyError;
-use crate::report::summary::printable;
+use crate::report::terminal::printable;
 
 /// Something to tell the user before ending.
 #[derive(Debug)]

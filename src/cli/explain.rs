@@ -5,10 +5,11 @@ use super::error::UserError;
 use super::exit::Exit;
 use super::plan;
 use super::ui::Ui;
-use crate::explain::{Look, render};
+use crate::explain::render;
 use crate::pipeline::PipelineError;
 use crate::pipeline::ask::{AskError, AskPlan};
 use crate::pipeline::explain::{Explained, explain};
+use crate::report::terminal::Style;
 use crate::source::S3Options;
 
 /// Bytes that the engine may hold before it spills.
@@ -28,7 +29,7 @@ pub(super) fn run(asked: &Explain, ui: &mut Ui) -> Result<Exit, UserError> {
     match explain(&plan, &asked.who)? {
         Explained::One(dossier) => {
             let text = match asked.format {
-                PageFormat::Text => render(&dossier, Look { color: ui.has_color() }),
+                PageFormat::Text => render(&dossier, Style { color: ui.has_color() }),
                 PageFormat::Json => {
                     let json = serde_json::to_string_pretty(&dossier)
                         .map_err(|error| PipelineError::from(AskError::Write(error.into())))?;

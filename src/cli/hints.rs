@@ -14,6 +14,7 @@ use crate::source::{FetchError, SourceError};
 const OF_PLACES: &str = "check the path; logs may also be s3://bucket/prefix";
 const OF_BUCKETS: &str =
     "check credentials (AWS_PROFILE), region (--region) and the bucket's policy";
+const OF_RUNS: &str = "give --from what was --out of a finished `overgrant audit`";
 const OF_THE_DISK: &str = "check that --out can be written and the disk is not full";
 const OF_MISTAKES: &str =
     "this is a mistake of overgrant: report it with what `overgrant --version` prints";
@@ -36,9 +37,7 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
         PipelineError::Start(_) => Some(
             "check that --out and the folder for temporary files (TMPDIR) can be written, and the limits of threads and memory (ulimit -a)",
         ),
-        PipelineError::NoRun { .. } => {
-            Some("give --from what was --out of a finished `overgrant audit`")
-        }
+        PipelineError::NoRun { .. } => Some(OF_RUNS),
         PipelineError::Ask(error) => of_question(error),
         PipelineError::NoBaseline { .. } => Some(
             "give --new-since a later date or the output of another run; see --out/history/verdicts",
@@ -80,9 +79,7 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
 
 fn of_question(error: &AskError) -> Option<&'static str> {
     match error {
-        AskError::NoRun { .. } => {
-            Some("give --from what was --out of a finished `overgrant audit`")
-        }
+        AskError::NoRun { .. } => Some(OF_RUNS),
         AskError::NoTable { .. } => Some("`overgrant sql .tables --from OUT` lists what there is"),
         AskError::Publish(PublishError::Source(error)) => Some(of_source(error)),
         AskError::Report(ReportError::Statement { .. }) => Some(

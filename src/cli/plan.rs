@@ -305,11 +305,13 @@ fn until(text: Option<&str>) -> Result<Option<Micros>, UserError> {
     text.map(read).transpose()
 }
 
-fn instant(text: &str) -> Option<Micros> {
+/// A date, or RFC 3339.
+pub(super) fn instant(text: &str) -> Option<Micros> {
     Day::parse(text).map(Day::start).or_else(|| Micros::parse(text))
 }
 
-fn usage(flag: &'static str, value: &str, expected: &'static str) -> UserError {
+/// A mistake on the command line.
+pub(super) fn usage(flag: &'static str, value: &str, expected: &'static str) -> UserError {
     UserError::Usage { flag, value: value.to_owned(), expected }
 }
 

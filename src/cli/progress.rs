@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use crate::model::time::{MICROS_PER_HOUR, Micros};
 use crate::pipeline::Events;
-use crate::report::summary::printable;
+use crate::report::terminal::printable;
 
 /// Between two lines of a long stage.
 const EVERY: Duration = Duration::from_secs(10);

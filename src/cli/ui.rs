@@ -18,7 +18,8 @@ use crate::pipeline::inputs::Settled;
 use crate::pipeline::remediate::Remediated;
 use crate::pipeline::snapshot::Snapshots;
 use crate::pipeline::verify::Verified;
-use crate::report::summary::{Style, SummaryInput, printable, render};
+use crate::report::summary::{SummaryInput, render};
+use crate::report::terminal::{Style, printable};
 use crate::report::{diff, json, sarif};
 
 /// What may be shown, decided once.

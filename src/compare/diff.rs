@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{is_finding, rank};
+use crate::model::arn::access_policy_name;
 use crate::model::time::Micros;
 use crate::table::rows::grants::{GrantRow, GrantRuleRow};
 use crate::table::rows::verdicts::{RunRow, VerdictRow};
@@ -277,15 +278,13 @@ fn of_verdicts(
 }
 
 fn words_of_grant(grant: &GrantRow) -> String {
-    let short =
-        |text: &str| text.rsplit(":cluster-access-policy/").next().unwrap_or_default().to_owned();
-    let reference = match short(&grant.grant_ref) {
-        reference if reference.is_empty() => reference,
+    let reference = match access_policy_name(&grant.grant_ref) {
+        "" => String::new(),
         reference => format!(" {reference}"),
     };
     let role = match grant.role_ref.as_str() {
         role if role.is_empty() || role == grant.grant_ref => String::new(),
-        role => format!(" -> {}", short(role)),
+        role => format!(" -> {}", access_policy_name(role)),
     };
     let place = if grant.scope == "cluster" { "the cluster" } else { grant.namespaces.as_str() };
     format!("{}{reference}{role} on {}", grant.grant_kind, place.replace(',', ", "))

@@ -7,6 +7,7 @@ use super::rows::{AgentRow, CallRow, CoveredRow, IssuedRow, TagRow, UseDayRow, U
 use super::who::Subject;
 use super::{Dossier, GrantWords, Held, Issued, OfDay, Tables, WayIn, reference_words};
 use crate::model::permission::Rule;
+use crate::model::service_account;
 use crate::model::time::Micros;
 use crate::table::rows::grants::{GrantMemberRow, GrantRow, GrantRuleRow};
 use crate::table::rows::sessions::SessionRow;
@@ -59,7 +60,7 @@ pub(super) fn held<'a>(
         let is_own = match grant.subject_kind.as_str() {
             "service_account" => {
                 grant.principal.split_once('/').is_some_and(|(namespace, name)| {
-                    subject.usernames.contains(&format!("system:serviceaccount:{namespace}:{name}"))
+                    subject.usernames.contains(&service_account::username(namespace, name))
                 })
             }
             "group" => subject.group.as_ref() == Some(&grant.principal),

@@ -11,10 +11,11 @@ pub mod who;
 
 pub use build::{Material, build, role_refs};
 pub use matrix::{Cell, Matrix, MatrixRow};
-pub use render::{Look, render};
+pub use render::render;
 
 use serde::{Serialize, Serializer};
 
+use crate::model::arn::access_policy_name;
 use crate::model::time::{Day, Micros};
 use crate::table::rows::grants::{GrantMemberRow, GrantRow, IdentityRow};
 use crate::table::rows::verdicts::VerdictRow;
@@ -213,9 +214,8 @@ pub fn grant_words(grant: &GrantRow) -> String {
 
 /// Policy, binding or role without what repeats in every one of its kind.
 fn reference_words(grant: &GrantRow) -> String {
-    let policy = grant.grant_ref.split_once(":cluster-access-policy/").map(|(_, name)| name);
-    let reference = policy.unwrap_or(&grant.grant_ref);
-    if policy.is_some() || grant.role_ref.is_empty() || grant.role_ref == grant.grant_ref {
+    let reference = access_policy_name(&grant.grant_ref);
+    if grant.role_ref.is_empty() || grant.role_ref == grant.grant_ref {
         reference.to_owned()
     } else {
         format!("{reference} -> {}", grant.role_ref)

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use super::{Cell, Dossier, Held, Issued, Matrix, MatrixRow, OfDay, WayIn};
 use crate::model::time::Micros;
-use crate::report::summary::printable;
+use crate::report::terminal::{Style, WIDTH, painted, printable, wrap};
 
-const WIDTH: usize = 80;
 /// Widest spark line.
 const SPARKS: usize = 60;
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -14,17 +13,10 @@ const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 const MOST: usize = 12;
 const MOST_ROWS: usize = 40;
 
-/// How to draw it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Look {
-    /// Colour severities and headings.
-    pub color: bool,
-}
-
 /// Renders a dossier.
 #[must_use]
-pub fn render(dossier: &Dossier, look: Look) -> String {
-    let mut page = Page { text: String::new(), look };
+pub fn render(dossier: &Dossier, style: Style) -> String {
+    let mut page = Page { text: String::new(), style };
     page.top(dossier);
     page.ways_in(&dossier.ways_in);
     page.behind(dossier);
@@ -40,7 +32,7 @@ pub fn render(dossier: &Dossier, look: Look) -> String {
 
 struct Page {
     text: String,
-    look: Look,
+    style: Style,
 }
 
 impl Page {
@@ -51,7 +43,7 @@ impl Page {
 
     fn heading(&mut self, text: &str) {
         let text =
-            if self.look.color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() };
+            if self.style.color { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() };
         self.line("");
         self.line(&text);
     }
@@ -76,7 +68,7 @@ impl Page {
         words.extend(subject.grant_id.clone());
         words.extend(subject.principal_ids.iter().cloned());
         words.push(format!("{} … {}", date(dossier.since), date(Micros(dossier.until.0 - 1))));
-        self.wrapped("  ", 2, &words.join("  "));
+        self.wrapped("  ", 2, &words.join(" "));
         if let Some(note) = &subject.note {
             self.wrapped("  ", 2, note);
         }
@@ -143,7 +135,7 @@ impl Page {
 
     fn grant(&mut self, held: &Held) {
         let grant = &held.grant;
-        let severity = painted(&held.severity, self.look);
+        let severity = painted(&held.severity, 0, self.style);
         self.line(&format!("  {severity} {}  {}", held.verdict, grant.grant_id));
         let kind = grant.kind.replace('_', " ");
         self.wrapped(
@@ -362,16 +354,6 @@ fn cut(text: &str, most: usize) -> String {
     kept + "…"
 }
 
-fn painted(severity: &str, look: Look) -> String {
-    let code = match severity {
-        "critical" => "1;31",
-        "high" => "31",
-        "medium" => "33",
-        _ => "2",
-    };
-    if look.color { format!("\u{1b}[{code}m{severity}\u{1b}[0m") } else { severity.to_owned() }
-}
-
 /// One mark for so many days: height by requests, `_` for none, `?` where no hour was covered.
 fn spark(days: &[OfDay]) -> (String, usize) {
     let per = days.len().div_ceil(SPARKS).max(1);
@@ -397,61 +379,10 @@ fn spark(days: &[OfDay]) -> (String, usize) {
     (line, per)
 }
 
-/// Breaks at spaces; a word that is too long for a line is broken where it must.
-fn wrap(first: &str, rest: usize, text: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = first.to_owned();
-    let mut is_empty = true;
-    let indent = " ".repeat(rest);
-    for word in text.split_whitespace() {
-        let mut word = word.to_owned();
-        loop {
-            let used = line.chars().count() + usize::from(!is_empty);
-            let room = WIDTH.saturating_sub(used);
-            let length = word.chars().count();
-            if length <= room {
-                if !is_empty {
-                    line.push(' ');
-                }
-                line.push_str(&word);
-                is_empty = false;
-                break;
-            }
-            if is_empty {
-                let head: String = word.chars().take(room.max(1)).collect();
-                word = word.chars().skip(room.max(1)).collect();
-                line.push_str(&head);
-            }
-            lines.push(std::mem::replace(&mut line, indent.clone()));
-            is_empty = true;
-        }
-    }
-    if !is_empty || lines.is_empty() {
-        lines.push(line);
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::time::Day;
-
-    #[test]
-    fn lines_are_broken_to_fit() {
-        let check = |text: &str, expected: &[usize]| {
-            let lines = wrap("    ", 6, text);
-            let lengths: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();
-            assert_eq!(lengths, expected, "{lines:#?}");
-            let squeezed: String = lines.concat().split_whitespace().collect();
-            assert_eq!(squeezed, text.split_whitespace().collect::<String>());
-        };
-        check("", &[4]);
-        check("short", &[9]);
-        check(&"x".repeat(100), &[80, 30]);
-        check(&"word ".repeat(20), &[78, 30]);
-        check(&format!("a {}", "y".repeat(80)), &[5, 80, 12]);
-    }
 
     #[test]
     fn a_spark_for_every_day() {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Tables;
 use crate::model::arn::Arn;
+use crate::model::service_account;
 use crate::table::rows::sessions::SessionRow;
 
 /// What was typed, by its shape.
@@ -94,8 +95,7 @@ impl Wanted {
                 _ => {}
             }
         }
-        let account = text.strip_prefix("system:serviceaccount:");
-        if let Some((namespace, name)) = account.and_then(|account| account.split_once(':')) {
+        if let Some((namespace, name)) = service_account::parts(text) {
             return in_namespace(namespace, name);
         }
         match text.split_once('/') {
@@ -207,7 +207,7 @@ pub fn find(wanted: &Wanted, typed: &str, tables: &Tables, sessions: &[SessionRo
             all.iter().filter(|subject| subject.arns.iter().any(is)).collect()
         }
         Wanted::InNamespace { namespace, name } => {
-            let username = format!("system:serviceaccount:{namespace}:{name}");
+            let username = service_account::username(namespace, name);
             let fits: Vec<&Subject> =
                 all.iter().filter(|subject| subject.usernames.contains(&username)).collect();
             if fits.is_empty() && !sessions.is_empty() {
@@ -244,12 +244,12 @@ fn is_principal(arn: &str, account: Option<&str>, kind: Option<&str>, name: &str
 fn of_sessions(all: &[Subject], sessions: &[SessionRow], typed: &str, what: &str) -> Found {
     let Some(first) = sessions.first() else { return Found::Nobody(Vec::new()) };
     let account = match (&first.pod_namespace, &first.pod_service_account) {
-        (Some(namespace), Some(name)) => Some(format!("system:serviceaccount:{namespace}:{name}")),
+        (Some(namespace), Some(name)) => Some(service_account::username(namespace, name)),
         _ => first
             .session_name
             .split_once('/')
             .filter(|_| first.role_arn.is_empty())
-            .map(|(namespace, name)| format!("system:serviceaccount:{namespace}:{name}")),
+            .map(|(namespace, name)| service_account::username(namespace, name)),
     };
     let holder = all.iter().find(|subject| match &account {
         Some(username) => subject.usernames.contains(username),
@@ -308,7 +308,7 @@ fn everyone(tables: &Tables) -> Vec<Subject> {
                 grant
                     .principal
                     .split_once('/')
-                    .map(|(namespace, name)| format!("system:serviceaccount:{namespace}:{name}")),
+                    .map(|(namespace, name)| service_account::username(namespace, name)),
             ),
             "user" => {
                 users.insert(grant.principal.clone());
@@ -329,8 +329,7 @@ fn everyone(tables: &Tables) -> Vec<Subject> {
         users.insert(caller.principal_arn.clone());
     }
     all.extend(users.into_iter().filter(|user| !user.starts_with("arn:")).map(|user| {
-        let account = user.strip_prefix("system:serviceaccount:").and_then(|s| s.split_once(':'));
-        let (kind, label) = match account {
+        let (kind, label) = match service_account::parts(&user) {
             Some((namespace, name)) => ("ServiceAccount", format!("{namespace}/{name}")),
             None => ("Kubernetes user", user.clone()),
         };

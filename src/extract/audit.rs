@@ -28,9 +28,9 @@ use crate::model::fact::{
 };
 use crate::model::permission::Permission;
 use crate::model::secret_names;
+use crate::model::service_account;
 use crate::model::time::{Micros, Window};
 
-pub(super) const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 /// What some pipelines write where they cut a line.
 const CUT_MARK: &[u8] = b"[Truncated...]";
 /// Rank of an event that was cut at a size limit: any whole copy wins.
@@ -264,7 +264,7 @@ impl<'a> Reading<'a> {
                 .and_then(|seconds| seconds.checked_mul(1_000_000)?.checked_add(at.0))
                 .map(Micros),
             provider: audiences.join(","),
-            subject: format!("{SERVICE_ACCOUNT_PREFIX}{namespace}:{name}"),
+            subject: service_account::username(namespace, name),
             source: AwsCaller {
                 kind: "KubernetesUser".to_owned(),
                 principal_id: if caller.principal_id.is_empty() {

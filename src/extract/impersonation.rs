@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::audit::SERVICE_ACCOUNT_PREFIX;
 use crate::decode::audit::User;
 use crate::decode::lenient::{Part, part, strings};
 use crate::model::fact::KubeUser;
 use crate::model::permission::Permission;
+use crate::model::service_account;
 
 /// Reads `users "x" is forbidden: User "y" cannot impersonate resource "users" in API group "" at the
 /// cluster scope`. Names are in front, so the last words that fit are the API server's own.
@@ -38,10 +38,7 @@ pub(super) fn impersonations(target: &KubeUser, raw: Part<'_>) -> Vec<Permission
         name: name.to_owned(),
         ..Permission::default()
     };
-    let account = target
-        .username
-        .strip_prefix(SERVICE_ACCOUNT_PREFIX)
-        .and_then(|account| account.split_once(':'));
+    let account = service_account::parts(&target.username);
     let mut all = Vec::new();
     let mut implied = vec!["system:authenticated".to_owned()];
     match account {

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::model::arn::{is_pod_identity_service, issuer_id};
 use crate::model::inventory::ServiceAccount;
+use crate::model::service_account;
 
 /// What the policy says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub fn pod_identity(policy: &str, action: &str) -> Trust {
 pub fn irsa(policy: &str, issuer: &str, account: &ServiceAccount) -> Trust {
     let token = Token {
         issuer: issuer_id(issuer),
-        subject: format!("system:serviceaccount:{}:{}", account.namespace, account.name),
+        subject: service_account::username(&account.namespace, &account.name),
         audiences: match account.audience.as_deref() {
             Some(audience) => vec![audience],
             None => DEFAULT_AUDIENCES.to_vec(),

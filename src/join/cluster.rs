@@ -12,11 +12,11 @@ use crate::model::fact::{KubeUser, Via};
 use crate::model::grant::{Allows, Grant, GrantKind, Holder, Identity, IdentityKind};
 use crate::model::inventory::{OidcProvider, Subject};
 use crate::model::permission::{Permission, ScopedRule};
+use crate::model::service_account;
 use crate::rbac;
 use crate::rbac::reason::Credit;
 use crate::rbac::template_matches;
 
-const SERVICE_ACCOUNT_PREFIX: &str = "system:serviceaccount:";
 /// The group that the API server lets do anything without asking RBAC.
 pub const MASTERS: &str = "system:masters";
 
@@ -114,7 +114,7 @@ impl<'a> Cluster<'a> {
         if is_iam(user) {
             return self.iam_who(user);
         }
-        let (kind, component) = if user.username.starts_with(SERVICE_ACCOUNT_PREFIX) {
+        let (kind, component) = if user.username.starts_with(service_account::PREFIX) {
             (Some(IdentityKind::ServiceAccount), false)
         } else if user.username.is_empty() || user.username == "system:anonymous" {
             (None, false)
@@ -204,9 +204,7 @@ impl<'a> Cluster<'a> {
         for group in &subject.groups {
             take(&Subject::Group(group.clone()));
         }
-        if let Some(account) = subject.username.strip_prefix(SERVICE_ACCOUNT_PREFIX)
-            && let Some((namespace, name)) = account.split_once(':')
-        {
+        if let Some((namespace, name)) = service_account::parts(&subject.username) {
             take(&Subject::ServiceAccount {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),

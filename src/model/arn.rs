@@ -134,6 +134,12 @@ pub fn session_name_from_arn(text: &str) -> Option<&str> {
     rest.split_once('/').map(|(_, session)| session)
 }
 
+/// The name at the end of an access policy's ARN; any other text as it is.
+#[must_use]
+pub fn access_policy_name(text: &str) -> &str {
+    text.rsplit_once(":cluster-access-policy/").map_or(text, |(_, name)| name)
+}
+
 /// The unique id before the colon of `AROA…:session`, or the whole text.
 #[must_use]
 pub fn unique_id_from_principal_id(text: &str) -> &str {

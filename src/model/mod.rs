@@ -15,5 +15,6 @@ pub mod needs;
 pub mod outcome;
 pub mod permission;
 pub mod secret_names;
+pub mod service_account;
 pub mod tally;
 pub mod time;

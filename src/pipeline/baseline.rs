@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{PipelineError, Plan, remediate};
+use super::{PipelineError, Plan, finished};
 use crate::compare::Baseline;
 use crate::model::time::{Micros, Window};
 use crate::publish::HISTORY;
@@ -45,8 +45,8 @@ pub(super) async fn read(plan: &Plan, window: Window) -> Result<Option<Baseline>
 }
 
 async fn of_run(from: &str, s3: &S3Options) -> Result<Baseline, PipelineError> {
-    let run: Vec<RunRow> = remediate::read(from, s3).await?;
-    let verdicts: Vec<VerdictRow> = remediate::read(from, s3).await?;
+    let run: Vec<RunRow> = finished::read(from, s3).await?;
+    let verdicts: Vec<VerdictRow> = finished::read(from, s3).await?;
     let until = run.first().map(|run| run.until);
     let until =
         until.ok_or_else(|| PipelineError::NoRun { from: from.to_owned(), table: "run" })?;

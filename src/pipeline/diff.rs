@@ -1,6 +1,7 @@
 //! Reads the tables of two finished runs and compares them: `overgrant diff`.
 
-use super::{PipelineError, remediate};
+use super::PipelineError;
+use super::finished::read;
 use crate::compare::{self, Change, Side};
 use crate::model::time::Micros;
 use crate::source::S3Options;
@@ -32,10 +33,7 @@ pub struct Compared {
 /// # Errors
 /// When a run cannot be read.
 pub fn diff(plan: &DiffPlan) -> Result<Compared, PipelineError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Start)?;
+    let runtime = super::runtime()?;
     let (before, was) = runtime.block_on(side(&plan.before, &plan.s3))?;
     let (after, is) = runtime.block_on(side(&plan.after, &plan.s3))?;
     Ok(Compared { changes: compare::compare(&was, &is), before, after })
@@ -43,10 +41,10 @@ pub fn diff(plan: &DiffPlan) -> Result<Compared, PipelineError> {
 
 async fn side(from: &str, s3: &S3Options) -> Result<((Micros, Micros), Side), PipelineError> {
     let side = Side {
-        run: remediate::read(from, s3).await?,
-        grants: remediate::read(from, s3).await?,
-        rules: remediate::read(from, s3).await?,
-        verdicts: remediate::read(from, s3).await?,
+        run: read(from, s3).await?,
+        grants: read(from, s3).await?,
+        rules: read(from, s3).await?,
+        verdicts: read(from, s3).await?,
     };
     let window = side
         .window()

@@ -4,6 +4,7 @@ use super::PipelineError;
 use super::ask::{AskError, AskPlan, Asked};
 use crate::explain::who::{Found, Subject, Wanted, find};
 use crate::explain::{Dossier, Material, Tables, build, role_refs};
+use crate::model::service_account;
 use crate::report::engine::Parameter;
 use crate::table::rows::access::GroupSetRow;
 use crate::table::rows::sessions::{SessionKeyRow, SessionRow};
@@ -119,8 +120,7 @@ fn issued(subject: &Subject) -> Option<String> {
         any.push(one_of("role_arn", subject.arns.iter().map(String::as_str)));
     }
     for username in &subject.usernames {
-        let account = username.strip_prefix("system:serviceaccount:");
-        if let Some((namespace, name)) = account.and_then(|account| account.split_once(':')) {
+        if let Some((namespace, name)) = service_account::parts(username) {
             any.push(format!(
                 "(pod_namespace = {} AND pod_service_account = {})",
                 quoted(namespace),

@@ -14,6 +14,7 @@ pub mod dry_run;
 mod events;
 pub mod explain;
 mod fan_out;
+mod finished;
 pub mod inputs;
 mod memory;
 pub mod remediate;

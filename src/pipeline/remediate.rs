@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::PipelineError;
+use super::finished::read;
 use crate::remedy::{self, Tables};
 use crate::report::bundle;
-use crate::source::{self, Location, S3Options};
-use crate::table::Row;
-use crate::table::parquet::rows_of;
+use crate::source::S3Options;
 
 /// What to make and where to put it.
 #[derive(Debug, Clone)]
@@ -39,11 +38,7 @@ pub struct Remediated {
 /// # Errors
 /// When the run cannot be read, a grant is not in it, or the folder cannot be written.
 pub fn remediate(plan: &RemediatePlan) -> Result<Remediated, PipelineError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(PipelineError::Start)?;
-    let tables = runtime.block_on(async {
+    let tables = super::runtime()?.block_on(async {
         Ok::<Tables, PipelineError>(Tables {
             run: read(&plan.from, &plan.s3).await?,
             identities: read(&plan.from, &plan.s3).await?,
@@ -55,18 +50,4 @@ pub fn remediate(plan: &RemediatePlan) -> Result<Remediated, PipelineError> {
     let made = remedy::bundle(&tables, plan.only.as_ref())?;
     bundle::write(&plan.to, &made.files)?;
     Ok(Remediated { to: plan.to.clone(), done: made.done, left: made.left })
-}
-
-/// The rows of one table of a finished run.
-pub(super) async fn read<R: Row>(from: &str, s3: &S3Options) -> Result<Vec<R>, PipelineError> {
-    let name = R::TABLE.name;
-    let text = format!("{}/tables/{name}", from.trim_end_matches('/'));
-    let none = || PipelineError::NoRun { from: from.to_owned(), table: name };
-    let location = Location::parse(&text).map_err(|_| none())?;
-    let files = source::read_small_files(&location, s3).await?;
-    let mut rows = Vec::new();
-    for (_, bytes) in files.into_iter().filter(|(key, _)| key.ends_with(".parquet")) {
-        rows.extend(rows_of::<R>(bytes)?);
-    }
-    Ok(rows)
 }

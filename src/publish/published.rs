@@ -116,9 +116,7 @@ impl Published {
         };
         for key in bucket.keys_below(&format!("{HISTORY}/verdicts/")).await? {
             // Keys come from a bucket: none may lead out of the folder.
-            let safe =
-                Path::new(&key).components().all(|c| matches!(c, std::path::Component::Normal(_)));
-            if let (true, Some((bytes, _))) = (safe, bucket.get(&key).await?) {
+            if let (true, Some((bytes, _))) = (is_below(&key), bucket.get(&key).await?) {
                 write_file(&scratch.path().join(&key), &bytes)?;
             }
         }
@@ -131,16 +129,18 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
+/// True for a path that does not lead out of the folder it is joined to.
+fn is_below(path: &str) -> bool {
+    Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
 /// Paths and digests of a manifest; `None` when it is none.
 fn files_of(manifest: &[u8]) -> Option<BTreeMap<String, String>> {
     let manifest: serde_json::Value = serde_json::from_slice(manifest).ok()?;
-    let is_safe = |path: &str| {
-        Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
-    };
     let files = manifest.get("files")?.as_array()?.iter().filter_map(|file| {
         let path = file.get("path")?.as_str()?;
         let sha256 = file.get("sha256")?.as_str()?;
-        is_safe(path).then(|| (path.to_owned(), sha256.to_owned()))
+        is_below(path).then(|| (path.to_owned(), sha256.to_owned()))
     });
     Some(files.collect())
 }

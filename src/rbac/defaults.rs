@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::model::grant::has_reserved_prefix;
 use crate::model::inventory::{Binding, Role, RoleKind, Subject};
 use crate::model::permission::{Permission, Rule};
+use crate::model::service_account;
 
 use super::rule_covers;
 
@@ -228,7 +229,7 @@ fn atoms(rule: &Rule) -> Vec<Permission> {
 /// Source: <https://docs.aws.amazon.com/eks/latest/userguide/creating-access-entries.html>.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    has_reserved_prefix(name) && !name.starts_with("system:serviceaccount:")
+    has_reserved_prefix(name) && !name.starts_with(service_account::PREFIX)
 }
 
 /// True for a user of a customer's binding that looks as if it were AWS's or Kubernetes' own.

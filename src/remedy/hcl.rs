@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::digest;
 
-use crate::report::summary::printable;
+use crate::report::terminal::printable;
 
 use super::Block;
 use super::shell::place;

@@ -18,7 +18,7 @@ mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::report::summary::printable;
+use crate::report::terminal::printable;
 use crate::table::rows::grants::{GrantRow, IdentityRow};
 use crate::table::rows::verdicts::{ProposalRow, RunRow, VerdictRow};
 

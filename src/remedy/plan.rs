@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::model::grant::has_reserved_prefix;
 use crate::model::permission::{Rule, Scope, ScopedRule};
 use crate::model::secret_names::is_mark;
-use crate::report::summary::printable;
+use crate::report::terminal::printable;
 use crate::table::rows::grants::GrantRow;
 use crate::table::rows::verdicts::{ProposalRow, VerdictRow};
 

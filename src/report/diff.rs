@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::summary::{Style, painted, printable};
+use super::answer::harmless;
+use super::terminal::{Style, painted, printable, wrap};
 use crate::compare::{Change, ChangeKind};
 
-const WIDTH: usize = 80;
 const COLUMNS: [&str; 12] = [
     "kind",
     "severity",
@@ -39,7 +39,7 @@ pub fn table(changes: &[Change], before: &str, after: &str, style: Style) -> Str
         let suppressed = if first.suppressed { " (suppressed)" } else { "" };
         let who = format!("{}: {}{suppressed}", first.cluster_name, first.principal);
         let who = wrapped(&printable(&who), 11);
-        out.push_str(&format!("\n  {} {who}\n", painted(severity, style)));
+        out.push_str(&format!("\n  {} {who}\n", painted(severity, 8, style)));
         for line in [&first.grant, &first.grant_id] {
             out.push_str(&format!("           {}\n", wrapped(&printable(line), 11)));
         }
@@ -135,49 +135,21 @@ fn words(change: &Change) -> String {
     }
 }
 
-/// Breaks a text that begins at column `indent` into lines of at most 80 columns: at a space, else
-/// wherever it must.
+/// A text that begins at column `indent`, as do the lines that it is broken into.
 fn wrapped(text: &str, indent: usize) -> String {
-    let room = WIDTH - indent;
-    let mut lines: Vec<String> = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
-        let held = lines.last().map_or(0, |line| line.chars().count());
-        if held > 0 && held + 1 + word.len() <= room {
-            if let Some(line) = lines.last_mut() {
-                line.push(' ');
-                line.extend(word);
-            }
-            continue;
-        }
-        if held > 0 {
-            lines.push(String::new());
-        }
-        while word.len() > room {
-            let rest = word.split_off(room);
-            if let Some(line) = lines.last_mut() {
-                line.extend(word);
-            }
-            lines.push(String::new());
-            word = rest;
-        }
-        if let Some(line) = lines.last_mut() {
-            line.extend(word);
-        }
-    }
-    lines.join(&format!("\n{}", " ".repeat(indent)))
+    let lines = wrap(&" ".repeat(indent), indent, text).join("\n");
+    lines.trim_start().to_owned()
 }
 
 fn cell(text: &str) -> String {
-    let text = printable(text);
-    let formula = text.starts_with(['=', '+', '-', '@']);
-    let text = if formula { format!("'{text}") } else { text };
+    let text = harmless(&printable(text));
     if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::terminal::WIDTH;
 
     fn changes() -> Vec<Change> {
         let change = |kind, severity: &str, id: &str| {

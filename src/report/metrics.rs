@@ -7,16 +7,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::summary::SummaryInput;
+use super::whole_file::WholeFile;
 use super::{ReportError, io};
 use crate::model::time::Micros;
-
-/// The collector that reads the file is another user.
-const READABLE: u32 = 0o644;
 
 /// What the run tells beside its summary.
 #[derive(Debug, Clone, Default)]
@@ -53,15 +49,9 @@ pub struct Ended<'a> {
 /// # Errors
 /// When the folder is not there or cannot be written.
 pub fn write(path: &Path, text: &str) -> Result<(), ReportError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(READABLE))
-        .tempfile_in(folder)
-        .map_err(io("write", path))?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(io("write", path))?;
-    file.persist(path).map_err(|error| io("move", path)(error.error))?;
-    Ok(())
+    let mut whole = WholeFile::create(path).map_err(io("write", path))?;
+    std::io::Write::write_all(whole.file(), text.as_bytes()).map_err(io("write", path))?;
+    whole.finish().map_err(io("move", path))
 }
 
 /// The text, `# EOF` included.
@@ -187,7 +177,7 @@ impl Text {
 /// Backslash, quote and line feed are the three that the format escapes; other control characters come
 /// from hostile names and are spelled out.
 fn escaped(text: &str) -> String {
-    super::summary::printable(text).replace('\\', "\\\\").replace('"', "\\\"")
+    super::terminal::printable(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 fn float(n: u64) -> f64 {

@@ -19,6 +19,8 @@ pub mod reference;
 pub mod sarif;
 pub mod snapshot;
 pub mod summary;
+pub mod terminal;
+pub mod whole_file;
 
 use std::path::{Path, PathBuf};
 

@@ -6,7 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::summary::{Finding, SummaryInput, Suppression, printable};
+use super::summary::{Finding, SummaryInput, Suppression};
+use super::terminal::printable;
 use crate::compare::{Change, ChangeKind};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";

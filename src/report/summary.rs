@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::terminal::{Style, painted, printable};
 use crate::model::tally::Counts;
 use crate::model::time::Micros;
 
@@ -91,13 +92,6 @@ pub struct News {
     pub gone: usize,
 }
 
-/// How to draw it.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Style {
-    /// Colour severities.
-    pub color: bool,
-}
-
 /// Renders the summary.
 #[must_use]
 pub fn render(input: &SummaryInput, style: Style) -> String {
@@ -152,7 +146,7 @@ impl fmt::Display for Rendered<'_> {
                 writeln!(
                     out,
                     "  {} {}  {}{}",
-                    painted(finding.severity, style),
+                    painted(finding.severity, 8, style),
                     finding.verdict,
                     cluster_of(finding),
                     printable(&finding.principal),
@@ -228,33 +222,6 @@ fn meaning(verdict: &str) -> &'static str {
 fn reasons<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> String {
     let parts: Vec<String> = counts.map(|(why, n)| format!("{n} {why}")).collect();
     if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
-}
-
-pub(super) fn painted(severity: &str, style: Style) -> String {
-    let padded = format!("{severity:<8}");
-    let code = match severity {
-        "critical" => "1;31",
-        "high" => "31",
-        "medium" => "33",
-        _ => "2",
-    };
-    if style.color { format!("\u{1b}[{code}m{padded}\u{1b}[0m") } else { padded }
-}
-
-/// Text with everything that could steer a terminal made visible.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let steers = c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if steers {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

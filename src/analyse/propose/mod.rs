@@ -16,7 +16,7 @@ pub use candidate::{Candidate, Candidates, Chosen, Making};
 use crate::join::cluster::Cluster;
 use crate::join::profile::Profiles;
 use crate::join::usage::Usage;
-use crate::model::arn::PrincipalName;
+use crate::model::arn::{PrincipalName, access_policy_name};
 use crate::model::grant::{Grant, GrantKind, Holder, IdentityKind, Member};
 use crate::model::inventory::{AuthMode, Subject};
 use crate::model::permission::{Permission, ScopedRule};
@@ -140,7 +140,10 @@ impl Case<'_> {
         let mut policies_of: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
         for grant in self.cluster.grants {
             if let (GrantKind::AccessPolicy, Holder::Identity(idx)) = (grant.kind, &grant.holder) {
-                policies_of.entry(*idx).or_default().insert(policy_name(&grant.grant_ref).into());
+                policies_of
+                    .entry(*idx)
+                    .or_default()
+                    .insert(access_policy_name(&grant.grant_ref).into());
             }
         }
         let found = parallel::map(self.threads, self.cluster.grants, |idx, grant| {
@@ -152,7 +155,7 @@ impl Case<'_> {
                 Holder::Subject(_) => BTreeSet::new(),
             };
             if grant.kind == GrantKind::AccessPolicy {
-                taken.remove(policy_name(&grant.grant_ref));
+                taken.remove(access_policy_name(&grant.grant_ref));
             }
             wide.then(|| self.smaller(idx, grant, evidence, &taken)).flatten()
         });
@@ -205,7 +208,7 @@ impl Case<'_> {
                 .filter(|path| !path.contains(&idx))
                 .flatten()
                 .filter_map(|&other| self.grant(other))
-                .map(|grant| policy_name(&grant.grant_ref))
+                .map(|grant| access_policy_name(&grant.grant_ref))
                 .collect();
             decision.why.push(format!("covered by {}", listed(others.into_iter())));
         }
@@ -492,7 +495,7 @@ fn stays_itself(grant: &Grant, decision: &Decision) -> bool {
         chosen.rules.is_empty()
             && matches!(chosen.policies.as_slice(),
                 [only] if grant.kind == GrantKind::AccessPolicy
-                    && only.policy == policy_name(&grant.grant_ref))
+                    && only.policy == access_policy_name(&grant.grant_ref))
     })
 }
 
@@ -532,12 +535,6 @@ impl<'a> Known<'a> {
     fn members_of(&self, grant: usize) -> impl Iterator<Item = &'a Member> {
         self.members.get(&grant).into_iter().flatten().copied()
     }
-}
-
-/// The name at the end of a policy's ARN.
-#[must_use]
-pub fn policy_name(arn: &str) -> &str {
-    arn.rsplit_once(":cluster-access-policy/").map_or(arn, |(_, name)| name)
 }
 
 /// A few of them, and how many more.

@@ -15,6 +15,7 @@ use crate::model::arn::PrincipalName;
 use crate::model::grant::{Allows, Grant, Holder};
 use crate::model::inventory::Subject;
 use crate::model::permission::{Permission, Rule, Scope, ScopedRule};
+use crate::model::service_account;
 use crate::rbac;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -209,7 +210,7 @@ fn serves(cluster: &Cluster<'_>, grant: &Grant, member: &Member) -> bool {
         Holder::Subject(Subject::User(name)) => *name == member.username,
         Holder::Subject(Subject::Group(group)) => member.groups.contains(group),
         Holder::Subject(Subject::ServiceAccount { namespace, name }) => {
-            member.username == format!("system:serviceaccount:{namespace}:{name}")
+            member.username == service_account::username(namespace, name)
         }
     }
 }

@@ -2,21 +2,20 @@
 
 mod prompt;
 
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read};
 use std::path::Path;
 
 use super::args::asking::{RowFormat, Sql};
 use super::error::UserError;
 use super::exit::Exit;
-use super::plan;
+use super::plan::{self, usage};
 use super::ui::Ui;
-use crate::model::time::{Day, Micros};
 use crate::pipeline::PipelineError;
 use crate::pipeline::ask::{AskError, AskPlan, Asked, Shape};
 use crate::report::answer::Format;
-use crate::report::answer::file::WholeFile;
 use crate::report::engine::Parameter;
-use crate::report::summary::printable;
+use crate::report::terminal::printable;
+use crate::report::whole_file::WholeFile;
 use crate::source::{S3Options, read_file};
 
 const MIB: usize = 1 << 20;
@@ -47,7 +46,8 @@ pub(super) fn run(sql: &Sql, ui: &mut Ui) -> Result<Exit, UserError> {
         return Ok(Exit::Complete);
     };
     if let Some(answer) = dot(&statement, &mut asked)? {
-        return written(print(&answer).map_err(AskError::from)).map(|()| Exit::Complete);
+        ui.print(&answer);
+        return Ok(Exit::Complete);
     }
     if let Some(path) = &sql.output {
         let (rows, _) = into_file(path, |out| asked.write(&statement, &parameters, shape, out))?;
@@ -140,14 +140,13 @@ fn parameter(text: &str) -> Result<(String, Parameter), UserError> {
         .split_once('=')
         .filter(|(name, _)| is_name(name))
         .ok_or_else(|| usage("--param", text, "NAME=VALUE"))?;
-    let instant = || Day::parse(value).map(Day::start).or_else(|| Micros::parse(value));
     let value = match value {
         "true" | "false" => Parameter::Boolean(value == "true"),
         _ => value
             .parse()
             .map(Parameter::Integer)
             .ok()
-            .or_else(|| instant().map(Parameter::Instant))
+            .or_else(|| plan::instant(value).map(Parameter::Instant))
             .unwrap_or_else(|| Parameter::Text(value.to_owned())),
     };
     Ok((name.to_owned(), value))
@@ -193,19 +192,10 @@ fn printable_lines(lines: &[String]) -> String {
     lines.iter().map(|line| printable(line) + "\n").collect()
 }
 
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
-fn usage(flag: &'static str, value: &str, expected: &'static str) -> UserError {
-    UserError::Usage { flag, value: value.to_owned(), expected }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::Micros;
 
     #[test]
     fn parameters_have_the_type_that_they_look_like() {

@@ -12,7 +12,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::{dot, not_all, print, written};
+use super::{dot, not_all};
 use crate::cli::error::UserError;
 use crate::cli::plan::Env;
 use crate::cli::ui::Ui;
@@ -100,16 +100,15 @@ pub(super) fn run(
         match text.split_whitespace().collect::<Vec<_>>().as_slice() {
             [] => continue,
             [".quit" | ".exit" | "quit" | "exit"] => break,
-            [".help"] => written(print(HELP).map_err(AskError::from))?,
+            [".help"] => ui.print(HELP),
             [".format", format] => match *format {
                 "table" => shape = in_table(shape),
                 "csv" => shape = Shape::Text(Format::Csv),
                 "json" => shape = Shape::Text(Format::Json),
                 _ => ui.say(".format takes table, csv or json"),
             },
-            _ => match ask(asked, text, parameters, shape) {
-                Ok(Some(said)) => ui.say(&said),
-                Ok(None) => {}
+            _ => match ask(asked, text, parameters, shape, ui) {
+                Ok(()) => {}
                 // A mistake is no reason to leave.
                 Err(error) => ui.error(&error),
             },
@@ -126,14 +125,16 @@ fn ask(
     text: &str,
     parameters: &[(String, Parameter)],
     shape: Shape,
-) -> Result<Option<String>, UserError> {
+    ui: &Ui,
+) -> Result<(), UserError> {
     if let Some(answer) = dot(text, asked)? {
-        written(print(&answer).map_err(AskError::from))?;
-        return Ok(None);
+        ui.print(&answer);
+        return Ok(());
     }
     let out = BufWriter::new(io::stdout());
     let (rows, unshown) = asked.write(text, parameters, shape, out).map_err(PipelineError::from)?;
-    Ok(Some(if unshown > 0 { not_all(rows, unshown) } else { format!("{rows} rows") }))
+    ui.say(&if unshown > 0 { not_all(rows, unshown) } else { format!("{rows} rows") });
+    Ok(())
 }
 
 fn in_table(shape: Shape) -> Shape {

@@ -2,6 +2,7 @@
 
 use crate::model::grant::{Allows, GrantKind, Holder, IdentityKind, Ineffective, Member};
 use crate::model::inventory::{IamPrincipal, Subject};
+use crate::model::service_account;
 use crate::model::time::Micros;
 
 use super::super::principals::folded_name;
@@ -100,7 +101,7 @@ impl Builder<'_> {
         self.found.members.push(Member {
             grant: self.found.grants.len(),
             principal_id: String::new(),
-            username: format!("system:serviceaccount:{}:{}", of.namespace, of.name),
+            username: service_account::username(of.namespace, of.name),
             via_identity: IdentityKind::ServiceAccount,
             via_group: String::new(),
         });

@@ -2,6 +2,7 @@
 
 use crate::model::grant::{Allows, GrantKind, Holder, IdentityKind, Ineffective, Member};
 use crate::model::inventory::{Binding, Subject};
+use crate::model::service_account;
 use crate::rbac::carries_group;
 use crate::rbac::defaults::{self, Managed};
 
@@ -88,7 +89,7 @@ impl Builder<'_> {
                 }
             }
             Subject::User(name) => {
-                if name.starts_with("system:serviceaccount:") {
+                if name.starts_with(service_account::PREFIX) {
                     return (Some(IdentityKind::ServiceAccount), false);
                 }
                 let mapped = of_mappings(&|identity| makes_user(identity, name));
@@ -118,9 +119,7 @@ impl Builder<'_> {
         };
         match subject {
             Subject::ServiceAccount { namespace, name } => !exists(namespace, name),
-            Subject::User(user) => user
-                .strip_prefix("system:serviceaccount:")
-                .and_then(|account| account.split_once(':'))
+            Subject::User(user) => service_account::parts(user)
                 .is_some_and(|(namespace, name)| !exists(namespace, name)),
             Subject::Group(_) => false,
         }
@@ -132,7 +131,7 @@ impl Builder<'_> {
             Subject::ServiceAccount { namespace, name } => members.push(Member {
                 grant,
                 principal_id: String::new(),
-                username: format!("system:serviceaccount:{namespace}:{name}"),
+                username: service_account::username(namespace, name),
                 via_identity: IdentityKind::ServiceAccount,
                 via_group: String::new(),
             }),
@@ -149,10 +148,7 @@ impl Builder<'_> {
                         members.push(Member {
                             grant,
                             principal_id: String::new(),
-                            username: format!(
-                                "system:serviceaccount:{}:{}",
-                                account.namespace, account.name
-                            ),
+                            username: service_account::username(&account.namespace, &account.name),
                             via_identity: IdentityKind::ServiceAccount,
                             via_group: group.clone(),
                         });

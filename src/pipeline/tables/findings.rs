@@ -7,6 +7,7 @@ use crate::analyse::coverage::Coverage;
 use crate::analyse::propose::Decision;
 use crate::analyse::verdict::{Kind, Verdict};
 use crate::join::cluster::Cluster;
+use crate::model::arn::access_policy_name;
 use crate::model::grant::{Grant, Ineffective};
 use crate::model::inventory::ClusterInventory;
 use crate::model::time::Micros;
@@ -308,7 +309,7 @@ fn words(grant: &Grant) -> String {
     } else {
         grant.namespaces.join(", ")
     };
-    let short = grant.grant_ref.rsplit(":cluster-access-policy/").next().unwrap_or_default();
+    let short = access_policy_name(&grant.grant_ref);
     let through = match short {
         "" => String::new(),
         short => format!(" {short}"),

@@ -5,7 +5,6 @@
 //! a terminal is shown, and in CSV a text that a spreadsheet would run gets an apostrophe in front.
 
 pub(super) mod cell;
-pub mod file;
 
 use std::io::{self, Write};
 
@@ -14,7 +13,7 @@ use arrow::datatypes::SchemaRef;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 use serde_json::Value;
 
-use super::summary::printable;
+use super::terminal::printable;
 
 /// Narrower columns cannot be read: then each row gets lines of its own.
 const NARROW: usize = 9;
@@ -162,7 +161,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// Text that no spreadsheet takes for a formula and that steers no terminal; line breaks stay.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let text = &text.split('\n').map(printable).collect::<Vec<_>>().join("\n");
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{text}")

@@ -110,8 +110,9 @@ async fn data(engine: &Engine, warnings: &[String]) -> Result<Value, ReportError
 
     let mut uses: Map<String, Value> = Map::new();
     let mut counts: BTreeMap<usize, (Vec<Value>, usize)> = BTreeMap::new();
-    for mut row in rows(engine, USED).await? {
-        let Some(&grant) = place.get(&text(&row, 0)) else { continue };
+    // A batch of it is held at a time: only a few of each grant are kept.
+    each(engine, USED, |mut row| {
+        let Some(&grant) = place.get(&text(&row, 0)) else { return };
         let (listed, more) = counts.entry(grant).or_default();
         if listed.len() < USES {
             row.remove(0);
@@ -119,7 +120,8 @@ async fn data(engine: &Engine, warnings: &[String]) -> Result<Value, ReportError
         } else {
             *more += 1;
         }
-    }
+    })
+    .await?;
     for (grant, (listed, more)) in counts {
         uses.insert(grant.to_string(), json!({ "rows": listed, "more": more }));
     }
@@ -226,13 +228,23 @@ async fn named_rows(
     engine: &Engine,
     sql: &str,
 ) -> Result<(Vec<String>, Vec<Vec<Value>>), ReportError> {
+    let mut all = Vec::new();
+    let names = each(engine, sql, |row| all.push(row)).await?;
+    Ok((names, all))
+}
+
+/// Hands over the rows of a statement as they come; the names of its columns.
+async fn each(
+    engine: &Engine,
+    sql: &str,
+    mut take: impl FnMut(Vec<Value>),
+) -> Result<Vec<String>, ReportError> {
     let mut answer = engine.ask(sql, &[]).await?;
     let names = answer.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let mut all = Vec::new();
     while let Some(batch) = answer.next().await? {
-        all.extend((0..batch.num_rows()).map(|row| cells(&batch, row)));
+        (0..batch.num_rows()).for_each(|row| take(cells(&batch, row)));
     }
-    Ok((names, all))
+    Ok(names)
 }
 
 fn cells(batch: &RecordBatch, row: usize) -> Vec<Value> {

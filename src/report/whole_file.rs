@@ -1,8 +1,12 @@
 //! A file that is there as a whole or not at all.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+/// A temporary file is for its owner alone; this one is for whom the folder is for.
+const READABLE: u32 = 0o644;
 
 /// A file in the making, beside the one that it will replace.
 #[derive(Debug)]
@@ -20,6 +24,7 @@ impl WholeFile {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let temporary = tempfile::Builder::new()
             .prefix(".overgrant-")
+            .permissions(Permissions::from_mode(READABLE))
             .tempfile_in(folder.unwrap_or(Path::new(".")))?;
         Ok(WholeFile { temporary, path: path.to_path_buf() })
     }
@@ -35,13 +40,6 @@ impl WholeFile {
     /// When it cannot be moved there.
     pub fn finish(mut self) -> io::Result<()> {
         self.temporary.as_file_mut().flush()?;
-        // A temporary file is for its owner alone; an answer is for whom the folder is for.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::Permissions::from_mode(0o644);
-            self.temporary.as_file().set_permissions(mode)?;
-        }
         self.temporary.persist(&self.path).map(drop).map_err(|error| error.error)
     }
 }
