@@ -76,6 +76,68 @@ fn the_ecs_task_runs_without_privileges() {
     assert!(of_task.ends_with(&format!("/{}", task["family"].as_str().unwrap())));
 }
 
+/// Everything before the one mistake was understood, and nothing was asked for.
+fn scan_is_known(args: &[&str], job: &[(&str, &str)]) {
+    let got = Command::new(env!("CARGO_BIN_EXE_overgrant"))
+        .args(args)
+        .args(["--cluster-map", "none"])
+        .envs(job.iter().copied())
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8(got.stderr).unwrap();
+    assert_eq!(complaint, "error: --cluster-map takes KEYPREFIX=CLUSTER-ARN, not \"none\"\n");
+}
+
+#[test]
+fn the_indexed_job_runs_as_many_scans_as_there_are_shards() {
+    let documents: Vec<Value> = serde_yaml_ng::Deserializer::from_str(&read("indexed-job.yaml"))
+        .map(|document| Value::deserialize(document).unwrap())
+        .collect();
+    let [scan, audit] = documents.as_slice() else { panic!("{} documents", documents.len()) };
+    let args = |job: &Value| -> Vec<String> {
+        let pod = &job["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        assert_eq!(pod["automountServiceAccountToken"], false);
+        let container = &pod["containers"][0];
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
+        assert_eq!(container["env"][0]["value"], container["volumeMounts"][0]["mountPath"]);
+        let args = container["args"].as_array().unwrap().iter();
+        args.map(|arg| arg.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(scan["spec"]["completionMode"], "Indexed");
+    let of = scan["spec"]["completions"].as_u64().unwrap();
+    let mine = args(scan);
+    assert!(mine.contains(&format!("--shard=auto/{of}")), "{mine:?}");
+    let mine: Vec<&str> = mine.iter().map(String::as_str).collect();
+    scan_is_known(&mine, &[("JOB_COMPLETION_INDEX", "3")]);
+    let theirs = args(audit);
+    let facts = |args: &[&str], flag: &str| {
+        args.iter().find_map(|arg| arg.strip_prefix(flag)).map(str::to_owned)
+    };
+    let theirs: Vec<&str> = theirs.iter().map(String::as_str).collect();
+    assert_eq!(facts(&mine, "--out="), facts(&theirs, "--facts="));
+    assert_eq!(facts(&mine, "--inventory="), facts(&theirs, "--inventory="));
+    arguments_are_known(&theirs);
+}
+
+#[test]
+fn the_array_of_aws_batch_runs_scans_and_the_join() {
+    let command = |name: &str| -> Vec<String> {
+        let job: Value = serde_json::from_str(&read(name)).unwrap();
+        let container = &job["containerProperties"];
+        assert_eq!(container["readonlyRootFilesystem"], true);
+        assert_eq!(container["mountPoints"][0]["sourceVolume"], container["volumes"][0]["name"]);
+        assert_eq!(container["environment"][0]["value"], "/scratch");
+        let args = container["command"].as_array().unwrap().iter();
+        args.map(|arg| arg.as_str().unwrap().replace("Ref::", "s3://WORK/RUN/")).collect()
+    };
+    let scan = command("batch-scan.json");
+    let job = [("AWS_BATCH_JOB_ARRAY_INDEX", "7"), ("AWS_BATCH_JOB_ARRAY_SIZE", "8")];
+    scan_is_known(&scan.iter().map(String::as_str).collect::<Vec<_>>(), &job);
+    let audit = command("batch-audit.json");
+    arguments_are_known(&audit.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
 #[test]
 fn the_units_are_hardened_and_verify() {
     let service = read("overgrant.service");

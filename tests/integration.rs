@@ -46,6 +46,8 @@ mod samples;
 mod sarif;
 /// Tokens, bodies and credentials: in no table, no line, no error.
 mod secrets;
+/// Many scans and one join; the worker that another engine feeds.
+mod shards;
 /// What the tests share.
 mod support;
 /// Rooms and fences.

@@ -2,6 +2,7 @@
 
 pub mod asking;
 mod review;
+pub mod scanning;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -86,6 +87,15 @@ pub enum Command {
     Completions(super::shell::Completions),
     /// Print the manual page, or write a page for each subcommand
     Man(super::shell::Man),
+    /// Read a share of the logs and leave the facts, for `overgrant audit --facts`
+    ///
+    /// For more logs than one machine reads in time: as many scans as there are shards, on any machines, in
+    /// any order. Reports are the same as those of one run over all logs.
+    Scan(scanning::Scan),
+    /// Read objects that another engine names, and hand it the facts
+    Worker(scanning::Worker),
+    /// Tell the columns of tables
+    Schema(scanning::SchemaOf),
     /// Say what changed between two runs
     ///
     /// Compares the grants and verdicts of two outputs of `overgrant audit`: what is new, gone or changed, whose
@@ -213,8 +223,11 @@ pub struct Audit {
     /// The kind of a log is read from its bytes. trail:NAME (or an ARN) is wherever the trail leaves its
     /// files. lookup-events:REGION is CloudTrail's event history: 90 days, no data events, two requests a
     /// second; what was had is kept under --lookup-cache and not asked for again.
-    #[arg(required = true, value_name = "LOGS")]
+    #[arg(required_unless_present = "facts", value_name = "LOGS")]
     pub logs: Vec<String>,
+    /// Facts in place of logs
+    #[command(flatten)]
+    pub from: scanning::FromFacts,
     /// Folder or s3://bucket/prefix with a folder per cluster, as aws and kubectl print it
     #[arg(long, value_name = "PATH")]
     pub inventory: Vec<String>,

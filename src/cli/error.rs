@@ -7,6 +7,7 @@ use super::hints;
 use super::progress::{Level, Told};
 use crate::pipeline::PipelineError;
 use crate::pipeline::inputs::InputError;
+use crate::pipeline::shards::ShardError;
 use crate::remedy::RemedyError;
 use crate::report::terminal::printable;
 
@@ -59,10 +60,12 @@ impl UserError {
             | UserError::Run(
                 PipelineError::EmptyWindow { .. }
                 | PipelineError::NoBaseline { .. }
+                | PipelineError::Shards(ShardError::NoEnd)
                 | PipelineError::Remedy(RemedyError::UnknownGrant { .. }),
             ) => Exit::Usage,
             UserError::Run(
                 PipelineError::Interrupted { .. }
+                | PipelineError::Shards(ShardError::Interrupted)
                 | PipelineError::Input(InputError::Stopped { .. } | InputError::StoppedClusters),
             ) => Exit::Interrupted,
             UserError::Run(_) => Exit::Failed,

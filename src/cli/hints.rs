@@ -6,6 +6,7 @@ use crate::live::LiveError;
 use crate::pipeline::PipelineError;
 use crate::pipeline::ask::AskError;
 use crate::pipeline::inputs::InputError;
+use crate::pipeline::shards::ShardError;
 use crate::publish::PublishError;
 use crate::remedy::RemedyError;
 use crate::report::ReportError;
@@ -49,6 +50,7 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
             "make the file with `aws cloudtrail list-public-keys --start-time … > FILE`, or leave --public-keys out to ask CloudTrail",
         ),
         PipelineError::Input(error) => of_input(error),
+        PipelineError::Shards(error) => of_shards(error),
         PipelineError::Report(ReportError::Query { .. }) => {
             Some("give SQL more room with --memory, or judge a shorter window with --since")
         }
@@ -74,6 +76,31 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
         | PipelineError::Expired { .. }
         | PipelineError::Named { .. }
         | PipelineError::Interrupted { .. } => None,
+    }
+}
+
+fn of_shards(error: &ShardError) -> Option<&'static str> {
+    match error {
+        ShardError::NoFacts { .. } => Some("run `overgrant scan LOGS … --out FACTS` first"),
+        ShardError::Damaged { .. } => Some(
+            "run the scan again that wrote it; of plan.json or a listing, give --out another place",
+        ),
+        ShardError::OtherDays { .. } => {
+            Some("judge a shorter window, or scan with this one into another place")
+        }
+        ShardError::Lacks { .. } => Some(
+            "give the inventory and options that the scans had, or scan with these into another place",
+        ),
+        ShardError::BadLine { .. } => {
+            Some("a line is s3://bucket/key, a path, or a row of the listing as JSON")
+        }
+        ShardError::Stream(_) => Some("whoever reads the rows ended early: see what it said"),
+        ShardError::Foreign { .. }
+        | ShardError::OtherPlan { .. }
+        | ShardError::NoEnd
+        | ShardError::Incomplete { .. }
+        | ShardError::Interrupted
+        | ShardError::Stdin(_) => None,
     }
 }
 

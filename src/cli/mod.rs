@@ -13,6 +13,7 @@ mod hints;
 mod log;
 pub mod plan;
 pub mod progress;
+mod shards;
 pub mod shell;
 mod signals;
 mod sql;
@@ -63,6 +64,9 @@ pub fn main() -> ExitCode {
         Command::Remediate(remediate) => run_remediate(remediate, &mut ui),
         Command::Explain(explain) => explain::run(explain, &mut ui),
         Command::Sql(sql) => sql::run(sql, &mut ui),
+        Command::Scan(scan) => shards::run_scan(scan, &mut ui),
+        Command::Worker(worker) => shards::run_worker(worker),
+        Command::Schema(schema) => shards::run_schema(schema, &ui),
         Command::Diff(diff) => run_diff(diff, &mut ui),
         Command::Completions(completions) => Ok(shell::completions(completions, &ui)),
         Command::Man(man) => shell::man(man, &ui),

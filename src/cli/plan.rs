@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::args::scanning::Scan;
 use super::args::{self, Audit, Inventory, Remediate, Review, Roles};
 use super::error::UserError;
 use crate::decode::gunzip::Limits;
@@ -16,6 +17,7 @@ use crate::pipeline::remediate::RemediatePlan;
 use crate::pipeline::snapshot::SnapshotPlan;
 use crate::pipeline::verify::VerifyPlan;
 use crate::pipeline::{Plan, Since, Stop, trust};
+use crate::rbac::exact::VerbGroups;
 use crate::source::{Location, S3Options};
 use crate::suppress::{self, Kind, Rule};
 
@@ -32,6 +34,8 @@ pub struct Env {
     pub cores: usize,
     /// The user's cache folder, if there is one.
     pub cache: Option<PathBuf>,
+    /// Which of several jobs this is, and of how many, where somebody says so.
+    pub job: (Option<String>, Option<String>),
 }
 
 impl Env {
@@ -46,7 +50,12 @@ impl Env {
         let set =
             |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-        Env { now: Micros(chrono::Utc::now().timestamp_micros()), cores, cache }
+        let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        // Sources: <https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode>,
+        // <https://docs.aws.amazon.com/batch/latest/userguide/job_env_vars.html>.
+        let index = text("JOB_COMPLETION_INDEX").or_else(|| text("AWS_BATCH_JOB_ARRAY_INDEX"));
+        let job = (index, text("AWS_BATCH_JOB_ARRAY_SIZE"));
+        Env { now: Micros(chrono::Utc::now().timestamp_micros()), cores, cache, job }
     }
 }
 
@@ -170,16 +179,7 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
     let locations = |list: &[String], flag| {
         list.iter().map(|text| location(flag, text)).collect::<Result<Vec<_>, _>>()
     };
-    let cluster_map = audit
-        .cluster_map
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((prefix, arn)) if Arn::parse(arn).is_some() => {
-                Ok((prefix.to_owned(), arn.to_owned()))
-            }
-            _ => Err(usage("--cluster-map", text, "KEYPREFIX=CLUSTER-ARN")),
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let cluster_map = cluster_map(&audit.cluster_map)?;
     let until = until(audit.until.as_deref())?;
     for (flag, share) in
         [("--min-coverage", audit.min_coverage), ("--max-rejects", audit.max_rejects)]
@@ -194,8 +194,10 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
     });
     let logs = logs.collect();
     let memory = audit.memory.saturating_mul(usize::try_from(MIB).unwrap_or(1));
+    let facts = audit.from.facts.as_deref();
     Ok(Plan {
         logs,
+        facts: facts.map(|text| location("--facts", text)).transpose()?,
         inventories: locations(&audit.inventory, "--inventory")?,
         since: since(&audit.since)?,
         until,
@@ -224,6 +226,52 @@ pub fn resolve(audit: &Audit, env: &Env) -> Result<Plan, UserError> {
         baseline: baseline(&audit.review)?,
         config_digest: None,
     })
+}
+
+/// Settles the plan of a scan: what decides verdicts has no say in it.
+///
+/// # Errors
+/// When an argument does not read.
+pub(super) fn resolve_scan(scan: &Scan, env: &Env) -> Result<Plan, UserError> {
+    let locations = |list: &[String], flag| {
+        list.iter().map(|text| location(flag, text)).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(Plan {
+        logs: locations(&scan.logs, "LOGS")?,
+        facts: None,
+        inventories: locations(&scan.inventory, "--inventory")?,
+        since: since(&scan.since)?,
+        until: until(scan.until.as_deref())?,
+        now: env.now,
+        out: location("--out", &scan.out)?,
+        cluster_map: cluster_map(&scan.cluster_map)?,
+        policies: None,
+        threads: scan.threads.unwrap_or(env.cores).max(1),
+        memory: scan.memory.saturating_mul(usize::try_from(MIB).unwrap_or(1)),
+        limits: Limits { max_inflated: scan.max_object.saturating_mul(MIB) },
+        s3: S3Options { region: scan.region.clone(), ..S3Options::default() },
+        rescan: false,
+        hide_secret_names: scan.hide_secret_names,
+        verify: None,
+        stop: Stop::default(),
+        min_age_days: 0,
+        min_coverage: 0.0,
+        max_hole_hours: 0,
+        max_reject_share: 1.0,
+        verb_groups: VerbGroups::Exact,
+        rules: Vec::new(),
+        baseline: None,
+        config_digest: None,
+    })
+}
+
+/// Key prefixes and cluster ARNs.
+fn cluster_map(texts: &[String]) -> Result<Vec<(String, String)>, UserError> {
+    let read = |text: &String| match text.split_once('=') {
+        Some((prefix, arn)) if Arn::parse(arn).is_some() => Ok((prefix.to_owned(), arn.to_owned())),
+        _ => Err(usage("--cluster-map", text, "KEYPREFIX=CLUSTER-ARN")),
+    };
+    texts.iter().map(read).collect()
 }
 
 /// The rules that were typed.
@@ -326,7 +374,7 @@ mod tests {
         let base = ["overgrant", "audit", "logs", "--out", "out"];
         let args = Args::try_parse_from(base.iter().chain(args)).map_err(|e| e.to_string())?;
         let Command::Audit(audit) = args.command else { panic!("{args:?}") };
-        let env = Env { now: Micros(0), cores: 3, cache: None };
+        let env = Env { now: Micros(0), cores: 3, cache: None, job: (None, None) };
         resolve_inputs(&audit, &env).map_err(|error| error.render())?;
         resolve(&audit, &env).map_err(|error| error.render())
     }

@@ -14,6 +14,7 @@ pub mod hourly;
 pub mod key;
 pub mod ordered;
 pub mod read;
+pub mod records;
 mod rows;
 pub mod sort;
 pub mod store;
@@ -71,6 +72,12 @@ pub enum FactsError {
     /// A fact file is not what it should be, or cannot be written.
     #[error("a fact file does not read or write")]
     Codec(#[from] crate::table::parquet::CodecError),
+    /// A file of scanned facts is not in order, or holds something else.
+    #[error("{path} is no file of scanned facts in their order; scan its objects again")]
+    NotInOrder {
+        /// The file.
+        path: PathBuf,
+    },
     /// A fact does not serialise or read back: the spill file was changed by someone else.
     #[error("a fact does not read back from the spill file")]
     Encoding(#[from] postcard::Error),

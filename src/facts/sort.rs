@@ -19,6 +19,7 @@ use rustc_hash::FxHashMap;
 
 use super::FactsError;
 use super::key::{KEY_LEN, SortKey, number_of_place, place};
+use super::records::Files;
 use crate::model::fact::{Fact, FactBody};
 use crate::model::outcome::{Family, Unit};
 use crate::model::time::Micros;
@@ -73,6 +74,8 @@ pub enum Run {
     Memory(Buffer),
     /// It did not.
     Disk(PathBuf),
+    /// Other processes made it: files of rows, which stay where they are.
+    Rows(Vec<PathBuf>),
 }
 
 /// Facts in memory: what they say once, however many say it.
@@ -321,12 +324,14 @@ enum RunReader {
         path: PathBuf,
         input: zstd::Decoder<'static, BufReader<File>>,
     },
+    Rows(Box<Files>),
 }
 
 impl RunReader {
     fn open(run: Run) -> Result<Self, FactsError> {
         match run {
             Run::Memory(buffer) => Ok(RunReader::Memory(buffer, 0)),
+            Run::Rows(files) => Ok(RunReader::Rows(Box::new(Files::new(files)))),
             Run::Disk(path) => {
                 let open = |path: &Path| {
                     let file = File::open(path)?;
@@ -353,6 +358,7 @@ impl RunReader {
             }
             RunReader::Disk { path, input } => read_record(input, into)
                 .map_err(|source| FactsError::ReadSpill { path: path.clone(), source }),
+            RunReader::Rows(files) => files.next(&mut into.key, &mut into.body),
         }
     }
 }
@@ -362,6 +368,7 @@ impl RunReader {
     fn remove(&mut self) -> Result<(), FactsError> {
         match self {
             RunReader::Memory(buffer, _) => *buffer = Buffer::default(),
+            RunReader::Rows(files) => files.close(),
             RunReader::Disk { path, .. } => std::fs::remove_file(&*path)
                 .map_err(|source| FactsError::ReadSpill { path: path.clone(), source })?,
         }

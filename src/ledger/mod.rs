@@ -12,6 +12,7 @@ pub mod days;
 pub mod diff;
 pub mod entry;
 pub mod lens;
+pub mod share;
 pub mod totals;
 
 /// Version of what extraction makes of a record and of how entries are kept. A change of either raises

@@ -198,13 +198,9 @@ pub(super) fn catch_up(
     let mut warnings = warnings(&diff, &memory, &work);
     let state = memory.save(entries, &lens, written, site.folders)?;
     let (paths, known) = (memory.fact_paths().collect(), memory.known_facts());
-
-    let mut totals = totals(memory.entries.iter(), window, &context.accounts())?;
+    let mut totals = totals_of(&memory, &work, window, &context)?;
     for (_, key) in diff.gone.keys() {
         totals.tally.damage(key);
-    }
-    for (key, why) in work.unreadable.iter().chain(&work.unlisted) {
-        totals.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
     }
     let vouched = match &trust {
         Some(trust) => {
@@ -227,6 +223,20 @@ pub(super) fn catch_up(
         warnings,
         state,
     })
+}
+
+/// Adds up what was read, and what could not be looked at.
+pub(super) fn totals_of(
+    memory: &Memory,
+    work: &Work,
+    window: Window,
+    context: &Context,
+) -> Result<Totals, PipelineError> {
+    let mut totals = totals(memory.entries.iter(), window, &context.accounts())?;
+    for (key, why) in work.unreadable.iter().chain(&work.unlisted) {
+        totals.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
+    }
+    Ok(totals)
 }
 
 /// Objects that must be read again for what digests say of them now.
@@ -398,7 +408,7 @@ impl Reading<'_> {
     }
 }
 
-fn entries(
+pub(super) fn entries(
     work: &Work,
     outcomes: BTreeMap<usize, Details>,
     days: (Day, Day),
@@ -413,7 +423,7 @@ fn entries(
 }
 
 /// Folds what is wanted into fact files, and keeps its counts; returns the files.
-fn fold(
+pub(super) fn fold(
     site: &Site<'_>,
     memory: &mut Memory,
     runs: Runs,

@@ -19,6 +19,7 @@ pub mod inputs;
 mod memory;
 pub mod remediate;
 mod scan;
+pub mod shards;
 pub mod snapshot;
 mod tables;
 pub mod trust;
@@ -91,6 +92,8 @@ impl Since {
 pub struct Plan {
     /// Where logs are.
     pub logs: Vec<Location>,
+    /// Where scans left facts, in place of logs.
+    pub facts: Option<Location>,
     /// Where inventories are.
     pub inventories: Vec<Location>,
     /// Start of the window.
@@ -296,6 +299,9 @@ pub enum PipelineError {
     /// A question to a finished run has no answer.
     #[error(transparent)]
     Ask(#[from] ask::AskError),
+    /// Scans and who joins them do not come together.
+    #[error(transparent)]
+    Shards(#[from] shards::ShardError),
     /// A worker ended early.
     #[error("a worker thread ended early")]
     Worker,
@@ -339,7 +345,10 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     let spill = SpillDir::new(spill_path.clone());
     let folders = Folders { run: &run, state: &state };
     let site = Site { plan, runtime: &runtime, place: &place, folders, spill: &spill };
-    let mut facts = catch_up::catch_up(&site, window, &world, events)?;
+    let mut facts = match &plan.facts {
+        Some(place) => shards::gather::gather(&site, place, window, &world, events)?,
+        None => catch_up::catch_up(&site, window, &world, events)?,
+    };
     if plan.stop.is_set() {
         return Err(site.stopped(&mut facts)?);
     }

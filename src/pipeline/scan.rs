@@ -32,7 +32,7 @@ const LEAST_SORT_BUFFER: usize = 4 << 20;
 
 /// What is there to be read.
 pub(super) struct Work {
-    objects: Vec<(Arc<Store>, Object)>,
+    pub(super) objects: Vec<(Arc<Store>, Object)>,
     /// The same as the ledger knows them.
     pub(super) listed: Vec<Listed>,
     pub(super) pruned: BTreeMap<&'static str, u64>,

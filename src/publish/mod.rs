@@ -19,6 +19,7 @@
 //! ```
 
 pub mod bucket;
+pub mod depot;
 pub mod local;
 pub mod place;
 pub mod published;
@@ -105,6 +106,11 @@ pub enum PublishError {
 /// Wraps what the system said.
 fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> PublishError + 'a {
     move |source| PublishError::Io { doing, path: path.to_path_buf(), source }
+}
+
+/// True for a path that does not lead out of the folder it is joined to.
+fn is_below(path: &str) -> bool {
+    Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// Writes a file below a staging folder.

@@ -6,10 +6,10 @@
 #![expect(clippy::disallowed_methods, reason = "publish knows where the files of a run are")]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::local::CURRENT;
-use super::{GENERATIONS, HISTORY, MANIFEST, PublishError, io, write_file};
+use super::{GENERATIONS, HISTORY, MANIFEST, PublishError, io, is_below, write_file};
 use crate::model::digest;
 use crate::source::s3::Bucket;
 use crate::source::{Location, S3Options};
@@ -127,11 +127,6 @@ impl Published {
 
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
-}
-
-/// True for a path that does not lead out of the folder it is joined to.
-fn is_below(path: &str) -> bool {
-    Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// Paths and digests of a manifest; `None` when it is none.

@@ -17,6 +17,7 @@ pub mod output;
 pub mod page;
 pub mod reference;
 pub mod sarif;
+pub mod schema;
 pub mod snapshot;
 pub mod summary;
 pub mod terminal;

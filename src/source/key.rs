@@ -11,6 +11,9 @@ use crate::model::time::{Day, Micros};
 /// Days around the window whose deliveries may hold its events.
 const SLACK_DAYS: i32 = 1;
 
+/// Why something is left out by its key: all the words that [`Prune::reason`] and listings have.
+pub const PRUNED: [&str; 4] = ["account", "day", "prefix", "region"];
+
 /// What a key says; every part may be missing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogKey {

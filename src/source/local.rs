@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::key::read_key;
 use super::{FetchError, Listing, Object, Prune, SourceError};
@@ -100,6 +100,15 @@ impl Folder {
             }
         }
         Ok(listing)
+    }
+
+    /// The file of a key that a listing gave; `None` for one that would lead out of the folder.
+    pub(super) fn path_of(&self, key: &str) -> Option<PathBuf> {
+        if self.root.is_file() {
+            return Some(self.root.clone());
+        }
+        let inside = Path::new(key).components().all(|part| matches!(part, Component::Normal(_)));
+        inside.then(|| self.root.join(key))
     }
 
     /// Reads one file.

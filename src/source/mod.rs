@@ -256,6 +256,16 @@ impl Store {
         Ok(listing)
     }
 
+    /// An object as [`Store::list`] told it, in another process.
+    #[must_use]
+    pub fn object(&self, key: String, size: u64, etag: Option<String>) -> Object {
+        let path = match self {
+            Store::Local(folder) => folder.path_of(&key),
+            Store::S3(_) => None,
+        };
+        Object { key, size, etag, path }
+    }
+
     /// Fetches a digest with its signature; a copy in a folder has none.
     ///
     /// # Errors

@@ -89,6 +89,24 @@ primitive!(
     |_| 0
 );
 
+/// Bytes for the tool alone, where a row may have none.
+impl Column for Option<Vec<u8>> {
+    const NULLABLE: bool = true;
+    fn data_type() -> DataType {
+        DataType::Binary
+    }
+    fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
+        Arc::new(BinaryArray::from_iter(values.map(Option::as_deref)))
+    }
+    fn values(array: &ArrayRef) -> Option<Vec<Self>> {
+        let array: &BinaryArray = array.as_any().downcast_ref()?;
+        Some(array.iter().map(|bytes| bytes.map(<[u8]>::to_vec)).collect())
+    }
+    fn held(&self) -> usize {
+        self.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// Bytes for the tool alone.
 impl Column for Vec<u8> {
     const NULLABLE: bool = false;

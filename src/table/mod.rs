@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod parquet;
 pub mod reference;
 pub mod rows;
+pub mod scanned;
 
 use std::sync::Arc;
 

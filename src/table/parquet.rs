@@ -14,7 +14,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -212,24 +213,61 @@ pub fn read_rows<R: Row, E: From<CodecError>>(
     input: impl ChunkReader + 'static,
     mut each: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
-    let input = Arc::new(input);
-    let metadata =
-        ArrowReaderMetadata::load(&*input, ArrowReaderOptions::new()).map_err(CodecError::from)?;
-    for group in 0..metadata.metadata().num_row_groups() {
-        let shared = Shared(Arc::clone(&input));
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(shared, metadata.clone())
-            .with_row_groups(vec![group])
-            .with_batch_size(ROWS_PER_BATCH)
-            .build()
-            .map_err(CodecError::from)?;
-        for batch in reader {
-            let batch = batch.map_err(CodecError::from)?;
-            for row in R::from_batch(&batch).map_err(CodecError::from)? {
-                each(row)?;
+    let mut reader = RowReader::open(input, ROWS_PER_BATCH)?;
+    while let Some(row) = reader.next()? {
+        each(row)?;
+    }
+    Ok(())
+}
+
+/// The rows of a file, one by one.
+pub struct RowReader<R: Row, T: ChunkReader> {
+    input: Arc<T>,
+    metadata: ArrowReaderMetadata,
+    rows_per_batch: usize,
+    /// Row groups that are begun.
+    groups: usize,
+    group: Option<ParquetRecordBatchReader>,
+    batch: std::vec::IntoIter<R>,
+}
+
+impl<R: Row, T: ChunkReader + 'static> RowReader<R, T> {
+    /// Opens a file; at most `rows_per_batch` of its rows are held at once.
+    ///
+    /// # Errors
+    /// When the bytes are no Parquet.
+    pub fn open(input: T, rows_per_batch: usize) -> Result<Self, CodecError> {
+        let metadata = ArrowReaderMetadata::load(&input, ArrowReaderOptions::new())?;
+        let (input, batch) = (Arc::new(input), Vec::new().into_iter());
+        Ok(RowReader { input, metadata, rows_per_batch, groups: 0, group: None, batch })
+    }
+
+    /// The next row; `None` after the last.
+    ///
+    /// # Errors
+    /// When the bytes are no such table.
+    pub fn next(&mut self) -> Result<Option<R>, CodecError> {
+        loop {
+            if let Some(row) = self.batch.next() {
+                return Ok(Some(row));
+            }
+            match self.group.as_mut().and_then(Iterator::next) {
+                Some(batch) => self.batch = R::from_batch(&batch?)?.into_iter(),
+                None if self.groups < self.metadata.metadata().num_row_groups() => {
+                    let shared = Shared(Arc::clone(&self.input));
+                    let metadata = self.metadata.clone();
+                    let reader =
+                        ParquetRecordBatchReaderBuilder::new_with_metadata(shared, metadata)
+                            .with_row_groups(vec![self.groups])
+                            .with_batch_size(self.rows_per_batch)
+                            .build()?;
+                    self.group = Some(reader);
+                    self.groups += 1;
+                }
+                None => return Ok(None),
             }
         }
     }
-    Ok(())
 }
 
 /// All rows of a file that is small.

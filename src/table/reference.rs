@@ -121,7 +121,8 @@ fn external_table(name: &str, folder: &str, table: &Description, place: Option<&
 }
 
 /// The type of a column in Hive's DDL, which is that of Athena and Spark.
-fn hive_type(data_type: &DataType) -> &'static str {
+#[must_use]
+pub fn hive_type(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Int64 => "bigint",
         DataType::Int32 => "int",
@@ -157,6 +158,7 @@ pub fn type_name(data_type: &DataType) -> &'static str {
         DataType::Timestamp(..) => "timestamp",
         DataType::List(_) => "list of text",
         DataType::Map(..) => "map of text",
+        DataType::Binary => "bytes",
         _ => "other",
     }
 }

@@ -47,6 +47,7 @@ pub(crate) fn plan(logs: &str, inventory: &str, out: &str) -> Plan {
     let at = |text: &str| Location::parse(text).unwrap();
     Plan {
         logs: vec![at(logs)],
+        facts: None,
         inventories: if inventory.is_empty() { Vec::new() } else { vec![at(inventory)] },
         since: Since::Days(90),
         until: None,
