@@ -29,7 +29,7 @@ impl World {
             .filter(|path| path.display().to_string().contains("/2026/11/"))
             .step_by(step)
             .collect();
-        assert!(logs.len() > 20, "{} logs", logs.len());
+        assert!(logs.len() > 12, "{} logs", logs.len());
         for log in logs {
             let to = world.at("logs").join(log.strip_prefix(project("samples/logs")).unwrap());
             std::fs::create_dir_all(to.parent().unwrap()).unwrap();

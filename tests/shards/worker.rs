@@ -151,7 +151,7 @@ fn what_cannot_be_read_is_a_row() {
         let row = rows.iter().find(|row| row.object.as_deref() == Some(name)).unwrap();
         (row.kind.as_str(), row.outcome.as_deref().unwrap(), row.reason.as_deref())
     };
-    assert_eq!(of(&broken.display().to_string()), ("object", "rejected", Some("gunzip")));
+    assert_eq!(of(&broken.display().to_string()), ("object", "rejected", Some("bad_gzip")));
     assert_eq!(of(&missing), ("object", "rejected", Some("unreadable")));
     assert_eq!(rows.len(), 2);
 

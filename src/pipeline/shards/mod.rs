@@ -361,8 +361,9 @@ fn agree(
 async fn refuse_foreign(depot: &Depot, place: &str) -> Result<(), PipelineError> {
     let ours = |key: &str| {
         let top = key.split('/').next().unwrap_or_default();
-        // What a scan that was killed left.
-        top.starts_with("listing-") || top.starts_with(".part-")
+        // What a scan that was killed left, or one that was first by a moment.
+        let ours = ["listing-", "of-", ".part-"];
+        [PLAN, "records"].contains(&top) || ours.iter().any(|begin| top.starts_with(begin))
     };
     match depot.keys_below("").await?.into_iter().find(|key| !ours(key)) {
         Some(found) => Err(ShardError::Foreign { place: place.to_owned(), found }.into()),
