@@ -276,8 +276,19 @@ def paper_is_readable(open):
         assert not cut, f"{scheme}: a box that scrolls is cut: {cut[:3]}"
         pressable = page.evaluate("[...document.querySelectorAll('input, select, .copy, .tile[aria-pressed] + nav, nav, dialog')].filter((n) => n.checkVisibility()).length")
         assert pressable == 0, f"{pressable} things to press are on paper"
+        broken = page.evaluate("""() => [...document.querySelectorAll('#print th, #print td.nowrap, #print .id')].filter((cell) => {
+          const range = document.createRange();
+          range.selectNodeContents(cell);
+          const line = parseFloat(getComputedStyle(cell).fontSize) * 2;
+          return range.getBoundingClientRect().height > line;
+        }).map((cell) => cell.textContent.slice(0, 30)).slice(0, 3)""")
+        assert not broken, f"{scheme}: broken within a word: {broken}"
         head = page.evaluate("getComputedStyle(document.querySelector('#print thead')).display")
         assert head == "table-header-group", "the head is not repeated on every sheet"
+        # A browser asks for styles of a sheet that stands; that is no small window.
+        page.set_viewport_size({"width": 718, "height": 1000})
+        columns = page.evaluate("['.tl-row', '#tiles-verdict'].map((name) => getComputedStyle(document.querySelector(name)).gridTemplateColumns.split(' ').length)")
+        assert columns == [2, 8], f"paper is taken for a small window: {columns}"
         page.emulate_media(media="screen")
         watched.close()
     watched = open()

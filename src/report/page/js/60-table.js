@@ -1,7 +1,7 @@
 // The table of grants. Only the rows in sight are in the page; the focus stays on the table and names the
 // active row, so that no row that is scrolled away can take it along.
 
-const narrow = matchMedia("(max-width: 820px)");
+const narrow = matchMedia("screen and (max-width: 820px)");
 const OVERSCAN = 6;
 const rowHeight = () => (narrow.matches ? 100 : 54);
 

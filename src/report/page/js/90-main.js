@@ -12,8 +12,8 @@ function drawPrint() {
     el("td", null, el("b", null, row.what), el("br"), row.whatMore),
     el("td", null, row.detail || ""),
     el("td", null, recommendationBadge(row), row.target ? [el("br"), row.target] : null),
-    el("td", null, row.lastAt === null ? "never seen" : day(row.last_used)),
-    el("td", null, row.grant_id));
+    el("td.nowrap", null, row.lastAt === null ? "never seen" : day(row.last_used)),
+    el("td.id", null, row.grant_id));
   const head = ["Verdict", MANY_CLUSTERS && "Cluster", "Principal", "Grant", "Why", "Recommendation", "Last used", "Grant ID"];
   const cut = shown.length > rows.length
     ? `Cut: the first ${number(rows.length)} of ${number(shown.length)} grants are printed.`
