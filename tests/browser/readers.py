@@ -261,6 +261,7 @@ def paper_is_readable(open):
     for scheme in ("light", "dark"):
         watched = open(scheme=scheme, size=PAPER)
         page = watched.page
+        closed = page.locator("main details:not([open])").count()
         page.emulate_media(media="print", color_scheme=scheme)
         until(page, "document.querySelectorAll('#print tbody tr').length > 0")
         assert page.evaluate(BACK)[0] == 1, f"{scheme}: the paper is not white"
@@ -283,6 +284,8 @@ def paper_is_readable(open):
           return range.getBoundingClientRect().height > line;
         }).map((cell) => cell.textContent.slice(0, 30)).slice(0, 3)""")
         assert not broken, f"{scheme}: broken within a word: {broken}"
+        folded = page.locator("main details:not([open])").count()
+        assert folded == 0, f"{folded} things are folded up on paper"
         head = page.evaluate("getComputedStyle(document.querySelector('#print thead')).display")
         assert head == "table-header-group", "the head is not repeated on every sheet"
         # A browser asks for styles of a sheet that stands; that is no small window.
@@ -290,6 +293,8 @@ def paper_is_readable(open):
         columns = page.evaluate("['.tl-row', '#tiles-verdict'].map((name) => getComputedStyle(document.querySelector(name)).gridTemplateColumns.split(' ').length)")
         assert columns == [2, 8], f"paper is taken for a small window: {columns}"
         page.emulate_media(media="screen")
+        until(page, "document.querySelector('#print').childElementCount === 0")
+        assert page.locator("main details:not([open])").count() == closed, "what was folded up stays open"
         watched.close()
     watched = open()
     pdf = watched.page.pdf(prefer_css_page_size=True, print_background=True)

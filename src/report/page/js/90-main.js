@@ -2,8 +2,20 @@
 
 const PRINTED = 2000;
 
+// What was folded up; nobody unfolds paper.
+const unfolded = [];
+
+function undrawPrint() {
+  byId("print").replaceChildren();
+  for (const node of unfolded.splice(0)) node.open = false;
+}
+
 // On paper all grants that the filter shows, not only those in sight.
 function drawPrint() {
+  for (const node of document.querySelectorAll("main details:not([open])")) {
+    node.open = true;
+    unfolded.push(node);
+  }
   const rows = shown.slice(0, PRINTED);
   const line = (row) => el("tr", null,
     el("td", null, severityBadge(row), el("br"), verdictBadge(row)),
@@ -77,9 +89,9 @@ function main() {
     goTo("findings");
   });
   addEventListener("beforeprint", drawPrint);
-  addEventListener("afterprint", () => byId("print").replaceChildren());
+  addEventListener("afterprint", undrawPrint);
   const paper = matchMedia("print");
-  paper.addEventListener("change", () => paper.matches && drawPrint());
+  paper.addEventListener("change", () => (paper.matches ? drawPrint() : undrawPrint()));
   setTimeout(() => warm(0), 50);
 }
 
