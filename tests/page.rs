@@ -36,8 +36,11 @@ const MADE_AT: &str = "2026-05-08T00:00:00Z";
 fn python() -> Option<String> {
     let named = std::env::var("OVERGRANT_BROWSER_PYTHON").ok().filter(|name| !name.is_empty());
     let python = named.clone().unwrap_or_else(|| "python3".to_owned());
-    let probe =
-        Command::new(&python).arg(project("tests/browser/check_report.py")).arg("--probe").output();
+    let probe = Command::new(&python)
+        .arg("-B")
+        .arg(project("tests/browser/check_report.py"))
+        .arg("--probe")
+        .output();
     let has = probe.is_ok_and(|done| done.status.success());
     // Whoever names one means it.
     assert!(
@@ -55,6 +58,13 @@ fn changed(path: &Path, change: impl FnOnce(&mut Value)) {
 
 fn push(list: &mut Value, values: impl IntoIterator<Item = Value>) {
     list.as_array_mut().unwrap().extend(values);
+}
+
+/// Why the binding of that name allows something.
+fn reason(name: &str) -> String {
+    let binding = json!(format!("{name}/{name}"));
+    let name = json!(name);
+    format!("RBAC: allowed by RoleBinding {binding} of Role {name} to User {name}")
 }
 
 /// The samples with hostile names wherever a cluster lets someone choose one.
@@ -122,8 +132,7 @@ fn hostile(to: &Path) {
                 "responseStatus": { "code": 200 }, "requestReceivedTimestamp": AT,
                 "annotations": {
                     "authorization.k8s.io/decision": "allow",
-                    "authorization.k8s.io/reason":
-                        format!("RBAC: allowed by RoleBinding {0:?} of Role {1:?} to User {1:?}", format!("{name}/{name}"), name),
+                    "authorization.k8s.io/reason": reason(name),
                 },
             })
             .to_string()
@@ -153,6 +162,7 @@ fn the_page_of_a_run_holds_in_a_browser() {
     plan.inventories = vec![Location::Local(from.path().join("inventory"))];
     audit(&plan).unwrap();
     let done = Command::new(&python)
+        .arg("-B")
         .arg(project("tests/browser/check_report.py"))
         .arg(out.path().join("report.html"))
         .arg("--logged")

@@ -387,7 +387,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     let rejects = too_many.then(|| format!("{share}: see tables/rejects"));
     let partial = judged.lowered > 0 || too_many;
     let on_page: Vec<String> = warnings.iter().cloned().chain(rejects.clone()).collect();
-    runtime.block_on(write_reports(plan, &out, &spill_path, (&on_page, !partial)))?;
+    runtime.block_on(write_reports(plan, &out, &spill_path, &on_page, !partial))?;
     let manifest = Manifest {
         tool: "overgrant",
         version: env!("CARGO_PKG_VERSION"),
@@ -529,7 +529,8 @@ async fn write_reports(
     plan: &Plan,
     out: &OutputDir,
     spill: &std::path::Path,
-    (warnings, complete): (&[String], bool),
+    warnings: &[String],
+    complete: bool,
 ) -> Result<(), PipelineError> {
     let engine_plan = EnginePlan { memory: plan.memory / 2, spill: spill.to_path_buf() };
     let engine = Engine::open(out.staging(), &ALL, &engine_plan).await?;

@@ -166,32 +166,50 @@ def hostile_yaml(text, parts):
     assert sorted(json.dumps(rule["verbs"]) for rule in got) == sorted(json.dumps(part["verbs"]) for part in rules)
 
 
+SPIN = "(() => { let sum = 0; for (let at = 0; at < 2e7; at += 1) sum += at % 7; return sum; })()"
+
+
 class Busy:
-    """How long the page's main thread computed: time of the processor, which other programs do not lengthen."""
+    """How long the page's main thread computes, in turns: a turn is what a loop of twenty million steps takes.
+
+    Neither other programs nor a slow machine change it much: it is time of the processor, and the loop is
+    measured beside each act.
+    """
 
     def __init__(self, page):
         self.page = page
         self.session = page.context.new_cdp_session(page)
         self.session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        self.took(lambda: page.evaluate(SPIN))
 
     def now(self):
         metrics = self.session.send("Performance.getMetrics")["metrics"]
         return next(one["value"] for one in metrics if one["name"] == "TaskDuration") * 1000
 
-    def of(self, act, times=1):
-        """Milliseconds for one of `times` that `act` does, drawn as well."""
+    def took(self, act):
+        """Milliseconds of an act, drawn as well."""
         before = self.now()
         act()
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))")
-        return (self.now() - before) / times
+        return self.now() - before
+
+    def turns(self, act, times=1):
+        """Turns for one of `times` that `act` does."""
+        turn = self.took(lambda: self.page.evaluate(SPIN))
+        took = self.took(act) / times
+        turn = max(turn, self.took(lambda: self.page.evaluate(SPIN)))
+        return took / turn
 
 
-# Milliseconds of the processor. A frame of a machine five times as fast takes 16.
-A_KEY, AN_ORDER, A_SCROLL = 80, 120, 40
+# About three times what was measured, idle and beside a compiler on the same two cores. A key that waits for
+# something else than the processor is seen by the clock, with the best of eleven within a second.
+A_KEY, AN_ORDER, A_SCROLL, AN_OPENING, A_WAIT = 6, 6, 5, 30, 1000
 KEY = """(text) => {
   const input = document.getElementById('f-q');
   input.value = text;
+  const start = performance.now();
   input.dispatchEvent(new Event('input', {bubbles: true}));
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now() - start), 0)));
 }"""
 
 
@@ -202,21 +220,27 @@ def a_big_report_is_quick(open):
     _, rows = model(page)
     assert len(rows) >= 10_000
     busy = Busy(page)
-    keys, counts = [], []
+    keys, waits, counts = [], [], []
     for text in ["p", "pa", "pay", "pay r", "pay re", "reader", "zzz", "", "system:masters", "arn 444455556666", ""]:
         # Only until the rows are drawn: what is below the table follows when there is time.
-        keys.append(busy.of(lambda: page.evaluate(KEY, text)))
+        keys.append(busy.turns(lambda: waits.append(page.evaluate(KEY, text))))
         counts.append(counted(page))
         page.wait_for_timeout(350)
     assert counts[6] == 0 and counts[7] == counts[10] == len(listed(rows)) > counts[2] > 0, counts
-    assert max(keys) < A_KEY, f"a key in the filter took {max(keys):.0f} ms"
+    # One may have been unlucky.
+    slow = sorted(keys)[-2]
+    assert slow < A_KEY, f"a key in the filter took {slow:.1f} turns"
+    assert min(waits) < A_WAIT, f"a key waited {min(waits):.0f} ms"
     orders = []
     for name in ("principal", "used", "excess"):
-        orders.append(busy.of(lambda: page.evaluate("(name) => document.querySelector(`[data-sort=${name}]`).click()", name)))
-        page.wait_for_timeout(350)
-    assert max(orders) < AN_ORDER, f"an order took {max(orders):.0f} ms"
+        ways = []
+        for _ in ("up", "down", "as it was"):
+            ways.append(busy.turns(lambda: page.evaluate("(name) => document.querySelector(`[data-sort=${name}]`).click()", name)))
+            page.wait_for_timeout(350)
+        orders.append(min(ways[:2]))
+    assert max(orders) < AN_ORDER, f"an order took {max(orders):.1f} turns"
     watched.close()
-    return f"a key at most {max(keys):.0f} ms, an order at most {max(orders):.0f} ms"
+    return f"a key {slow:.1f} turns, an order at most {max(orders):.1f}"
 
 
 def a_big_report_scrolls(open):
@@ -249,10 +273,10 @@ def a_big_report_scrolls(open):
           return {most, blank};
         }"""))
 
-    step = busy.of(scroll, 121)
+    step = busy.turns(scroll, 121)
     assert frames["most"] <= 60, f"{frames['most']} rows are drawn at once"
     assert frames["blank"] == 0, f"{frames['blank']} times nothing was drawn in sight"
-    assert step < A_SCROLL, f"a step of scrolling took {step:.0f} ms"
+    assert step < A_SCROLL, f"a step of scrolling took {step:.1f} turns"
     assert drawn(page)[-1] == mine[-1]["index"], "the last row is not reached"
     page.evaluate("document.querySelector('.grid').focus()")
     page.keyboard.press("End")
@@ -260,15 +284,16 @@ def a_big_report_scrolls(open):
     after = page.evaluate("document.querySelectorAll('*').length")
     assert after <= nodes + 60 * 40, f"{nodes} elements became {after}"
     watched.close()
-    return f"{frames['most']} rows of {len(mine)} at once, {nodes} elements, a step {step:.1f} ms"
+    return f"{frames['most']} rows of {len(mine)} at once, {nodes} elements, a step {step:.2f} turns"
 
 
 def a_big_report_opens_and_prints(open):
     watched = open()
     page = watched.page
     _, rows = model(page)
-    took = Busy(page).now()
-    assert took < 3000, f"opening took {took:.0f} ms"
+    took = Busy(page).turns(page.reload)
+    assert took < AN_OPENING, f"opening took {took:.0f} turns"
+    page.wait_for_selector("#main:not([hidden])")
     page.emulate_media(media="print")
     until(page, "document.querySelectorAll('#print tbody tr').length > 0")
     assert page.locator("#print tbody tr").count() == 2000
@@ -276,7 +301,7 @@ def a_big_report_opens_and_prints(open):
     assert f"the first 2,000 of {len(listed(rows)):,}" in text, text
     page.emulate_media(media="screen")
     watched.close()
-    return f"opened within {took:.0f} ms"
+    return f"opened within {took:.0f} turns"
 
 
 def screenshots(open, folder, name):
