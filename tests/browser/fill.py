@@ -51,7 +51,8 @@ def counts(data) -> str:
 
     verdicts = told("verdict", ["ineffective", "unobservable", "too_new", "unused", "redundant", "over_scoped", "used"])
     severities = told("severity", ["critical", "high", "medium", "low", "info"])
-    return f"<p>Grants by verdict: {verdicts}.</p><p>Grants by severity: {severities}.</p>"
+    partial = "" if data["complete"] else "<p>The evidence is partial: some of it is missing.</p>"
+    return f"{partial}<p>Grants by verdict: {verdicts}.</p><p>Grants by severity: {severities}.</p>"
 
 
 def page(data) -> str:

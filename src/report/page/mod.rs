@@ -38,6 +38,7 @@ const SCRIPT: [&str; 13] = [
 const VERDICTS: [&str; 7] =
     ["ineffective", "unobservable", "too_new", "unused", "redundant", "over_scoped", "used"];
 const SEVERITIES: [&str; 5] = ["critical", "high", "medium", "low", "info"];
+const PARTIAL: &str = "<p>The evidence is partial: some of it is missing.</p>";
 /// Uses of a grant that are listed; the others are counted.
 const USES: usize = 50;
 /// Principals of the heat map, those with most requests.
@@ -280,7 +281,10 @@ fn counts(data: &Value) -> String {
     };
     let verdicts = told("verdict", &VERDICTS);
     let severities = told("severity", &SEVERITIES);
-    format!("<p>Grants by verdict: {verdicts}.</p><p>Grants by severity: {severities}.</p>")
+    let partial = if data["complete"] == Value::Bool(true) { "" } else { PARTIAL };
+    format!(
+        "{partial}<p>Grants by verdict: {verdicts}.</p><p>Grants by severity: {severities}.</p>"
+    )
 }
 
 /// The template with its places filled, in one pass: what is put in is never searched again.
@@ -362,5 +366,7 @@ mod tests {
         assert!(counted.contains("too new 0, unused 2, redundant 0"), "{counted}");
         assert!(counted.contains("critical 0, high 2, medium 0"), "{counted}");
         assert!(!counted.contains("<b>"), "{counted}");
+        assert!(counted.starts_with(PARTIAL), "nothing says that it is complete: {counted}");
+        assert!(!counts(&json!({ "complete": true })).contains(PARTIAL));
     }
 }
