@@ -32,6 +32,8 @@ mod lab;
 mod live;
 /// From aws-auth to access entries; tokens and issuers.
 mod migration;
+/// The page of a run in a browser.
+mod page;
 /// Every report query over small hand-written tables.
 mod queries;
 /// Public logs: no panic, counters partition, sessions resolve.

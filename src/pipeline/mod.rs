@@ -391,9 +391,12 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     events.stage("report");
     let mut warnings = world.warnings(window);
     warnings.extend(judged.warnings);
-    runtime.block_on(write_reports(plan, &out, &spill_path, &warnings))?;
     let tally = &facts.totals.tally;
     let (share, too_many) = reject_share(plan, tally);
+    let rejects = too_many.then(|| format!("{share}: see tables/rejects"));
+    let partial = judged.lowered > 0 || too_many;
+    let on_page: Vec<String> = warnings.iter().cloned().chain(rejects.clone()).collect();
+    runtime.block_on(write_reports(plan, &out, &spill_path, &on_page, !partial))?;
     let manifest = Manifest {
         tool: "overgrant",
         version: env!("CARGO_PKG_VERSION"),
@@ -444,10 +447,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
 
     // What this run alone met is not on the page, which is the same however the logs were cut.
     warnings.extend(facts.warnings);
-    if too_many {
-        warnings.push(format!("{share}: see tables/rejects"));
-    }
-    let partial = judged.lowered > 0 || too_many;
+    warnings.extend(rejects);
     let mut summary = SummaryInput {
         window: format!("{} … {}", window.since.to_rfc3339(), window.until.to_rfc3339()),
         clusters: world.names(),
@@ -539,6 +539,7 @@ async fn write_reports(
     out: &OutputDir,
     spill: &std::path::Path,
     warnings: &[String],
+    complete: bool,
 ) -> Result<(), PipelineError> {
     let engine_plan = EnginePlan { memory: plan.memory / 2, spill: spill.to_path_buf() };
     let engine = Engine::open(out.staging(), &ALL, &engine_plan).await?;
@@ -551,7 +552,7 @@ async fn write_reports(
         let bytes = write_batches(Vec::new(), schema, &batches)?;
         out.write(&format!("reports/{}.parquet", query.name), &bytes)?;
     }
-    out.write(PAGE, &page(&engine, warnings).await?)?;
+    out.write(PAGE, &page(&engine, warnings, complete).await?)?;
     out.write("tables/schema.sql", crate::table::reference::schema_sql().as_bytes())?;
     Ok(())
 }

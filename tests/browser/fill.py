@@ -1,7 +1,7 @@
 """Fills the page's template as the renderer does: `fill.py DATA.json OUT.html`.
 
 The parts of the script are put together in the order of their names, inside one strict function. The policy
-names the digests of the style and of the script as they stand in the page. All five places are filled in
+names the digests of the style and of the script as they stand in the page. All places are filled in
 one pass: what is put in is never searched for a placeholder again.
 """
 
@@ -40,10 +40,25 @@ def escaped(data) -> str:
     return text
 
 
+def counts(data) -> str:
+    """How many grants have which verdict and severity, for readers without scripts."""
+    columns = data["grants"]["columns"]
+    rows = [dict(zip(columns, row)) for row in data["grants"]["rows"]]
+    mine = [row for row in rows if not row["managed"] and row["suppressed"] is None]
+
+    def told(name: str, codes: list[str]) -> str:
+        return ", ".join(f"{code.replace('_', ' ')} {sum(row[name] == code for row in mine)}" for code in codes)
+
+    verdicts = told("verdict", ["ineffective", "unobservable", "too_new", "unused", "redundant", "over_scoped", "used"])
+    severities = told("severity", ["critical", "high", "medium", "low", "info"])
+    partial = "" if data["complete"] else "<p>The evidence is partial: some of it is missing.</p>"
+    return f"{partial}<p>Grants by verdict: {verdicts}.</p><p>Grants by severity: {severities}.</p>"
+
+
 def page(data) -> str:
     style = (PAGE / "page.css").read_text(encoding="utf-8")
     code = script()
-    places = {"CSP": policy(style, code), "STYLE": style, "SCRIPT": code, "DATA": escaped(data)}
+    places = {"CSP": policy(style, code), "STYLE": style, "SCRIPT": code, "COUNTS": counts(data), "DATA": escaped(data)}
     template = (PAGE / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: places[found[1]], template)
 

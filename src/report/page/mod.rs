@@ -34,6 +34,11 @@ const SCRIPT: [&str; 13] = [
     include_str!("js/86-coverage.js"),
     include_str!("js/90-main.js"),
 ];
+/// Verdicts and severities that are counted for readers without scripts.
+const VERDICTS: [&str; 7] =
+    ["ineffective", "unobservable", "too_new", "unused", "redundant", "over_scoped", "used"];
+const SEVERITIES: [&str; 5] = ["critical", "high", "medium", "low", "info"];
+const PARTIAL: &str = "<p>The evidence is partial: some of it is missing.</p>";
 /// Uses of a grant that are listed; the others are counted.
 const USES: usize = 50;
 /// Principals of the heat map, those with most requests.
@@ -78,16 +83,20 @@ const CHANGED: &str = "\
 SELECT at, cluster, change, subject, reference, actor FROM grant_changes
 ORDER BY at, cluster, change, subject, reference, names, namespaces, actor, session_id, invoked_by";
 
-/// Makes the page from the tables that the engine has.
+/// Makes the page from the tables that the engine has; `complete` when nothing was lowered or lost.
 ///
 /// # Errors
 /// When a table does not read.
-pub async fn page(engine: &Engine, warnings: &[String]) -> Result<Vec<u8>, ReportError> {
-    let data = data(engine, warnings).await?;
+pub async fn page(
+    engine: &Engine,
+    warnings: &[String],
+    complete: bool,
+) -> Result<Vec<u8>, ReportError> {
+    let data = data(engine, warnings, complete).await?;
     Ok(filled(&data).into_bytes())
 }
 
-async fn data(engine: &Engine, warnings: &[String]) -> Result<Value, ReportError> {
+async fn data(engine: &Engine, warnings: &[String], complete: bool) -> Result<Value, ReportError> {
     let run = rows(engine, RUN).await?;
     let run = run.first().map(Vec::as_slice).unwrap_or_default();
     let of_run = |at: usize| run.get(at).cloned().unwrap_or_default();
@@ -153,7 +162,7 @@ async fn data(engine: &Engine, warnings: &[String]) -> Result<Value, ReportError
     Ok(json!({
         "tool": { "version": of_run(2), "policy_table_version": of_run(3) },
         "window": { "since": of_run(0), "until": of_run(1) },
-        "complete": true,
+        "complete": complete,
         "clusters": clusters.iter().map(|row| json!({ "arn": text(row, 0), "name": text(row, 1) })).collect::<Vec<_>>(),
         "warnings": warnings,
         "grants": { "columns": columns, "rows": grants },
@@ -251,7 +260,34 @@ fn cells(batch: &RecordBatch, row: usize) -> Vec<Value> {
     batch.columns().iter().map(|column| cell::json(column.as_ref(), row)).collect()
 }
 
-/// The template with its five places filled, in one pass: what is put in is never searched again.
+/// What a reader without scripts gets, as in a mail program: how many grants have which verdict and
+/// severity. Only codes that are known here are counted, so that nothing of the data gets into it.
+fn counts(data: &Value) -> String {
+    let columns = data["grants"]["columns"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let at = |name: &str| columns.iter().position(|column| *column == *name);
+    let of = |row: &Value, name: &str| at(name).and_then(|at| row.get(at)).cloned();
+    let rows = data["grants"]["rows"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mine: Vec<&Value> = rows
+        .iter()
+        .filter(|row| of(row, "managed") != Some(Value::Bool(true)))
+        .filter(|row| of(row, "suppressed").is_none_or(|value| value.is_null()))
+        .collect();
+    let told = |name: &str, codes: &[&str]| {
+        let parts = codes.iter().map(|code| {
+            let n = mine.iter().filter(|row| of(row, name).is_some_and(|is| is == *code)).count();
+            format!("{} {n}", code.replace('_', " "))
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    };
+    let verdicts = told("verdict", &VERDICTS);
+    let severities = told("severity", &SEVERITIES);
+    let partial = if data["complete"] == Value::Bool(true) { "" } else { PARTIAL };
+    format!(
+        "{partial}<p>Grants by verdict: {verdicts}.</p><p>Grants by severity: {severities}.</p>"
+    )
+}
+
+/// The template with its places filled, in one pass: what is put in is never searched again.
 fn filled(data: &Value) -> String {
     let script = format!("\"use strict\";(()=>{{\n{}}})();\n", SCRIPT.concat());
     let policy = format!(
@@ -262,11 +298,12 @@ fn filled(data: &Value) -> String {
     let mut page = String::with_capacity(TEMPLATE.len() + STYLE.len() + script.len());
     for part in TEMPLATE.split("{{") {
         match part.split_once("}}") {
-            Some((name @ ("CSP" | "STYLE" | "SCRIPT" | "DATA"), rest)) => {
+            Some((name @ ("CSP" | "STYLE" | "SCRIPT" | "COUNTS" | "DATA"), rest)) => {
                 match name {
                     "CSP" => page.push_str(&policy),
                     "STYLE" => page.push_str(STYLE),
                     "SCRIPT" => page.push_str(&script),
+                    "COUNTS" => page.push_str(&counts(data)),
                     _ => page.push_str(&inert(data)),
                 }
                 page.push_str(rest);
@@ -311,5 +348,25 @@ mod tests {
         let rest = page.get(start..).unwrap();
         let data: Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
         assert_eq!(data["warnings"][0], hostile);
+    }
+
+    #[test]
+    fn without_scripts_only_known_codes_are_counted() {
+        let data = json!({ "grants": {
+            "columns": ["verdict", "severity", "managed", "suppressed"],
+            "rows": [
+                ["unused", "high", false, null],
+                ["unused", "<b>", false, null],
+                ["<b>", "high", false, null],
+                ["unused", "high", true, null],
+                ["unused", "high", false, "me: later"],
+            ],
+        } });
+        let counted = counts(&data);
+        assert!(counted.contains("too new 0, unused 2, redundant 0"), "{counted}");
+        assert!(counted.contains("critical 0, high 2, medium 0"), "{counted}");
+        assert!(!counted.contains("<b>"), "{counted}");
+        assert!(counted.starts_with(PARTIAL), "nothing says that it is complete: {counted}");
+        assert!(!counts(&json!({ "complete": true })).contains(PARTIAL));
     }
 }

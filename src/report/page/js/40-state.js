@@ -141,6 +141,7 @@ function drawFilters() {
       check("findings", "findings only"),
       check("hideManaged", "hide managed"),
       ANY_SUPPRESSED && check("hideSuppressed", "hide suppressed"),
+      el("div.narrow-only", null, check("desc", "other way round")),
       clear),
   ]);
 }

@@ -1,7 +1,7 @@
 // The table of grants. Only the rows in sight are in the page; the focus stays on the table and names the
 // active row, so that no row that is scrolled away can take it along.
 
-const narrow = matchMedia("(max-width: 820px)");
+const narrow = matchMedia("screen and (max-width: 820px)");
 const OVERSCAN = 6;
 const rowHeight = () => (narrow.matches ? 100 : 54);
 
@@ -12,7 +12,13 @@ const grid = el("div.grid", {
 const gridHead = el("div.grid-head", { role: "rowgroup" });
 const gridBody = el("div.grid-body", { role: "rowgroup" });
 const drawn = new Map();
+const headButtons = [];
 let active = 0;
+
+// Reached with Tab like every other button, where they are in sight.
+function headInReach() {
+  for (const button of headButtons) button.setAttribute("tabindex", narrow.matches ? "-1" : "0");
+}
 
 function drawGridHead() {
   const cells = COLUMNS.map((column, at) => {
@@ -22,8 +28,7 @@ function drawGridHead() {
       onclick: () => sortBy(column.id),
     }, column.label, sign);
     const cell = el(`div.cell.c-${column.id}`, { role: "columnheader", "aria-colindex": at + 1 }, button);
-    // Reached with Tab like every other button.
-    button.setAttribute("tabindex", "0");
+    headButtons.push(button);
     watchers.push(() => {
       const on = state.sort === column.id;
       cell.setAttribute("aria-sort", on ? (state.desc ? "descending" : "ascending") : "none");
@@ -203,6 +208,8 @@ function drawGrid() {
   }, { passive: true });
   grid.addEventListener("keydown", onGridKey);
   narrow.addEventListener("change", redraw);
+  narrow.addEventListener("change", headInReach);
+  headInReach();
   new ResizeObserver(drawRows).observe(grid);
   watchers.push(() => {
     grid.setAttribute("aria-rowcount", String(shown.length + 1));

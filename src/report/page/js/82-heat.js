@@ -47,7 +47,8 @@ function drawHeat() {
   if (heat.more_principals) left.push(`${plural(heat.more_principals, "more principal")} with fewer requests`);
   if (order.length > columns.length) left.push(`${order.length - columns.length} more namespaces`);
   replace(body,
-    el("p", null, "Requests that were allowed, by principal and namespace. Press a name for its grants."),
+    el("p", null, "Requests that were allowed, by principal and namespace.",
+      el("span.screen-only", null, " Press a name for its grants.")),
     legend,
     el("div.scroll.heat-scroll", { tabindex: "0", role: "region", "aria-label": "Requests by principal and namespace" },
       el("table.heat", null,

@@ -2,8 +2,20 @@
 
 const PRINTED = 2000;
 
+// What was folded up; nobody unfolds paper.
+const unfolded = [];
+
+function undrawPrint() {
+  byId("print").replaceChildren();
+  for (const node of unfolded.splice(0)) node.open = false;
+}
+
 // On paper all grants that the filter shows, not only those in sight.
 function drawPrint() {
+  for (const node of document.querySelectorAll("main details:not([open])")) {
+    node.open = true;
+    unfolded.push(node);
+  }
   const rows = shown.slice(0, PRINTED);
   const line = (row) => el("tr", null,
     el("td", null, severityBadge(row), el("br"), verdictBadge(row)),
@@ -12,8 +24,8 @@ function drawPrint() {
     el("td", null, el("b", null, row.what), el("br"), row.whatMore),
     el("td", null, row.detail || ""),
     el("td", null, recommendationBadge(row), row.target ? [el("br"), row.target] : null),
-    el("td", null, row.lastAt === null ? "never seen" : day(row.last_used)),
-    el("td", null, row.grant_id));
+    el("td.nowrap", null, row.lastAt === null ? "never seen" : day(row.last_used)),
+    el("td.id", null, row.grant_id));
   const head = ["Verdict", MANY_CLUSTERS && "Cluster", "Principal", "Grant", "Why", "Recommendation", "Last used", "Grant ID"];
   const cut = shown.length > rows.length
     ? `Cut: the first ${number(rows.length)} of ${number(shown.length)} grants are printed.`
@@ -77,9 +89,9 @@ function main() {
     goTo("findings");
   });
   addEventListener("beforeprint", drawPrint);
-  addEventListener("afterprint", () => byId("print").replaceChildren());
+  addEventListener("afterprint", undrawPrint);
   const paper = matchMedia("print");
-  paper.addEventListener("change", () => paper.matches && drawPrint());
+  paper.addEventListener("change", () => (paper.matches ? drawPrint() : undrawPrint()));
   setTimeout(() => warm(0), 50);
 }
 
