@@ -2,6 +2,7 @@
 //! the bytes are those of one run over the logs.
 
 mod cases;
+mod scale;
 mod worker;
 
 use std::collections::BTreeMap;
