@@ -28,19 +28,21 @@ use page::{Block, Page, simple_commands};
 /// Commands that no test of documents runs, by how they begin, and why.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo test", "this is it"),
-    ("cargo build", "builds for many minutes; continuous integration builds"),
-    ("cargo doc", "a step of .ci/run"),
     ("cargo bench", "takes minutes and measures the machine"),
     ("CARGO_PROFILE_DEV_OPT_LEVEL=3 cargo bench", "takes minutes and measures the machine"),
     ("alias overgrant=", "a word of the reader's shell; here the binary goes by that name"),
     ("pip install", "the registry of Python; .ci/run installs what the tests need"),
-    ("python benches/peers/compare.py", "needs other programs and corpora of hundreds of megabytes"),
-    ("duckdb ", "tests/analysts runs the same statements where DuckDB is there"),
+    (
+        "python benches/peers/compare.py",
+        "needs other programs and corpora of hundreds of megabytes",
+    ),
     ("cd tests/fuzz", "another toolchain's build; `cargo test` runs the targets themselves"),
     ("RUSTFLAGS=", "another toolchain's build; `cargo test` runs the targets themselves"),
     ("TARGET=", "another toolchain's build; `cargo test` runs the targets themselves"),
-    ("mkdir -p target/found", "another toolchain's build; `cargo test` runs the targets themselves"),
-    ("less ", "waits for a person"),
+    (
+        "mkdir -p target/found",
+        "another toolchain's build; `cargo test` runs the targets themselves",
+    ),
 ];
 
 /// Programs that stories may use beside overgrant: they read and write in the story's own folder.
@@ -48,10 +50,11 @@ const TOOLS: &[&str] =
     &["bash", "cat", "cp", "echo", "grep", "head", "ls", "mkdir", "sed", "sort", "tail", "wc"];
 
 /// A command line with one of these names something that no test has.
-const NO_SUCH_PLACE: &[&str] = &["s3://", "trail:", "lookup-events:", "--cluster", "…", "--role-arn"];
+const NO_SUCH_PLACE: &[&str] =
+    &["s3://", "trail:", "lookup-events:", "--cluster", "…", "--role-arn"];
 
 /// Flags in the prose of the documents that are not overgrant's.
-const OTHER_FLAGS: &[&str] = &["--profile"];
+const OTHER_FLAGS: &[&str] = &["--approve"];
 
 /// Languages of blocks that hold no command.
 const NO_COMMANDS: &[&str] = &["text", "toml", "json", "yaml", "hcl"];
@@ -132,7 +135,9 @@ fn parses(line: &str) -> Result<(), String> {
         if words.first().is_none_or(|program| program != "overgrant") {
             continue;
         }
-        let understood = if words.iter().any(|word| word.contains('…')) {
+        // What is left out here is said by `…` or by the configuration.
+        let elsewhere = |word: &String| word.contains('…') || word == "--config";
+        let understood = if words.iter().any(elsewhere) {
             lenient().try_get_matches_from(&words).map(drop)
         } else {
             Args::try_parse_from(&words).map(drop)
@@ -173,7 +178,10 @@ impl Stage {
         let place = self.folder.path().join(out);
         // The links are no part of a run: it is made beside them and moved in.
         let made = self.folder.path().join("made");
-        let audit = format!("overgrant audit samples/logs --inventory samples/inventory -q --out {}", made.display());
+        let audit = format!(
+            "overgrant audit samples/logs --inventory samples/inventory -q --out {}",
+            made.display()
+        );
         let (code, said) = self.run(&audit);
         assert_eq!(code, Some(0), "{said}");
         if place.exists() {
@@ -219,6 +227,10 @@ fn shows(shown: &[&str], real: &[&str]) -> bool {
 /// What to show of `real`, left out where it was left out before: each part of `shown` keeps its number of lines,
 /// from where its first line is found. All of it where a part is not found.
 fn refreshed(shown: &[&str], real: &[&str]) -> Vec<String> {
+    let all = || real.iter().map(|line| (*line).to_owned()).collect();
+    if !shown.contains(&"…") {
+        return all();
+    }
     let parts: Vec<&[&str]> = shown.split(|line| *line == "…").collect();
     let mut kept: Vec<String> = Vec::new();
     let mut from = 0;
@@ -227,15 +239,21 @@ fn refreshed(shown: &[&str], real: &[&str]) -> Vec<String> {
             kept.push("…".to_owned());
         }
         let Some(first) = part.first() else { continue };
-        let found = if number == 0 { Some(0) } else { real[from..].iter().position(|line| line == first).map(|at| from + at) };
-        let until = found.map(|at| if number + 1 == parts.len() { real.len() } else { at + part.len() });
+        let found = if number == 0 {
+            Some(0)
+        } else {
+            real[from..].iter().position(|line| line == first).map(|at| from + at)
+        };
+        let until =
+            found.map(|at| if number + 1 == parts.len() { real.len() } else { at + part.len() });
         let (Some(at), Some(until)) = (found, until.filter(|until| *until <= real.len())) else {
-            return real.iter().map(|line| (*line).to_owned()).collect();
+            return all();
         };
         kept.extend(real[at..until].iter().map(|line| (*line).to_owned()));
         from = until;
     }
-    kept
+    let shown: Vec<&str> = kept.iter().map(String::as_str).collect();
+    if shows(&shown, real) { kept } else { all() }
 }
 
 /// Runs a story. What is wrong, and the page as it should be.
@@ -248,7 +266,10 @@ fn tell(page: &Page, used: &mut BTreeSet<usize>) -> (Vec<String>, String) {
             continue;
         }
         if block.needs {
-            assert_eq!(page.name, OF_ANALYSTS, "a block that needs something is run by tests/analysts");
+            assert_eq!(
+                page.name, OF_ANALYSTS,
+                "a block that needs something is run by tests/analysts"
+            );
             continue;
         }
         for command in block.commands() {
@@ -313,7 +334,11 @@ fn every_command_runs_or_parses_and_says_what_is_shown() {
             wrong.push(format!("no document says {start:?} any more: take it off the list"));
         }
     }
-    assert!(wrong.is_empty(), "OVERGRANT_REFRESH=1 puts in what comes out\n\n{}", wrong.join("\n\n"));
+    assert!(
+        wrong.is_empty(),
+        "OVERGRANT_REFRESH=1 puts in what comes out\n\n{}",
+        wrong.join("\n\n")
+    );
 }
 
 #[test]
@@ -329,7 +354,9 @@ fn every_block_says_what_it_is() {
             };
             let hidden = language != "sh"
                 && language != "console"
-                && text.lines().any(|line| ["$ ", "overgrant ", "cargo "].iter().any(|start| line.starts_with(start)));
+                && text.lines().any(|line| {
+                    ["$ ", "overgrant ", "cargo "].iter().any(|start| line.starts_with(start))
+                });
             if !known || hidden {
                 wrong.push(format!("{}:{line}: {language:?}", page.name));
             }
@@ -348,7 +375,8 @@ fn every_configuration_is_one() {
             std::fs::write(&file, &block.text).unwrap();
             let argv = ["overgrant", "audit", "logs", "--out", "reports"].map(Into::into).to_vec();
             let given = overgrant::cli::config::read(argv, folder.path());
-            let read = given.unwrap_or_else(|error| panic!("{}:{}: {error:?}", page.name, block.line));
+            let read =
+                given.unwrap_or_else(|error| panic!("{}:{}: {error:?}", page.name, block.line));
             assert!(read.config.is_some());
             count += 1;
         }
@@ -360,7 +388,9 @@ fn every_configuration_is_one() {
 fn what_prose_says_of_flags_and_commands_is_so() {
     fn flags(command: &clap::Command, all: &mut BTreeSet<String>) {
         let built = command.clone();
-        all.extend(built.get_arguments().filter_map(|arg| arg.get_long().map(|name| format!("--{name}"))));
+        all.extend(
+            built.get_arguments().filter_map(|arg| arg.get_long().map(|name| format!("--{name}"))),
+        );
         for sub in command.get_subcommands() {
             flags(sub, all);
         }
@@ -373,7 +403,8 @@ fn what_prose_says_of_flags_and_commands_is_so() {
     let mut others = BTreeSet::new();
     for page in pages().iter().filter(|page| page.of_the_product()) {
         for (line, span) in page.spans() {
-            let flag: String = span.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+            let flag: String =
+                span.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
             if flag.len() > 2 && flag.starts_with("--") && !all.contains(&flag) {
                 match OTHER_FLAGS.iter().find(|other| **other == flag) {
                     Some(other) => _ = others.insert(*other),
@@ -409,11 +440,19 @@ fn every_link_leads_somewhere() {
             }
             count += 1;
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let place = if file.is_empty() { page.path.clone() } else { page.path.parent().unwrap().join(file) };
+            let place = if file.is_empty() {
+                page.path.clone()
+            } else {
+                page.path.parent().unwrap().join(file)
+            };
             let found = std::fs::canonicalize(&place).ok();
-            let inside = found.as_ref().is_some_and(|found| found.starts_with(project("").canonicalize().unwrap()));
+            let inside = found
+                .as_ref()
+                .is_some_and(|found| found.starts_with(project("").canonicalize().unwrap()));
             let reached = anchor.is_empty()
-                || found.is_some_and(|found| anchors.get(&found).is_some_and(|all| all.contains(anchor)));
+                || found.is_some_and(|found| {
+                    anchors.get(&found).is_some_and(|all| all.contains(anchor))
+                });
             if !inside || !reached {
                 wrong.push(format!("{}:{line}: {target}", page.name));
             }
@@ -442,7 +481,10 @@ fn left_out_lines_are_any_number_of_lines() {
         let lines = |text: &'static str| text.lines().collect::<Vec<_>>();
         let (shown, real) = (lines(shown.to_owned().leak()), lines(real.to_owned().leak()));
         assert_eq!(shows(&shown, &real), same, "{shown:?} {real:?}");
-        assert!(shows(&refreshed(&shown, &real).iter().map(String::as_str).collect::<Vec<_>>(), &real));
+        assert!(shows(
+            &refreshed(&shown, &real).iter().map(String::as_str).collect::<Vec<_>>(),
+            &real
+        ));
     };
     check("a\nb", "a\nb", true);
     check("a\nb", "a\nc", false);

@@ -184,13 +184,14 @@ pub(super) fn simple_commands(line: &str) -> Vec<Vec<String>> {
     let mut quote: Option<char> = None;
     let mut target = false;
     let mut chars = line.chars().peekable();
-    let end_word = |word: &mut Option<String>, target: &mut bool, commands: &mut Vec<Vec<String>>| {
-        if let Some(done) = word.take() {
-            if !std::mem::take(target) {
-                commands.last_mut().unwrap().push(done);
+    let end_word =
+        |word: &mut Option<String>, target: &mut bool, commands: &mut Vec<Vec<String>>| {
+            if let Some(done) = word.take() {
+                if !std::mem::take(target) {
+                    commands.last_mut().unwrap().push(done);
+                }
             }
-        }
-    };
+        };
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(open), _) if c == open => quote = None,
@@ -227,9 +228,13 @@ pub(super) fn simple_commands(line: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn lines_of_bash_are_words() {
-    let check = |line: &str, expected: &[&[&str]]| assert_eq!(simple_commands(line), expected, "{line}");
+    let check =
+        |line: &str, expected: &[&[&str]]| assert_eq!(simple_commands(line), expected, "{line}");
     check("overgrant audit a --out b  # why", &[&["overgrant", "audit", "a", "--out", "b"]]);
-    check("overgrant sql \"SELECT 'a' | 1\" | head -5", &[&["overgrant", "sql", "SELECT 'a' | 1"], &["head", "-5"]]);
+    check(
+        "overgrant sql \"SELECT 'a' | 1\" | head -5",
+        &[&["overgrant", "sql", "SELECT 'a' | 1"], &["head", "-5"]],
+    );
     check("a b > c 2>d && e; f 2>&1", &[&["a", "b"], &["e"], &["f"]]);
     check("# nothing", &[]);
 }
