@@ -145,11 +145,8 @@ impl Page {
         let mut all = Vec::new();
         for (number, line) in &self.prose {
             // Code is no link, but a link may be named by code.
-            for (at, _) in line.match_indices("](") {
-                let inside = &line[at + 2..];
-                if let Some(end) = inside.find(')') {
-                    all.push((*number, inside[..end].to_owned()));
-                }
+            for behind in line.split("](").skip(1) {
+                all.extend(behind.split_once(')').map(|(target, _)| (*number, target.to_owned())));
             }
         }
         all
@@ -186,10 +183,10 @@ pub(super) fn simple_commands(line: &str) -> Vec<Vec<String>> {
     let mut chars = line.chars().peekable();
     let end_word =
         |word: &mut Option<String>, target: &mut bool, commands: &mut Vec<Vec<String>>| {
-            if let Some(done) = word.take() {
-                if !std::mem::take(target) {
-                    commands.last_mut().unwrap().push(done);
-                }
+            if let Some(done) = word.take()
+                && !std::mem::take(target)
+            {
+                commands.last_mut().unwrap().push(done);
             }
         };
     while let Some(c) = chars.next() {
