@@ -468,6 +468,8 @@ fn every_link_leads_somewhere() {
     }
 }
 
+/// It is made anew, where the page looks different, by
+/// `chromium --headless --hide-scrollbars --window-size=1280,800 --screenshot=docs/report.png reports/report.html`.
 #[test]
 fn the_picture_is_small() {
     let bytes = std::fs::read(project("docs/report.png")).unwrap();
