@@ -14,6 +14,8 @@ mod ask;
 mod cli;
 /// Examples of running it on a schedule.
 mod deploy;
+/// What the documents show is what comes out.
+mod docs;
 /// What S3, the disk and the network do to a run.
 mod faults;
 /// The fuzz targets: their corpus and mutations of it.

@@ -115,7 +115,10 @@ pub fn build(subject: Subject, tables: &Tables, material: &Material) -> Dossier 
         .iter()
         .map(|(grant, group)| {
             let verdict = verdicts.get(grant.grant_id.as_str()).copied();
-            (verdict.map_or(0, |verdict| verdict.severity_rank), held_of(grant, *group, verdict))
+            (
+                verdict.map_or(0, |verdict| verdict.severity_rank),
+                held_of(grant, *group, verdict, tables),
+            )
         })
         .collect();
     grants.sort_by(|(a, x), (b, y)| {
@@ -159,7 +162,12 @@ pub fn build(subject: Subject, tables: &Tables, material: &Material) -> Dossier 
     }
 }
 
-fn held_of(grant: &GrantRow, group: Option<&str>, verdict: Option<&VerdictRow>) -> Held {
+fn held_of(
+    grant: &GrantRow,
+    group: Option<&str>,
+    verdict: Option<&VerdictRow>,
+    tables: &Tables,
+) -> Held {
     let verdict = verdict.cloned().unwrap_or_default();
     let enough = match (&verdict.recommended_policy, &verdict.recommended_rbac) {
         (Some(policies), rbac) => {
@@ -168,7 +176,10 @@ fn held_of(grant: &GrantRow, group: Option<&str>, verdict: Option<&VerdictRow>) 
             let namespaces =
                 verdict.recommended_namespaces.as_deref().filter(|all| !all.is_empty());
             let on = namespaces.unwrap_or("the cluster");
-            let and = rbac.as_ref().map_or_else(String::new, |rbac| format!(" and {rbac}"));
+            // Of policies and rules one is enough, but where both were chosen.
+            let both = tables.hybrids.iter().any(|hybrid| hybrid.grant_id == grant.grant_id);
+            let rules = rbac.as_ref().filter(|_| both);
+            let and = rules.map_or_else(String::new, |rbac| format!(" and {rbac}"));
             Some(format!("{} on {on}{and}", short.join(", ")))
         }
         (None, rbac) => rbac.clone(),

@@ -19,7 +19,7 @@ use crate::model::arn::access_policy_name;
 use crate::model::time::{Day, Micros};
 use crate::table::rows::grants::{GrantMemberRow, GrantRow, IdentityRow};
 use crate::table::rows::verdicts::VerdictRow;
-use rows::CallerRow;
+use rows::{CallerRow, HybridRow};
 use who::Subject;
 
 /// Tables of the size of the inventory, read whole.
@@ -35,6 +35,8 @@ pub struct Tables {
     pub members: Vec<GrantMemberRow>,
     /// Everyone who made a request.
     pub callers: Vec<CallerRow>,
+    /// Grants whose policies are enough only together with their rules.
+    pub hybrids: Vec<HybridRow>,
 }
 
 /// All that is said of someone.

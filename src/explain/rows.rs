@@ -12,6 +12,13 @@ table! {
 }
 
 table! {
+    "hybrids", "a grant that predefined policies replace only together with rules", key (grant_id), sort (grant_id),
+    HybridRow {
+        "The grant." grant_id: String,
+    }
+}
+
+table! {
     "uses", "a permission that somebody asked for", key (), sort (),
     UseRow {
         "Cluster ARN." cluster: String,

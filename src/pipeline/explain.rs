@@ -40,6 +40,11 @@ pub fn explain(plan: &AskPlan, typed: &str) -> Result<Explained, PipelineError> 
              GROUP BY principal_arn ORDER BY principal_arn",
             &[],
         )?,
+        hybrids: asked.select(
+            "SELECT DISTINCT grant_id FROM proposals \
+             WHERE chosen AND candidate = 'hybrid' ORDER BY grant_id",
+            &[],
+        )?,
     };
     let wanted = Wanted::parse(typed);
     let sessions = sessions_of(&mut asked, &wanted)?;

@@ -43,7 +43,7 @@ fn section(query: &Query, schema: &SchemaRef) -> String {
         .collect();
     let columns = columns.concat();
     format!(
-        "\n## {name}\n\n{title}, [{name}.sql]({name}.sql).\n\n```\n{rest}\n```\n\n\
+        "\n## {name}\n\n{title}, [{name}.sql]({name}.sql).\n\n```text\n{rest}\n```\n\n\
          | column | type | see |\n|---|---|---|\n{columns}"
     )
 }
