@@ -536,3 +536,47 @@ fn a_row_of_aws_auth_becomes_an_entry_under_the_whole_name_of_its_role() {
     assert!(entries[1].contains(r#"--kubernetes-groups ["overgrant-04"]"#), "{entries:?}");
     assert!(calls.last().unwrap().contains("replace -f rbac/aws-auth-06.yaml"));
 }
+
+/// Somebody answers for a finding: it is not taken away, unless it is asked for by its id.
+#[test]
+fn what_somebody_answers_for_stays() {
+    let grant = |id: &str| GrantRow {
+        grant_id: id.to_owned(),
+        cluster: CLUSTER.to_owned(),
+        grant_kind: "rbac_subject".to_owned(),
+        subject_kind: "user".to_owned(),
+        principal: format!("user-{id}"),
+        grant_ref: "RoleBinding/shop/x".to_owned(),
+        role_ref: "Role/shop/x".to_owned(),
+        ..GrantRow::default()
+    };
+    let verdict = |id: &str| VerdictRow {
+        grant_id: id.to_owned(),
+        cluster: CLUSTER.to_owned(),
+        verdict: "unused".to_owned(),
+        recommendation: "remove".to_owned(),
+        ..VerdictRow::default()
+    };
+    let known = VerdictRow {
+        suppressed: Some(true),
+        suppressed_by: Some("security@example.com".to_owned()),
+        suppressed_reason: Some("break-glass".to_owned()),
+        suppressed_until: Some(Micros::parse("2027-02-01T00:00:00Z").unwrap()),
+        ..verdict("01")
+    };
+    let tables = Tables {
+        run: vec![RunRow::default()],
+        grants: vec![grant("01"), grant("02")],
+        verdicts: vec![known, verdict("02")],
+        ..Tables::default()
+    };
+    let made = bundle(&tables, None).unwrap();
+    assert_eq!(made.done.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["02"]);
+    let why = "suppressed by security@example.com: break-glass, ends 2027-02-01";
+    assert_eq!(made.known, [("01".to_owned(), why.to_owned())]);
+    assert!(made.left.is_empty());
+    let script = String::from_utf8(made.files["apply.sh"].clone()).unwrap();
+    assert!(script.contains(why) && !script.contains("user-01"), "{script}");
+    let only = std::collections::BTreeSet::from(["01".to_owned()]);
+    assert_eq!(bundle(&tables, Some(&only)).unwrap().done.len(), 1);
+}

@@ -182,6 +182,8 @@ impl Ui {
         // The words of a finding were made printable when it was written.
         lines.extend(made.done.iter().map(|(id, what)| format!("  {id}  {what}")));
         lines.extend(made.left.iter().map(|(id, why)| format!("  {id}  left: {}", printable(why))));
+        let known = made.known.iter();
+        lines.extend(known.map(|(id, why)| format!("  {id}  stays, {}", printable(why))));
         let to = printable(&made.to.display().to_string());
         lines.push(format!(
             "written to {to}: read apply.sh, then run it; rollback/apply.sh undoes it"

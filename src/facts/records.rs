@@ -54,7 +54,7 @@ fn row(key: &SortKey, at: Micros, name: &str, body: Vec<u8>) -> FactRow {
     let Unit { place, day } = key.unit();
     FactRow {
         family: key.family().as_str().to_owned(),
-        place: format!("{place:08x}"),
+        place: Some(format!("{place:08x}")),
         day: day.start(),
         key: key.0.to_vec(),
         at,

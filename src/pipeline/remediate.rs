@@ -31,6 +31,8 @@ pub struct Remediated {
     pub done: Vec<(String, String)>,
     /// Grants that are left to a person: id and why.
     pub left: Vec<(String, String)>,
+    /// Grants that stay because somebody answers for them: id, who and why.
+    pub known: Vec<(String, String)>,
 }
 
 /// Makes the bundle.
@@ -49,5 +51,6 @@ pub fn remediate(plan: &RemediatePlan) -> Result<Remediated, PipelineError> {
     })?;
     let made = remedy::bundle(&tables, plan.only.as_ref())?;
     bundle::write(&plan.to, &made.files)?;
-    Ok(Remediated { to: plan.to.clone(), done: made.done, left: made.left })
+    let remedy::Bundle { done, left, known, .. } = made;
+    Ok(Remediated { to: plan.to.clone(), done, left, known })
 }

@@ -49,6 +49,8 @@ pub struct Bundle {
     pub done: Vec<(String, String)>,
     /// Grants that a person must change: id and why.
     pub left: Vec<(String, String)>,
+    /// Grants that stay as they are because somebody answers for them: id, who and why.
+    pub known: Vec<(String, String)>,
 }
 
 /// Why there is no bundle.
@@ -111,6 +113,11 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
         if !wanted {
             continue;
         }
+        // Somebody answers for it: a break-glass principal is not taken away for want of use.
+        if let (false, Some(true)) = (named, verdict.suppressed) {
+            bundle.known.push((grant.grant_id.clone(), known(verdict)));
+            continue;
+        }
         let proposals = proposed.get(grant.grant_id.as_str()).map_or(&[][..], Vec::as_slice);
         match plan::steps(grant, verdict, proposals, &state) {
             Ok(forward) => {
@@ -154,6 +161,18 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
     Ok(bundle)
 }
 
+/// Who answers for a finding, why, and when that ends.
+fn known(verdict: &VerdictRow) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let ends = verdict.suppressed_until.map(|at| format!(", ends {}", at.day().to_iso()));
+    format!(
+        "suppressed by {}: {}{}",
+        text(&verdict.suppressed_by),
+        text(&verdict.suppressed_reason),
+        ends.unwrap_or_default()
+    )
+}
+
 fn header(tables: &Tables, bundle: &Bundle, guarded: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(run) = tables.run.first() {
@@ -167,6 +186,9 @@ fn header(tables: &Tables, bundle: &Bundle, guarded: bool) -> Vec<String> {
     lines.push(format!("{} changes, {} left to a person", bundle.done.len(), bundle.left.len()));
     for (id, why) in &bundle.left {
         lines.push(format!("left: {id}: {}", printable(why)));
+    }
+    for (id, why) in &bundle.known {
+        lines.push(format!("known: {id}: {}", printable(why)));
     }
     if guarded {
         let what = "iam/: what the role that applies it needs on access entries, and no more";

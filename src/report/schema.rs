@@ -119,7 +119,7 @@ mod tests {
         let got = schema_of(&["scanned_facts".to_owned()], SchemaForm::SparkDdl).unwrap();
         assert_eq!(
             got,
-            "family string NOT NULL, place string NOT NULL, day timestamp NOT NULL, key binary NOT NULL, \
+            "family string NOT NULL, place string, day timestamp NOT NULL, key binary NOT NULL, \
              at timestamp NOT NULL, name string NOT NULL, body binary NOT NULL\n"
         );
         let all = schema_of(&[], SchemaForm::SparkDdl).unwrap();

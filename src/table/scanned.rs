@@ -10,7 +10,7 @@ table! {
     key (), sort (key, body),
     FactRow {
         "`sessions` `authentications` `aws_calls` `logins` `changes` `audit_requests`." family: String,
-        "8 hex digits of the account or cluster: what is folded by itself with its day." place: String,
+        "8 hex digits of the account or cluster; in files by place the folder says it." place: Option<String>,
         "Event day." day: Micros,
         "Orders facts: family, day, place, hour, who made which request." key: Vec<u8>,
         "When." at: Micros,
@@ -65,7 +65,7 @@ impl From<FactRow> for ScannedRow {
         ScannedRow {
             kind: "fact".to_owned(),
             family: Some(fact.family),
-            place: Some(fact.place),
+            place: fact.place,
             day: Some(fact.day),
             key: Some(fact.key),
             at: Some(fact.at),

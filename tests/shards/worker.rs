@@ -82,7 +82,7 @@ fn leave(world: &World, rows: Vec<ScannedRow>, files: usize) {
             of_facts
                 .push(FactRow {
                     family: row.family.unwrap(),
-                    place: row.place.unwrap(),
+                    place: row.place,
                     day: row.day.unwrap(),
                     key: row.key.unwrap(),
                     at: row.at.unwrap(),
@@ -110,6 +110,7 @@ fn leave(world: &World, rows: Vec<ScannedRow>, files: usize) {
                 })
                 .unwrap();
         }
+        // By kind and by place, or by kind alone: both are read.
         let records = world.at("facts/records");
         write(records.join(format!("kind=fact/part-{file}.parquet")), of_facts.finish().unwrap().0);
         write(

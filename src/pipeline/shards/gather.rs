@@ -13,6 +13,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::scan::Note;
 use super::{Agreed, FORMAT, RECORDS, SUCCESS, Shard, ShardError, listed};
 use crate::facts::fold::Runs;
+use crate::facts::key::number_of_place;
 use crate::facts::records::run_of;
 use crate::ledger::diff::Why;
 use crate::ledger::entry::{Entry, Name};
@@ -58,7 +59,18 @@ pub(in crate::pipeline) fn gather(
     let agreed = runtime.block_on(Agreed::read(depot, place))?;
     let days = days_of(window);
     check_days(&agreed, days, place)?;
-    let files = runtime.block_on(bring(&agreed, &site.place.staging().join("scanned"), place))?;
+    // Facts of a cluster that is not in this inventory are of no use to it.
+    let known = world.arns();
+    let others: BTreeSet<u32> = agreed
+        .pinned
+        .lens
+        .clusters
+        .iter()
+        .filter(|cluster| !known.contains(cluster))
+        .map(|cluster| number_of_place(cluster))
+        .collect();
+    let scratch = site.place.staging().join("scanned");
+    let files = runtime.block_on(bring(&agreed, &scratch, &others, place))?;
     let entries = entries(&agreed, &files, place)?;
     let context = std::sync::Arc::new(context(plan, days, world));
     let lens = memory::lens(&context, plan, &world.arns());
@@ -68,7 +80,9 @@ pub(in crate::pipeline) fn gather(
     let mut memory = Memory::default();
     memory.lenses.insert(agreed.pinned.lens.digest(), agreed.pinned.lens.clone());
     let runs = Runs { fresh: files.facts.into_iter().map(run_of).collect(), again: Vec::new() };
-    let wanted = |unit: Unit, _: bool| days.0 <= unit.day && unit.day <= days.1;
+    let wanted = |unit: Unit, _: bool| {
+        days.0 <= unit.day && unit.day <= days.1 && !others.contains(&unit.place)
+    };
     let written = fold(site, &mut memory, runs, &wanted, &BTreeMap::new())?;
     let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
     let state = memory.save(entries, &lens, written, site.folders)?;
@@ -164,7 +178,12 @@ fn list(named: &[&str], of: usize) -> String {
 }
 
 /// Finds a set of scans that is whole, and brings its files.
-async fn bring(agreed: &Agreed, scratch: &Path, place: &Location) -> Result<Files, PipelineError> {
+async fn bring(
+    agreed: &Agreed,
+    scratch: &Path,
+    others: &BTreeSet<u32>,
+    place: &Location,
+) -> Result<Files, PipelineError> {
     let depot = &agreed.depot;
     let keys = depot.keys_below("").await?;
     let mut sets: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
@@ -176,7 +195,7 @@ async fn bring(agreed: &Agreed, scratch: &Path, place: &Location) -> Result<File
         return bring_shards(agreed, *of, scratch).await;
     }
     if depot.get(SUCCESS).await?.is_some() {
-        return bring_records(depot, scratch).await;
+        return bring_records(depot, scratch, others).await;
     }
     let missing = match sets.iter().max_by_key(|(_, numbers)| numbers.len()) {
         Some((of, numbers)) => {
@@ -235,10 +254,18 @@ async fn bring_kept(
 }
 
 /// What Spark left has no digests: a row for each object is asked for all the same.
-async fn bring_records(depot: &Depot, scratch: &Path) -> Result<Files, PipelineError> {
+/// Files that are of one place and of no use are left where they are.
+async fn bring_records(
+    depot: &Depot,
+    scratch: &Path,
+    others: &BTreeSet<u32>,
+) -> Result<Files, PipelineError> {
     let mut files = Files::default();
     let keys = depot.keys_below(RECORDS).await?;
-    let rows = keys.into_iter().filter(|key| key.ends_with(".parquet"));
+    let rows = keys.into_iter().filter(|key| {
+        let useless = place_of(key).is_some_and(|place| others.contains(&place));
+        key.ends_with(".parquet") && !useless
+    });
     let brought: Vec<(String, PathBuf)> = stream::iter(rows)
         .map(|key| async move {
             let path = depot.file(&key, scratch).await?;
@@ -258,6 +285,12 @@ async fn bring_records(depot: &Depot, scratch: &Path) -> Result<Files, PipelineE
     Ok(files)
 }
 
+/// The place of a file whose folder says it: `…/place=1a2b3c4d/…`.
+fn place_of(key: &str) -> Option<u32> {
+    let (_, rest) = key.split_once("/place=")?;
+    u32::from_str_radix(rest.split('/').next()?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,5 +305,12 @@ mod tests {
         check("of-4/shard-2.json", None);
         check("of-0004/shard-0002/facts-0.parquet", None);
         check("plan.json", None);
+    }
+
+    #[test]
+    fn places_of_files() {
+        assert_eq!(place_of("records/kind=fact/place=0000001f/part-0.parquet"), Some(31));
+        assert_eq!(place_of("records/kind=fact/part-0.parquet"), None);
+        assert_eq!(place_of("records/kind=fact/place=x/part-0.parquet"), None);
     }
 }
