@@ -1,0 +1,324 @@
+#!/usr/bin/env python3
+"""Runs the Spark way on a cluster of processes of this machine, and compares what comes out with one machine's.
+
+    spark-submit --py-files samples/spark/overgrant_spark.py tests/spark/check_spark.py OVERGRANT WORK STEP...
+
+OVERGRANT is the binary; WORK a folder with `plan.json`: `logs`, `inventory`, `corrupt` (objects that cannot be
+read, by the end of their names). Steps:
+
+    statements  every statement of queries/ and queries/investigations/ in Spark SQL over the tables of one machine:
+                the rows, their order and their types are those of its reports
+    equal       list, scan in executors, audit: all tables and reports are those of one machine, cell by cell; an
+                object that cannot be read is a row and no end of the job
+    killed      an executor is killed in the middle of a scan: the same rows as without
+    refused     a worker that cannot go on fails the job, and the job says what the worker said
+
+Differences go to stdout; the exit code is 1 when there are any.
+"""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import overgrant_spark
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+QUERIES = ROOT / "queries"
+wrong = []
+counts = {}
+begun = time.monotonic()
+
+
+def tell(what):
+    print(f"{time.monotonic() - begun:6.1f} s  {what}", flush=True)
+
+
+def fail(what):
+    wrong.append(what)
+    tell(f"DIFFERS: {what}")
+
+
+def count(what, number=1):
+    counts[what] = counts.get(what, 0) + number
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def plain(kind):
+    """A type without how its values are laid out."""
+    if pa.types.is_dictionary(kind):
+        return plain(kind.value_type)
+    if pa.types.is_large_string(kind) or getattr(pa.types, "is_string_view", lambda _: False)(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(plain(kind.value_type))
+    return kind
+
+
+def table(place):
+    """A Parquet file, or all of a folder in the order of their names."""
+    place = pathlib.Path(place)
+    files = sorted(place.glob("*.parquet")) if place.is_dir() else [place]
+    read = pa.concat_tables([pq.ParquetFile(file).read() for file in files])
+    fields = [pa.field(field.name, plain(field.type)) for field in read.schema]
+    return read.cast(pa.schema(fields))
+
+
+def compare(what, expected, got):
+    """Names, types, rows and their order."""
+    if expected.schema != got.schema:
+        pairs = [(str(left), str(right)) for left, right in zip(expected.schema, got.schema) if left != right]
+        return fail(f"{what}: types {pairs or (expected.schema.names, got.schema.names)}")
+    if expected.num_rows != got.num_rows:
+        return fail(f"{what}: {expected.num_rows} and {got.num_rows} rows")
+    for name in expected.schema.names:
+        left, right = expected.column(name), got.column(name)
+        if not left.equals(right):
+            at = next(row for row in range(len(left)) if left[row].as_py() != right[row].as_py())
+            return fail(f"{what}: row {at}, {name}: {left[at].as_py()!r} and {right[at].as_py()!r}")
+    return count(what.split(":")[0])
+
+
+def multiset(place):
+    """Rows of all files below a folder, in an order of their own."""
+    rows = []
+    for file in sorted(pathlib.Path(place).rglob("*.parquet")):
+        read = pq.ParquetFile(file).read()
+        rows += [(file.parent.name, *map(repr, row.values())) for row in read.to_pylist()]
+    return sorted(rows)
+
+
+# ---- steps ----------------------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """What the steps share."""
+
+    def __init__(self, spark, binary, work):
+        self.spark, self.binary, self.work = spark, binary, pathlib.Path(work)
+        self.plan = json.loads((self.work / "plan.json").read_text())
+        self.single = self.work / "single"
+        self.facts = self.work / "facts"
+
+    def options(self, **others):
+        given = {"facts": str(self.facts), "partitions": 6, "partition_mib": 256, **others}
+        return type("Options", (), given)
+
+    def run(self, *arguments):
+        done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, text=True)
+        if done.returncode not in (0, 3):
+            raise RuntimeError(f"{arguments}: exit {done.returncode}: {done.stderr}")
+        return done.stderr
+
+    def script(self, name, text):
+        """A program that stands for the binary; `$REAL` is the binary."""
+        path = self.work / name
+        path.write_text(f"#!/bin/sh\nREAL='{self.binary}'\n{text}\n")
+        path.chmod(0o755)
+        return overgrant_spark.ship_binary(self.spark, str(path))
+
+    def audit_alone(self):
+        if not self.single.exists():
+            self.run("audit", *self.plan["logs"], "--inventory", self.plan["inventory"], "--out", self.single, "-q")
+            tell("one machine")
+
+    def list(self):
+        if not (self.facts / "plan.json").exists():
+            arguments = ["--inventory", self.plan["inventory"], "--list", "--out", self.facts]
+            self.run("scan", *self.plan["logs"], *arguments)
+            tell("listed")
+
+    def scan(self, name, facts):
+        overgrant_spark.scan_step(self.spark, self.options(facts=str(facts)), name)
+
+
+def statements(bench):
+    bench.audit_alone()
+    texts = {path: path.read_text() for path in sorted(QUERIES.glob("*.sql")) if path.name != "schema.sql"}
+    texts |= {path: path.read_text() for path in sorted((QUERIES / "investigations").glob("*.sql"))}
+    for name in sorted(set(overgrant_spark.tables_read_by(texts.values()))):
+        bench.spark.read.parquet(f"{bench.single}/tables/{name}").createOrReplaceTempView(name)
+    for path, text in texts.items():
+        expected = bench.single / "reports" / f"{path.stem}.parquet"
+        if path.parent != QUERIES:
+            expected = bench.work / f"{path.stem}.parquet"
+            asked = ["sql", "--file", path, "--from", bench.single, "--format", "parquet"]
+            with open(expected, "wb") as file:
+                subprocess.run([bench.binary, *map(str, asked)], stdout=file, check=True)
+        got = bench.work / f"spark-{path.stem}.parquet"
+        try:
+            overgrant_spark.write_report(bench.spark, text, str(got))
+        except Exception as error:
+            fail(f"statements: {path.stem}: {str(error).splitlines()[0]}")
+            continue
+        compare(f"statements: {path.stem}", table(expected), table(got))
+    tell("statements")
+
+
+def equal(bench):
+    bench.audit_alone()
+    bench.list()
+    name = bench.script("overgrant", 'exec "$REAL" "$@"')
+    bench.scan(name, bench.facts)
+    records = bench.facts / "records"
+    if not (records / "_SUCCESS").exists():
+        fail("no records/_SUCCESS")
+    tell("scanned")
+    objects = {row["uri"]: row for row in table(bench.facts / listing_of(bench.facts)).to_pylist()}
+    rows = table(records / "kind=object").to_pylist()
+    if sorted(row["object"] for row in rows) != sorted(row["object"] for row in objects.values()):
+        fail(f"{len(objects)} objects are listed, {len(rows)} were read")
+    count("objects", len(rows))
+    for end in bench.plan["corrupt"]:
+        told = [(row["outcome"], bool(row["reason"])) for row in rows if row["object"].endswith(end)]
+        if told != [("rejected", True)]:
+            fail(f"{end}: {told}")
+        count("corrupt objects", len(told))
+    for file in sorted((records / "kind=fact").glob("*.parquet")):
+        read = pq.ParquetFile(file)
+        keys = read.read(["key"]).column("key").to_pylist()
+        if keys != sorted(keys):
+            fail(f"{file.name} is not in the order of its keys")
+        column = read.metadata.schema.column(read.schema_arrow.names.index("day"))
+        if column.physical_type != "INT64" or read.metadata.row_group(0).column(0).compression != "ZSTD":
+            fail(f"{file.name}: day is {column.physical_type}")
+        count("facts", len(keys))
+    out = bench.work / "out"
+    bench.run("audit", "--facts", bench.facts, "--inventory", bench.plan["inventory"], "--out", out, "-q")
+    tell("joined")
+    for kind in ("tables", "reports"):
+        names = sorted(path.name for path in (bench.single / kind).iterdir() if path.name != "schema.sql")
+        others = sorted(path.name for path in (out / kind).iterdir() if path.name != "schema.sql")
+        if names != others:
+            fail(f"{kind}: {names} and {others}")
+        for name in names:
+            compare(f"{kind}: {name}", table(bench.single / kind / name), table(out / kind / name))
+
+
+def listing_of(facts):
+    return json.loads((pathlib.Path(facts) / "plan.json").read_text())["listing"]["path"]
+
+
+def copied(bench, name):
+    """The listed facts without records, to be scanned anew."""
+    bench.list()
+    facts = bench.work / name
+    facts.mkdir()
+    for file in ("plan.json", listing_of(bench.facts)):
+        (facts / file).write_bytes((bench.facts / file).read_bytes())
+    return facts
+
+
+def executors(bench):
+    """Processes of executors: children of the driver's JVM."""
+    driver = bench.spark.sparkContext._gateway.proc.pid if bench.spark.sparkContext._gateway.proc else os.getppid()
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if b"CoarseGrainedExecutorBackend" in words and parent == driver:
+            found.append(int(folder.name))
+    return sorted(found)
+
+
+def killed(bench):
+    facts = copied(bench, "killed")
+    # Slowly asked, so that there is a middle.
+    slow = 'while IFS= read -r line; do printf "%s\\n" "$line"; sleep 0.05; done | "$REAL" "$@"'
+    name = bench.script("overgrant-slow", f'if [ "$1" != worker ]; then exec "$REAL" "$@"; fi\n{slow}')
+    before = executors(bench)
+    errors = []
+
+    def work():
+        try:
+            bench.scan(name, facts)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    status = bench.spark.sparkContext.statusTracker()
+    victim = None
+    while thread.is_alive() and victim is None:
+        time.sleep(0.05)
+        stages = [status.getStageInfo(stage) for stage in status.getActiveStageIds()]
+        # Some tasks have ended, others run: what the dead one had done and what it was doing is lost.
+        if any(s and s.numTasks == 6 and s.numCompletedTasks >= 1 and s.numActiveTasks >= 1 for s in stages):
+            victim = before[0]
+            os.kill(victim, signal.SIGKILL)
+            tell("an executor is killed")
+    thread.join()
+    if errors:
+        raise errors[0]
+    if victim is None or victim in executors(bench):
+        return fail(f"no executor was killed: {before}")
+    tell("scanned in spite of it")
+    if not (bench.facts / "records/_SUCCESS").exists():
+        bench.scan(name, bench.facts)
+    expected, got = multiset(bench.facts / "records"), multiset(facts / "records")
+    if expected != got:
+        fail(f"killed: {len(expected)} and {len(got)} rows, {len(set(expected) ^ set(got))} differ")
+    count("rows in spite of it", len(got))
+
+
+def refused(bench):
+    facts = copied(bench, "refused")
+    last = '"listing":{"path":"%s"}' % listing_of(facts)
+    (facts / "plan.json").write_text("{" + last + "}")
+    cases = {
+        # The binary itself, asked for a plan that is none.
+        "plan.json": bench.script("overgrant-real", 'exec "$REAL" "$@"'),
+        "exit code 4: error: no": bench.script(
+            "overgrant-broken", 'if [ "$1" = worker ]; then echo "error: no" >&2; exit 4; fi; exec "$REAL" "$@"'
+        ),
+        "signal 9": bench.script(
+            "overgrant-shot", 'if [ "$1" = worker ]; then kill -9 $$; fi; exec "$REAL" "$@"'
+        ),
+    }
+    for words, name in cases.items():
+        try:
+            bench.scan(name, facts)
+        except SystemExit as ended:
+            if words not in str(ended.code) or "\n" in str(ended.code):
+                fail(f"refused: {ended.code!r} has no {words!r}")
+            else:
+                count("refused")
+                tell(str(ended.code))
+        else:
+            fail(f"refused: {name} ended well")
+        if (facts / "records/_SUCCESS").exists():
+            fail(f"refused: {name} left records")
+
+
+STEPS = {step.__name__: step for step in (statements, equal, killed, refused)}
+
+
+def main():
+    binary, work, *steps = sys.argv[1:]
+    spark = SparkSession.builder.appName("check_spark").getOrCreate()
+    overgrant_spark.configure(spark)
+    bench = Bench(spark, str(pathlib.Path(binary).resolve()), work)
+    tell(f"Spark {spark.version}")
+    for step in steps:
+        STEPS[step](bench)
+    print(", ".join(f"{what} {number}" for what, number in sorted(counts.items())), flush=True)
+    spark.stop()
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
