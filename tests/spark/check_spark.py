@@ -16,6 +16,7 @@ read, by the end of their names). Steps:
 Differences go to stdout; the exit code is 1 when there are any.
 """
 
+import ast
 import json
 import os
 import pathlib
@@ -309,6 +310,9 @@ STEPS = {step.__name__: step for step in (statements, equal, killed, refused)}
 
 def main():
     binary, work, *steps = sys.argv[1:]
+    signal.alarm(900)  # nobody waits for ever
+    # What executors of today's services run.
+    ast.parse(pathlib.Path(ROOT, "samples/spark/overgrant_spark.py").read_text(), feature_version=(3, 9))
     spark = SparkSession.builder.appName("check_spark").getOrCreate()
     overgrant_spark.configure(spark)
     bench = Bench(spark, str(pathlib.Path(binary).resolve()), work)
