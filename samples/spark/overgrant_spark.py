@@ -161,7 +161,7 @@ def drain(pipe, tail):
             line = pipe.readline(STDERR_LINE)
             if not line:
                 return
-            text = line.decode("utf-8", "replace").rstrip("\n")
+            text = line.decode("utf-8", "replace").strip()
             tail.append(text)
             print(f"overgrant worker: {text}", file=sys.stderr, flush=True)
 
