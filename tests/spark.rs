@@ -113,7 +113,7 @@ fn spark_says_what_one_machine_says() {
             "corrupt objects 1".to_owned(),
         ];
         let investigations = std::fs::read_dir(project("queries/investigations")).unwrap().count();
-        expected.push(format!("statements on single {}", reports + investigations));
+        expected.push(format!("statements {}", reports + investigations));
         if steps.contains(&"refused") {
             expected.push("refused 2".to_owned());
         }

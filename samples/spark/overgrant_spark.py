@@ -11,8 +11,9 @@ See docs/spark.md for what each step reads and writes.
 Steps
     list      `overgrant scan --list` on the driver: what is looked for and which objects may hold it
     scan      `overgrant worker` in every task: objects in, rows of the table `scanned` out, FACTS/records
-    audit     `overgrant audit --facts` on the driver: joins, judges, reports
-    reports   queries/*.sql in Spark SQL over OUT/tables, to REPORTS/NAME.parquet
+    audit     `overgrant audit --facts` on the driver, one process: joins, judges, reports. Left out, it may be run
+              on any machine that has the memory and the disk (docs/spark.md)
+    reports   QUERIES/*.sql in Spark SQL over OUT/tables, to OUT-spark/reports/NAME.parquet
 
 How the binary gets there. It must be built for the processors of the executors and for a libc no newer than theirs
 (`ldd --version` in the image of the service). `--overgrant` says where it is:
@@ -353,14 +354,14 @@ def main(arguments=None):
     parser.add_argument("--cluster-map", help="KEYPREFIX=ARN, comma separated; for list")
     parser.add_argument("--out", help="the output of the audit; for audit and reports")
     parser.add_argument("--queries", help="folder of the statements; for reports")
-    parser.add_argument("--reports", help="where they are written; for reports")
+    parser.add_argument("--reports", help="where they are written; for reports (default: OUT-spark/reports)")
     parser.add_argument("--partitions", type=int, default=0, help="tasks of the scan (default: by size)")
     parser.add_argument("--partition-mib", type=int, default=256, help="compressed MiB a task (default: %(default)s)")
     options, others = parser.parse_known_args(arguments)
     if others:
         print(f"overgrant_spark: passed over: {' '.join(others)}", file=sys.stderr)
     steps = [step for step in options.steps.split(",") if step]
-    needs = {"list": ["logs"], "scan": [], "audit": ["inventory", "out"], "reports": ["out", "queries", "reports"]}
+    needs = {"list": ["logs"], "scan": [], "audit": ["inventory", "out"], "reports": ["out", "queries"]}
     for step in steps:
         if step not in needs:
             parser.error(f"--steps {step}: one of {', '.join(STEPS)}")
@@ -383,6 +384,7 @@ def main(arguments=None):
             find_binary(name), "audit", "--facts", options.facts, *inventories, *times(options), "--out", options.out
         )
     if "reports" in steps:
+        options.reports = options.reports or options.out.rstrip("/") + "-spark/reports"
         reports_step(spark, options)
     spark.stop()
 

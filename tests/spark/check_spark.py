@@ -147,9 +147,17 @@ class Bench:
 
 def statements(bench):
     bench.audit_alone()
-    texts = {path: path.read_text() for path in sorted(QUERIES.glob("*.sql")) if path.name != "schema.sql"}
-    texts |= {path: path.read_text() for path in sorted((QUERIES / "investigations").glob("*.sql"))}
-    empty = [path for path, text in texts.items() if not statement_rows(bench, bench.single, path, text)]
+    reports = bench.work / "spark-reports"
+    places = {"out": str(bench.single), "queries": str(QUERIES), "reports": str(reports)}
+    overgrant_spark.reports_step(bench.spark, bench.options(**places))
+    empty = []
+    for path in sorted(path for path in QUERIES.glob("*.sql") if path.name != "schema.sql"):
+        expected = table(bench.single / "reports" / f"{path.stem}.parquet")
+        compare(f"statements: {path.stem}", expected, table(reports / f"{path.stem}.parquet"))
+        empty += [] if expected.num_rows else [path]
+    for path in sorted((QUERIES / "investigations").glob("*.sql")):
+        empty += [] if statement_rows(bench, bench.single, path) else [path]
+    tell("statements")
     # Few days and nobody in the inventory: what is new, and what nothing explains.
     bare = bench.work / "bare"
     inventory = bench.work / "bare-inventory"
@@ -159,29 +167,27 @@ def statements(bench):
     window = ["--since", "2026-11-19", "--until", "2026-11-24"]
     bench.run("audit", *bench.plan["logs"], "--inventory", inventory, *window, "--out", bare, "-q")
     for path in empty:
-        if not statement_rows(bench, bare, path, texts[path]):
+        if not statement_rows(bench, bare, path):
             print(f"{path.stem}: no rows")
-    tell("statements")
+    tell("statements on a bare inventory")
 
 
-def statement_rows(bench, out, path, text):
-    """Rows that a statement gives over a run, once they are those of one machine."""
+def statement_rows(bench, out, path):
+    """Rows that a statement gives over a run, once they are those of `overgrant sql`."""
+    text = path.read_text()
     for name in overgrant_spark.tables_read_by([text]):
         bench.spark.read.parquet(f"{out}/tables/{name}").createOrReplaceTempView(name)
-    expected = out / "reports" / f"{path.stem}.parquet"
-    if path.parent != QUERIES:
-        expected = bench.work / f"{out.name}-{path.stem}.parquet"
-        with open(expected, "wb") as file:
-            asked = [bench.binary, "sql", "--file", path, "--from", out, "--format", "parquet"]
-            subprocess.run(list(map(str, asked)), stdout=file, check=True)
+    asked = bench.work / f"{out.name}-{path.stem}.parquet"
+    with open(asked, "wb") as file:
+        command = [bench.binary, "sql", "--file", path, "--from", out, "--format", "parquet"]
+        subprocess.run(list(map(str, command)), stdout=file, check=True)
     got = bench.work / f"spark-{out.name}-{path.stem}.parquet"
+    expected = table(asked)
     try:
         overgrant_spark.write_report(bench.spark, text, str(got))
+        compare(f"statements{'' if out == bench.single else ' on bare'}: {path.stem}", expected, table(got))
     except Exception as error:
         fail(f"statements: {path.stem}: {str(error).splitlines()[0]}")
-        return 1
-    expected = table(expected)
-    compare(f"statements on {out.name}: {path.stem}", expected, table(got))
     return expected.num_rows
 
 
