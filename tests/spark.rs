@@ -9,7 +9,7 @@ use crate::support::{copy, project};
 
 /// What is run with a line of Spark, the variable that names a Python which has it, and the line.
 const LINES: &[(&str, &str, &[&str])] = &[
-    ("4.", "OVERGRANT_SPARK_PYTHON", &["equal", "killed", "refused", "statements"]),
+    ("4.", "OVERGRANT_SPARK_PYTHON", &["equal", "killed", "pipes", "refused", "statements"]),
     // That of EMR 7 and Glue 5.
     ("3.5.", "OVERGRANT_SPARK35_PYTHON", &["equal", "statements"]),
 ];

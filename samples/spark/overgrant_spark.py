@@ -241,8 +241,8 @@ def configure(spark):
 
 def read_plan(spark, facts):
     """FACTS/plan.json, by whatever Spark reads FACTS with."""
-    row = spark.read.text(join(facts, "plan.json"), wholetext=True).first()
-    return json.loads(row[0])
+    files = spark.sparkContext.wholeTextFiles(join(facts, "plan.json")).collect()
+    return json.loads(files[0][1])
 
 
 def join(folder, name):
@@ -309,9 +309,8 @@ def scan_step(spark, options, name):
 
 def reports_step(spark, options):
     """The shipped statements over the tables of a run. REPORTS/NAME.parquet is a folder whose files are in order."""
-    texts = spark.read.text(join(options.queries, "*.sql"), wholetext=True)
-    named = texts.select(F.element_at(F.split(F.input_file_name(), "/"), -1).alias("file"), "value")
-    statements = {row["file"][: -len(".sql")]: row["value"] for row in named.collect()}
+    files = spark.sparkContext.wholeTextFiles(join(options.queries, "*.sql")).collect()
+    statements = {place.rsplit("/", 1)[-1][: -len(".sql")]: text for place, text in files}
     statements.pop("schema", None)
     for table in sorted(tables_read_by(statements.values())):
         spark.read.parquet(join(options.out, f"tables/{table}")).createOrReplaceTempView(table)

@@ -11,12 +11,15 @@ read, by the end of their names). Steps:
     equal       list, scan in executors, audit: all tables and reports are those of one machine, cell by cell; an
                 object that cannot be read is a row and no end of the job
     killed      an executor is killed in the middle of a scan: the same rows as without
+    pipes       a worker that says and answers much before it listens, and a caller that asks much: nobody waits for ever
     refused     a worker that cannot go on fails the job, and the job says what the worker said
 
 Differences go to stdout; the exit code is 1 when there are any.
 """
 
 import ast
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -300,6 +303,42 @@ def killed(bench):
     count("rows in spite of it", len(got))
 
 
+LOUD = """
+import sys, pyarrow as pa
+schema = pa.schema([("kind", pa.string()), ("body", pa.binary())])
+batch = pa.record_batch([["fact"] * 1000, [b"x" * 1000] * 1000], schema=schema)
+sys.stderr.write(("word " * 50 + "\\n") * 4000)
+with pa.ipc.new_stream(sys.stdout.buffer, schema) as stream:
+    for _ in range(20):
+        stream.write_batch(batch)
+    for line in sys.stdin:
+        stream.write_batch(pa.record_batch([["object"], [line.encode()]], schema=schema))
+"""
+
+
+def pipes(bench):
+    rows = pa.record_batch([["s3://logs/" + "é" * 500] * 1000], names=["uri"])
+    fed = []
+
+    def batches():
+        for _ in range(5):
+            fed.append(len(rows))
+            yield rows
+
+    answers = facts = first = 0
+    loud = [sys.executable, "-c", LOUD]
+    with contextlib.redirect_stderr(io.StringIO()):
+        for batch in overgrant_spark.ask(loud, batches(), overgrant_spark.objects_in):
+            first = first or len(fed)
+            facts += batch.column("kind").to_pylist().count("fact")
+            answers += overgrant_spark.objects_in(batch)
+    # 64 KiB of a pipe hold no more than the first hundred lines.
+    if (answers, facts) != (5000, 20000) or first > 1:
+        fail(f"pipes: {answers} answers, {facts} facts, the first after {first} batches were asked")
+    count("answers", answers)
+    tell("pipes")
+
+
 def refused(bench):
     facts = copied(bench, "refused")
     last = '"listing":{"path":"%s"}' % listing_of(facts)
@@ -326,7 +365,7 @@ def refused(bench):
             fail(f"refused: {name} left records")
 
 
-STEPS = {step.__name__: step for step in (statements, equal, killed, refused)}
+STEPS = {step.__name__: step for step in (statements, equal, killed, pipes, refused)}
 
 
 def main():
