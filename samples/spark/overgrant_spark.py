@@ -65,6 +65,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
@@ -135,7 +136,7 @@ def run_here(binary, *arguments):
     # 1 and 3 are findings and a partial run, which are results.
     if done.returncode not in (0, 1, 3):
         raise SystemExit(f"overgrant_spark: overgrant {arguments[0]} ended with exit code {done.returncode}")
-    return done.returncode
+    print(f"overgrant_spark: exit code {done.returncode}", file=sys.stderr, flush=True)
 
 
 # ---- the worker -----------------------------------------------------------------------------------------------------
@@ -220,11 +221,12 @@ def objects_in(batch):
     return pc.sum(pc.equal(batch.column("kind"), "object")).as_py() or 0
 
 
-def scanner(name, facts):
+def scanner(name, facts, region):
     """The function of `mapInArrow`: one worker a task."""
+    arguments = ["worker", "--facts", facts, *repeated("--region", region)]
 
     def scan(batches):
-        yield from ask([find_binary(name), "worker", "--facts", facts], batches, objects_in)
+        yield from ask([find_binary(name), *arguments], batches, objects_in)
 
     return scan
 
@@ -291,7 +293,7 @@ def scan_step(spark, options, name):
     partitions, objects = partition_count(listing, options, spark)
     print(f"overgrant_spark: {objects} objects in {partitions} tasks", file=sys.stderr, flush=True)
     rows = balanced(spark, listing, partitions).mapInArrow(
-        scanner(name, options.facts), schema_of(binary, "scanned")
+        scanner(name, options.facts, options.region), schema_of(binary, "scanned")
     )
     records = join(options.facts, "records")
     write = rows.sortWithinPartitions("kind", "key").write.partitionBy("kind").mode("overwrite")
@@ -332,13 +334,15 @@ def tables_read_by(statements):
                 yield from (name.strip() for name in line.split(" Reads: ", 1)[1].rstrip(". ").split(","))
 
 
-def times(options):
-    given = (("--since", options.since), ("--until", options.until))
-    return [part for flag, value in given if value for part in (flag, value)]
-
-
 def repeated(flag, text):
     return [part for value in (text or "").split(",") if value for part in (flag, value)]
+
+
+def of_both(options):
+    """What the listing and the audit must be told alike."""
+    given = [("--inventory", options.inventory), ("--cluster-map", options.cluster_map), ("--region", options.region)]
+    given += [("--since", options.since), ("--until", options.until)]
+    return [part for flag, text in given for part in repeated(flag, text)] + shlex.split(options.options or "")
 
 
 def main(arguments=None):
@@ -350,7 +354,9 @@ def main(arguments=None):
     parser.add_argument("--inventory", help="comma separated; for list and audit")
     parser.add_argument("--since", help="for list and audit")
     parser.add_argument("--until", help="for list and audit")
-    parser.add_argument("--cluster-map", help="KEYPREFIX=ARN, comma separated; for list")
+    parser.add_argument("--cluster-map", help="KEYPREFIX=ARN, comma separated; for list and audit")
+    parser.add_argument("--region", help="of the buckets, where the environment does not say it")
+    parser.add_argument("--options", help="more options that `scan` and `audit` both take, as one text")
     parser.add_argument("--out", help="the output of the audit; for audit and reports")
     parser.add_argument("--queries", help="folder of the statements; for reports")
     parser.add_argument("--reports", help="where they are written; for reports (default: OUT-spark/reports)")
@@ -371,17 +377,14 @@ def main(arguments=None):
     spark = SparkSession.builder.appName("overgrant").getOrCreate()
     configure(spark)
     name = ship_binary(spark, options.overgrant)
-    inventories = repeated("--inventory", options.inventory)
+    both = of_both(options)
     if "list" in steps:
         logs = [place for place in options.logs.split(",") if place]
-        maps = repeated("--cluster-map", options.cluster_map)
-        run_here(find_binary(name), "scan", *logs, *inventories, *times(options), *maps, "--list", "--out", options.facts)
+        run_here(find_binary(name), "scan", *logs, *both, "--list", "--out", options.facts)
     if "scan" in steps:
         scan_step(spark, options, name)
     if "audit" in steps:
-        run_here(
-            find_binary(name), "audit", "--facts", options.facts, *inventories, *times(options), "--out", options.out
-        )
+        run_here(find_binary(name), "audit", "--facts", options.facts, *both, "--out", options.out)
     if "reports" in steps:
         options.reports = options.reports or options.out.rstrip("/") + "-spark/reports"
         reports_step(spark, options)

@@ -121,7 +121,7 @@ class Bench:
         self.facts = self.work / "facts"
 
     def options(self, **others):
-        given = {"facts": str(self.facts), "partition_mib": 256, **others}
+        given = {"facts": str(self.facts), "partition_mib": 256, "region": None, **others}
         return type("Options", (), given)
 
     def run(self, *arguments):
