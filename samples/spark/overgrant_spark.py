@@ -65,7 +65,6 @@ import contextlib
 import json
 import os
 import re
-import shlex
 import shutil
 import stat
 import subprocess
@@ -342,7 +341,9 @@ def of_both(options):
     """What the listing and the audit must be told alike."""
     given = [("--inventory", options.inventory), ("--cluster-map", options.cluster_map), ("--region", options.region)]
     given += [("--since", options.since), ("--until", options.until)]
-    return [part for flag, text in given for part in repeated(flag, text)] + shlex.split(options.options or "")
+    given += [("--max-object", options.max_object)]
+    hide = ["--hide-secret-names"] if options.hide_secret_names == "yes" else []
+    return [part for flag, text in given for part in repeated(flag, text)] + hide
 
 
 def main(arguments=None):
@@ -356,7 +357,8 @@ def main(arguments=None):
     parser.add_argument("--until", help="for list and audit")
     parser.add_argument("--cluster-map", help="KEYPREFIX=ARN, comma separated; for list and audit")
     parser.add_argument("--region", help="of the buckets, where the environment does not say it")
-    parser.add_argument("--options", help="more options that `scan` and `audit` both take, as one text")
+    parser.add_argument("--max-object", help="MiB that one object may inflate to; for list and audit")
+    parser.add_argument("--hide-secret-names", choices=["yes", "no"], default="no", help="for list and audit")
     parser.add_argument("--out", help="the output of the audit; for audit and reports")
     parser.add_argument("--queries", help="folder of the statements; for reports")
     parser.add_argument("--reports", help="where they are written; for reports (default: OUT-spark/reports)")
