@@ -16,7 +16,7 @@ WITH refused AS (
         subresource, namespace, path,
         coalesce(impersonated_username, '') AS acts_as,
         sum(count) AS denied_count,
-        count(DISTINCT floor(date_part('epoch', hour) / 86400)) AS denied_days,
+        count(DISTINCT date_trunc('day', hour)) AS denied_days,
         count(DISTINCT user_agent_family) AS user_agents,
         min(user_agent_family) AS user_agent,
         min(first_seen) AS first_denied,

@@ -11,7 +11,7 @@ WITH uses AS (
         a.cluster, a.principal_arn, a.principal_id, a.username, a.identity_kind, a.via, a.impersonated_username, a.verb,
         a.api_group, a.resource, a.subresource, a.namespace, a.path,
         sum(a.count) AS used_count,
-        count(DISTINCT floor(date_part('epoch', a.hour) / 86400)) AS used_days,
+        count(DISTINCT date_trunc('day', a.hour)) AS used_days,
         count(DISTINCT a.session_id) AS sessions,
         count(DISTINCT s.person) AS persons,
         min(s.person) AS person,

@@ -52,6 +52,8 @@ mod sarif;
 mod secrets;
 /// Many scans and one join; the worker that another engine feeds.
 mod shards;
+/// Spark: the same binary in executors, the same rows as on one machine.
+mod spark;
 /// What the tests share.
 mod support;
 /// Rooms and fences.

@@ -231,6 +231,7 @@ fn every_statement_is_in_the_portable_subset() {
             "STRING_AGG",
             "UNNEST",
             "(DOW",
+            "DATE_PART",
             "RECURSIVE",
             ";",
             "$",

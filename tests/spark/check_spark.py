@@ -1,0 +1,403 @@
+#!/usr/bin/env python3
+"""Runs the Spark way on a cluster of processes of this machine, and compares what comes out with one machine's.
+
+    spark-submit --py-files samples/spark/overgrant_spark.py tests/spark/check_spark.py OVERGRANT WORK STEP...
+
+OVERGRANT is the binary; WORK a folder with `plan.json`: `logs`, `inventory`, `corrupt` (objects that cannot be
+read, by the end of their names). Steps:
+
+    reports     every statement of queries/ in Spark SQL over the tables of one machine: the rows, their order and their
+                types are those of its reports
+    investigations
+                the same of queries/investigations/ and `overgrant sql`
+    equal       list, scan in executors, audit: all tables and reports are those of one machine, cell by cell; an
+                object that cannot be read is a row and no end of the job
+    killed      an executor is killed in the middle of a scan: the same rows as without
+    pipes       a worker that says and answers much before it listens, and a caller that asks much: nobody waits for ever
+    refused     a worker that cannot go on fails the job, and the job says what the worker said
+
+Differences go to stdout; the exit code is 1 when there are any.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import overgrant_spark
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import SparkSession
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+QUERIES = ROOT / "queries"
+# Of a scan: more than there are executors, so that some have ended while others run.
+TASKS = 6
+wrong = []
+counts = {}
+begun = time.monotonic()
+
+
+def tell(what):
+    print(f"{time.monotonic() - begun:6.1f} s  {what}", flush=True)
+
+
+def fail(what):
+    wrong.append(what)
+    tell(f"DIFFERS: {what}")
+
+
+def count(what, number=1):
+    counts[what] = counts.get(what, 0) + number
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def plain(kind):
+    """A type without how its values are laid out."""
+    if pa.types.is_dictionary(kind):
+        return plain(kind.value_type)
+    if pa.types.is_large_string(kind) or getattr(pa.types, "is_string_view", lambda _: False)(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(plain(kind.value_type))
+    return kind
+
+
+def table(place):
+    """A Parquet file, or all of a folder in the order of their names."""
+    place = pathlib.Path(place)
+    files = sorted(place.glob("*.parquet")) if place.is_dir() else [place]
+    read = pa.concat_tables([pq.ParquetFile(file).read() for file in files])
+    fields = [pa.field(field.name, plain(field.type)) for field in read.schema]
+    return read.cast(pa.schema(fields))
+
+
+def compare(what, expected, got):
+    """Names, types, rows and their order."""
+    if expected.schema != got.schema:
+        pairs = [(str(left), str(right)) for left, right in zip(expected.schema, got.schema) if left != right]
+        return fail(f"{what}: types {pairs or (expected.schema.names, got.schema.names)}")
+    if expected.num_rows != got.num_rows:
+        return fail(f"{what}: {expected.num_rows} and {got.num_rows} rows")
+    for name in expected.schema.names:
+        left, right = expected.column(name), got.column(name)
+        if not left.equals(right):
+            at = next(row for row in range(len(left)) if left[row].as_py() != right[row].as_py())
+            return fail(f"{what}: row {at}, {name}: {left[at].as_py()!r} and {right[at].as_py()!r}")
+    return count(what.split(":")[0])
+
+
+def multiset(place):
+    """Rows of all files below a folder, in an order of their own."""
+    rows = []
+    for file in sorted(pathlib.Path(place).rglob("*.parquet")):
+        read = pq.ParquetFile(file).read()
+        rows += [(file.parent.name, *map(repr, row.values())) for row in read.to_pylist()]
+    return sorted(rows)
+
+
+# ---- steps ----------------------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """What the steps share."""
+
+    def __init__(self, spark, binary, work):
+        self.spark, self.binary, self.work = spark, binary, pathlib.Path(work)
+        self.plan = json.loads((self.work / "plan.json").read_text())
+        self.single = self.work / "single"
+        self.facts = self.work / "facts"
+
+    def options(self, **others):
+        given = {"facts": str(self.facts), "partition_mib": 256, "region": None, **others}
+        return type("Options", (), given)
+
+    def run(self, *arguments):
+        done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, text=True)
+        if done.returncode not in (0, 3):
+            raise RuntimeError(f"{arguments}: exit {done.returncode}: {done.stderr}")
+        return done.stderr
+
+    def script(self, name, text):
+        """A program that stands for the binary; `$REAL` is the binary."""
+        path = self.work / name
+        path.write_text(f"#!/bin/sh\nREAL='{self.binary}'\n{text}\n")
+        path.chmod(0o755)
+        return overgrant_spark.ship_binary(self.spark, str(path))
+
+    def audit_alone(self):
+        if not self.single.exists():
+            self.run("audit", *self.plan["logs"], "--inventory", self.plan["inventory"], "--out", self.single, "-q")
+            tell("one machine")
+
+    def list(self):
+        if not (self.facts / "plan.json").exists():
+            arguments = ["--inventory", self.plan["inventory"], "--list", "--out", self.facts]
+            self.run("scan", *self.plan["logs"], *arguments)
+            tell("listed")
+
+    def scan(self, name, facts, partitions=TASKS):
+        overgrant_spark.scan_step(self.spark, self.options(facts=str(facts), partitions=partitions), name)
+
+
+def reports(bench):
+    bench.audit_alone()
+    written = bench.work / "spark-reports"
+    places = {"out": str(bench.single), "queries": str(QUERIES), "reports": str(written)}
+    overgrant_spark.reports_step(bench.spark, bench.options(**places))
+    empty = []
+    for path in sorted(path for path in QUERIES.glob("*.sql") if path.name != "schema.sql"):
+        expected = table(bench.single / "reports" / f"{path.stem}.parquet")
+        compare(f"statements: {path.stem}", expected, table(written / f"{path.stem}.parquet"))
+        empty += [] if expected.num_rows else [path]
+    tell("reports")
+    on_bare(bench, empty)
+
+
+def investigations(bench):
+    bench.audit_alone()
+    paths = sorted((QUERIES / "investigations").glob("*.sql"))
+    empty = [path for path in paths if not statement_rows(bench, bench.single, path)]
+    tell("investigations")
+    on_bare(bench, empty)
+
+
+def on_bare(bench, paths):
+    """A run of few days with nobody in the inventory: what is new, and what nothing explains."""
+    bare = bench.work / "bare"
+    if not bare.exists():
+        inventory = bench.work / "bare-inventory"
+        shutil.copytree(bench.plan["inventory"], inventory)
+        for file in inventory.rglob("access-entries.json"):
+            file.write_text("[]")
+        window = ["--since", "2026-11-19", "--until", "2026-11-24"]
+        bench.run("audit", *bench.plan["logs"], "--inventory", inventory, *window, "--out", bare, "-q")
+    for path in paths:
+        if not statement_rows(bench, bare, path):
+            print(f"{path.stem}: no rows")
+    tell("those without rows, on a bare inventory")
+
+
+def statement_rows(bench, out, path):
+    """Rows that a statement gives over a run, once they are those of `overgrant sql`."""
+    text = path.read_text()
+    for name in overgrant_spark.tables_read_by([text]):
+        bench.spark.read.parquet(f"{out}/tables/{name}").createOrReplaceTempView(name)
+    asked = bench.work / f"{out.name}-{path.stem}.parquet"
+    with open(asked, "wb") as file:
+        command = [bench.binary, "sql", "--file", path, "--from", out, "--format", "parquet"]
+        subprocess.run(list(map(str, command)), stdout=file, check=True)
+    got = bench.work / f"spark-{out.name}-{path.stem}.parquet"
+    expected = table(asked)
+    try:
+        overgrant_spark.write_report(bench.spark, text, str(got))
+        compare(f"statements{'' if out == bench.single else ' on bare'}: {path.stem}", expected, table(got))
+    except Exception as error:
+        fail(f"statements: {path.stem}: {str(error).splitlines()[0]}")
+    return expected.num_rows
+
+
+def equal(bench):
+    bench.audit_alone()
+    bench.list()
+    name = bench.script("overgrant", 'exec "$REAL" "$@"')
+    bench.scan(name, bench.facts)
+    records = bench.facts / "records"
+    if not (records / "_SUCCESS").exists():
+        fail("no records/_SUCCESS")
+    tell("scanned")
+    objects = {row["uri"]: row for row in table(bench.facts / listing_of(bench.facts)).to_pylist()}
+    rows = table(records / "kind=object").to_pylist()
+    if sorted(row["object"] for row in rows) != sorted(row["object"] for row in objects.values()):
+        fail(f"{len(objects)} objects are listed, {len(rows)} were read")
+    count("objects", len(rows))
+    for end in bench.plan["corrupt"]:
+        told = [(row["outcome"], bool(row["reason"])) for row in rows if row["object"].endswith(end)]
+        if told != [("rejected", True)]:
+            fail(f"{end}: {told}")
+        count("corrupt objects", len(told))
+    for file in sorted((records / "kind=fact").glob("*.parquet")):
+        read = pq.ParquetFile(file)
+        keys = read.read(["key"]).column("key").to_pylist()
+        if keys != sorted(keys):
+            fail(f"{file.name} is not in the order of its keys")
+        column = read.metadata.schema.column(read.schema_arrow.names.index("day"))
+        if column.physical_type != "INT64" or read.metadata.row_group(0).column(0).compression != "ZSTD":
+            fail(f"{file.name}: day is {column.physical_type}")
+        count("facts", len(keys))
+    out = bench.work / "out"
+    bench.run("audit", "--facts", bench.facts, "--inventory", bench.plan["inventory"], "--out", out, "-q")
+    tell("joined")
+    for kind in ("tables", "reports"):
+        names = sorted(path.name for path in (bench.single / kind).iterdir() if path.name != "schema.sql")
+        others = sorted(path.name for path in (out / kind).iterdir() if path.name != "schema.sql")
+        if names != others:
+            fail(f"{kind}: {names} and {others}")
+        for name in names:
+            compare(f"{kind}: {name}", table(bench.single / kind / name), table(out / kind / name))
+
+
+def listing_of(facts):
+    return json.loads((pathlib.Path(facts) / "plan.json").read_text())["listing"]["path"]
+
+
+def copied(bench, name):
+    """The listed facts without records, to be scanned anew."""
+    bench.list()
+    facts = bench.work / name
+    facts.mkdir()
+    for file in ("plan.json", listing_of(bench.facts)):
+        (facts / file).write_bytes((bench.facts / file).read_bytes())
+    return facts
+
+
+def executors(bench):
+    """Processes of executors: children of the driver's JVM."""
+    driver = bench.spark.sparkContext._gateway.proc.pid if bench.spark.sparkContext._gateway.proc else os.getppid()
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        try:
+            words = (folder / "cmdline").read_bytes()
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if b"CoarseGrainedExecutorBackend" in words and parent == driver:
+            found.append(int(folder.name))
+    return sorted(found)
+
+
+def killed(bench):
+    facts = copied(bench, "killed")
+    # Slowly asked, so that there is a middle.
+    slow = 'while IFS= read -r line; do printf "%s\\n" "$line"; sleep 0.05; done | "$REAL" "$@"'
+    name = bench.script("overgrant-slow", f'if [ "$1" != worker ]; then exec "$REAL" "$@"; fi\n{slow}')
+    before = executors(bench)
+    errors = []
+
+    def work():
+        try:
+            bench.scan(name, facts)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    status = bench.spark.sparkContext.statusTracker()
+    victim = None
+    while thread.is_alive() and victim is None:
+        time.sleep(0.05)
+        stages = [status.getStageInfo(stage) for stage in status.getActiveStageIds()]
+        # Some tasks have ended, others run: what the dead one had done and what it was doing is lost.
+        if any(s and s.numTasks == TASKS and s.numCompletedTasks >= 1 and s.numActiveTasks >= 1 for s in stages):
+            victim = before[0]
+            os.kill(victim, signal.SIGKILL)
+            tell("an executor is killed")
+    thread.join()
+    if errors:
+        raise errors[0]
+    if victim is None or victim in executors(bench):
+        return fail(f"no executor was killed: {before}")
+    tell("scanned in spite of it")
+    if not (bench.facts / "records/_SUCCESS").exists():
+        bench.scan(name, bench.facts)
+    expected, got = multiset(bench.facts / "records"), multiset(facts / "records")
+    if expected != got:
+        fail(f"killed: {len(expected)} and {len(got)} rows, {len(set(expected) ^ set(got))} differ")
+    count("rows in spite of it", len(got))
+
+
+LOUD = """
+import sys, pyarrow as pa
+schema = pa.schema([("kind", pa.string()), ("body", pa.binary())])
+batch = pa.record_batch([["fact"] * 1000, [b"x" * 1000] * 1000], schema=schema)
+sys.stderr.write(("word " * 50 + "\\n") * 4000)
+with pa.ipc.new_stream(sys.stdout.buffer, schema) as stream:
+    for _ in range(20):
+        stream.write_batch(batch)
+    for line in sys.stdin:
+        stream.write_batch(pa.record_batch([["object"], [line.encode()]], schema=schema))
+"""
+
+
+def pipes(bench):
+    rows = pa.record_batch([["s3://logs/" + "é" * 500] * 1000], names=["uri"])
+    fed = []
+
+    def batches():
+        for _ in range(5):
+            fed.append(len(rows))
+            yield rows
+
+    answers = facts = first = 0
+    loud = [sys.executable, "-c", LOUD]
+    with contextlib.redirect_stderr(io.StringIO()):
+        for batch in overgrant_spark.ask(loud, batches(), overgrant_spark.objects_in):
+            first = first or len(fed)
+            facts += batch.column("kind").to_pylist().count("fact")
+            answers += overgrant_spark.objects_in(batch)
+    # 64 KiB of a pipe hold no more than the first hundred lines.
+    if (answers, facts) != (5000, 20000) or first > 1:
+        fail(f"pipes: {answers} answers, {facts} facts, the first after {first} batches were asked")
+    count("answers", answers)
+    tell("pipes")
+
+
+def refused(bench):
+    facts = copied(bench, "refused")
+    last = '"listing":{"path":"%s"}' % listing_of(facts)
+    (facts / "plan.json").write_text("{" + last + "}")
+    cases = {
+        # The binary itself, asked for a plan that is none.
+        "plan.json": bench.script("overgrant-real", 'exec "$REAL" "$@"'),
+        "signal 9": bench.script(
+            "overgrant-shot", 'if [ "$1" = worker ]; then kill -9 $$; fi; exec "$REAL" "$@"'
+        ),
+    }
+    for words, name in cases.items():
+        try:
+            bench.scan(name, facts, partitions=1)
+        except SystemExit as ended:
+            if words not in str(ended.code) or "\n" in str(ended.code):
+                fail(f"refused: {ended.code!r} has no {words!r}")
+            else:
+                count("refused")
+                tell(str(ended.code))
+        else:
+            fail(f"refused: {name} ended well")
+        if (facts / "records/_SUCCESS").exists():
+            fail(f"refused: {name} left records")
+
+
+STEPS = {step.__name__: step for step in (equal, killed, pipes, refused, reports, investigations)}
+
+
+def main():
+    binary, work, *steps = sys.argv[1:]
+    signal.alarm(900)  # nobody waits for ever
+    # What executors of today's services run.
+    ast.parse(pathlib.Path(ROOT, "samples/spark/overgrant_spark.py").read_text(), feature_version=(3, 9))
+    spark = SparkSession.builder.appName("check_spark").getOrCreate()
+    overgrant_spark.configure(spark)
+    bench = Bench(spark, str(pathlib.Path(binary).resolve()), work)
+    tell(f"Spark {spark.version}")
+    for step in steps:
+        STEPS[step](bench)
+    print(", ".join(f"{what} {number}" for what, number in sorted(counts.items())), flush=True)
+    spark.stop()
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
