@@ -14,9 +14,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::args::Args;
 use super::error::UserError;
-use crate::model::digest;
+use crate::model::{digest, near};
 use crate::source;
-use crate::suppress::{Fields, Kind, Rule, RuleError, nearest};
+use crate::suppress::{Fields, Kind, Rule, RuleError};
 
 /// The file that is read where there is one and no other is named.
 pub const AMBIENT: &str = "overgrant.toml";
@@ -166,7 +166,7 @@ fn parse(text: &str) -> Result<Parsed, Wrong> {
 }
 
 fn unknown_key<'a>(key: &str, of: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    format!("unknown key {key:?} in {of}, the nearest is {:?}", nearest(key, known))
+    format!("unknown key {key:?} in {of}, {}", near::hint(key, known))
 }
 
 /// The tables of a table or an array of tables, with where each begins.
