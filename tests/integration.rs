@@ -48,6 +48,8 @@ mod sarif;
 mod secrets;
 /// What the tests share.
 mod support;
+/// The prompt at a terminal.
+mod terminal;
 /// Rooms and fences.
 mod tidy;
 /// Digest chains of CloudTrail: in buckets, in copies, and in an audit.
