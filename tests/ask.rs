@@ -5,15 +5,19 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use overgrant::explain::render;
+use overgrant::pipeline::PipelineError;
 use overgrant::pipeline::ask::{AskError, AskPlan, Asked, Shape};
+use overgrant::pipeline::explain::{Explained, explain};
 use overgrant::report::answer::Format;
+use overgrant::report::terminal::Style;
 use overgrant::source::Location;
 
 use crate::support::s3::{Fault, Server};
 use crate::support::{audit, copy, project, samples_plan};
 
 /// A run over the samples, for all tests of this module.
-fn run() -> &'static Path {
+pub(crate) fn run() -> &'static Path {
     static RUN: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = || {
         let out = tempfile::tempdir().unwrap();
@@ -187,6 +191,18 @@ fn a_run_in_a_bucket_is_asked_without_reading_all_of_it() {
     let mut out = Vec::new();
     asked.write(sql, &[], Shape::Text(Format::Csv), &mut out).unwrap();
     assert_eq!(text(&out), "n\n70\n");
+    // The page is the one of the same run in a folder.
+    let local = tempfile::tempdir().unwrap();
+    audit(&samples_plan(local.path())).unwrap();
+    let in_folder = AskPlan { from: Location::Local(local.path().to_path_buf()), ..ask.clone() };
+    for who in ["ci-deployer", "shop/app-controller-7d9f-abcde", "be585374df5c7161"] {
+        let page = page(&ask, who);
+        assert!(page.lines().count() > 20, "{page}");
+        assert_eq!(page, self::page(&in_folder, who), "{who}");
+    }
+    assert!(
+        matches!(explain(&ask, "jenkin").unwrap(), Explained::Nobody(near) if !near.is_empty())
+    );
     // A file that is not the one the manifest names is not believed.
     let broken = root.path().join("results/nightly");
     for folder in [broken.join("tables"), broken.join(".generations")] {
@@ -194,6 +210,16 @@ fn a_run_in_a_bucket_is_asked_without_reading_all_of_it() {
     }
     let failed = asked.write("SELECT * FROM identities", &[], Shape::Text(Format::Csv), Vec::new());
     assert!(matches!(failed, Err(AskError::Publish(_))), "{failed:?}");
+    let failed = explain(&ask, "ci-deployer").map(|_| ()).unwrap_err();
+    assert!(matches!(failed, PipelineError::Ask(AskError::Publish(_))), "{failed:?}");
+}
+
+/// What is said of someone.
+fn page(plan: &AskPlan, who: &str) -> String {
+    match explain(plan, who).unwrap() {
+        Explained::One(dossier) => render(&dossier, Style::default()),
+        other => panic!("{who}: {other:?}"),
+    }
 }
 
 /// Overwrites the files of a table wherever they are below a folder.

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use overgrant::cli::args::Args;
@@ -36,6 +37,8 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "python benches/peers/compare.py",
         "needs other programs and corpora of hundreds of megabytes",
     ),
+    ("aws ", "asks AWS"),
+    ("scan=$(aws ", "asks AWS"),
     ("cd tests/fuzz", "another toolchain's build; `cargo test` runs the targets themselves"),
     ("RUSTFLAGS=", "another toolchain's build; `cargo test` runs the targets themselves"),
     ("TARGET=", "another toolchain's build; `cargo test` runs the targets themselves"),
@@ -53,7 +56,8 @@ const TOOLS: &[&str] =
 const NO_SUCH_PLACE: &[&str] = &["s3://", "--cluster", "…"];
 
 /// Flags in the prose of the documents that are not overgrant's.
-const OTHER_FLAGS: &[&str] = &["--approve"];
+const OTHER_FLAGS: &[&str] =
+    &["--approve", "--partition-mib", "--partitions", "--queries", "--steps"];
 
 /// Languages of blocks that hold no command.
 const NO_COMMANDS: &[&str] = &["text", "toml", "json", "yaml", "hcl"];
@@ -121,7 +125,11 @@ fn lenient() -> clap::Command {
         let names: Vec<String> =
             command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
         names.into_iter().fold(
-            command.mut_args(|arg| arg.required(false)).subcommand_required(false),
+            command
+                .mut_args(|arg| {
+                    arg.required(false).required_unless_present(Resettable::<Id>::Reset)
+                })
+                .subcommand_required(false),
             |command, name| command.mut_subcommand(name, loosen),
         )
     }

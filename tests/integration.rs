@@ -56,6 +56,8 @@ mod shards;
 mod spark;
 /// What the tests share.
 mod support;
+/// The prompt at a terminal.
+mod terminal;
 /// Rooms and fences.
 mod tidy;
 /// Digest chains of CloudTrail: in buckets, in copies, and in an audit.

@@ -254,3 +254,43 @@ fn two_runs_are_compared() {
     let nowhere = run(&project(""), &["diff", &before, "/no/such"]);
     assert_eq!(nowhere.status.code(), Some(4));
 }
+
+#[test]
+fn whoever_reads_a_run_wants_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    audit(&out, &["-q"]);
+    let place = |path: &Path| path.display().to_string();
+    let (whole, below) = (place(&out), place(&out.join("tables")));
+    let bundle = place(&folder.path().join("bundle"));
+    let readers = |from: &str| {
+        [
+            vec!["diff".to_owned(), whole.clone(), from.to_owned()],
+            ["remediate", "--from", from, "--to", &bundle].map(str::to_owned).to_vec(),
+            ["sql", "SELECT * FROM grants", "--from", from].map(str::to_owned).to_vec(),
+            ["explain", "jenkins", "--from", from].map(str::to_owned).to_vec(),
+        ]
+    };
+    let check = |from: &str, expected: &[&str]| {
+        for args in readers(from) {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let got = run(&project(""), &args);
+            let told = text(&got.stderr);
+            assert_eq!((got.status.code(), text(&got.stdout)), (Some(4), String::new()), "{told}");
+            for part in expected {
+                assert!(told.contains(part), "{args:?}: {part:?} in {told}");
+            }
+        }
+    };
+    check(&below, &["holds no overgrant run: there is no manifest.json", "hint: give the folder"]);
+    let (code, _, told) = audit(&folder.path().join("other"), &["--new-since", &below]);
+    assert_eq!(code, Some(4));
+    assert!(told.contains("holds no overgrant run") && told.contains("hint: "), "{told}");
+    // What was copied in part is not taken for all of it.
+    let copied = folder.path().join("copied");
+    copy(&out, &copied);
+    std::fs::remove_dir_all(copied.join(".current")).unwrap();
+    std::fs::remove_dir_all(copied.join("tables/grants")).unwrap();
+    check(&place(&copied), &["is not the file that manifest.json names", "copied in part"]);
+    assert!(!Path::new(&bundle).exists());
+}

@@ -546,7 +546,7 @@ fn what_somebody_answers_for_stays() {
         grant_kind: "rbac_subject".to_owned(),
         subject_kind: "user".to_owned(),
         principal: format!("user-{id}"),
-        grant_ref: "RoleBinding/shop/x".to_owned(),
+        grant_ref: format!("RoleBinding/shop/{id}"),
         role_ref: "Role/shop/x".to_owned(),
         ..GrantRow::default()
     };

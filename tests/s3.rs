@@ -284,8 +284,8 @@ fn an_earlier_run_in_a_bucket_is_a_baseline_and_one_side_of_a_diff() {
 
     let local = tempfile::tempdir().unwrap();
     audit(&samples_plan(local.path())).unwrap();
-    let before = local.path().display().to_string();
-    let after = "s3://results/nightly".to_owned();
+    let before = Location::Local(local.path().to_path_buf());
+    let after = plan.out.clone();
     let compared = diff(&DiffPlan { before, after, s3: server.options() }).unwrap();
     assert_eq!(compared.after.1, Micros::parse("2026-11-24T05:00:00Z").unwrap());
     assert!(compared.changes.iter().all(|change| !change.new), "{:?}", compared.changes);

@@ -74,6 +74,19 @@ fn findings_and_changes_are_sarif() {
         }
     }
 
+    // A known finding says who answers for it, in a run and between two runs.
+    for (document, all) in [(&findings, 5), (&changes, 0)] {
+        let value: Value = serde_json::from_str(document).unwrap();
+        let results = value["runs"][0]["results"].as_array().unwrap();
+        let known: Vec<&Value> =
+            results.iter().map(|one| &one["suppressions"]).filter(|one| one.is_array()).collect();
+        assert!(known.len() >= all, "{document}");
+        for one in known {
+            assert!(one[0]["justification"].as_str().is_some_and(|why| !why.is_empty()), "{one}");
+            let owner = one[0]["properties"]["owner"].as_str();
+            assert!(owner.is_some_and(|owner| owner.contains('@')), "{one}");
+        }
+    }
     let value: Value = serde_json::from_str(&findings).unwrap();
     let results = value["runs"][0]["results"].as_array().unwrap();
     let rules = value["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();

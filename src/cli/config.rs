@@ -7,16 +7,17 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Id, Parser};
 use toml::de::{DeTable, DeValue};
 
 use super::args::Args;
 use super::error::UserError;
-use crate::model::digest;
+use crate::model::{digest, near};
 use crate::source;
-use crate::suppress::{Fields, Kind, Rule, RuleError, nearest};
+use crate::suppress::{Fields, Kind, Rule, RuleError};
 
 /// The file that is read where there is one and no other is named.
 pub const AMBIENT: &str = "overgrant.toml";
@@ -75,7 +76,10 @@ pub fn read(argv: Vec<OsString>, folder: &Path) -> Result<Given, Mistake> {
     let parsed = parse(text).map_err(|(line, what)| wrong(line, what))?;
     let mut flags: Vec<OsString> = Vec::new();
     for key in parsed.flags {
-        if typed.value_source(&key.id) != Some(ValueSource::CommandLine) {
+        let is_typed = |id: &str| typed.value_source(id) == Some(ValueSource::CommandLine);
+        // Facts stand in place of logs.
+        let replaced = key.id == LOGS && is_typed("facts");
+        if !is_typed(&key.id) && !replaced {
             flags.extend(key.tokens.into_iter().map(OsString::from));
         }
     }
@@ -100,7 +104,8 @@ fn audit_of(argv: &[OsString], folder: &Path) -> Option<(ArgMatches, PathBuf)> {
 
 /// The command line without what must be there: the file may hold it.
 fn lenient() -> Command {
-    Args::command().mut_subcommand("audit", |audit| audit.mut_args(|arg| arg.required(false)))
+    let free = |arg: Arg| arg.required(false).required_unless_present(Resettable::<Id>::Reset);
+    Args::command().mut_subcommand("audit", |audit| audit.mut_args(free))
 }
 
 /// A key of `[audit]`.
@@ -166,7 +171,7 @@ fn parse(text: &str) -> Result<Parsed, Wrong> {
 }
 
 fn unknown_key<'a>(key: &str, of: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    format!("unknown key {key:?} in {of}, the nearest is {:?}", nearest(key, known))
+    format!("unknown key {key:?} in {of}, {}", near::hint(key, known))
 }
 
 /// The tables of a table or an array of tables, with where each begins.

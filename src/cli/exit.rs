@@ -63,8 +63,9 @@ pub fn of_outcome(outcome: &Outcome, fail_on: Option<FailOn>) -> Exit {
 #[must_use]
 pub fn of_changes(changes: &[Change], fail_on: Option<FailOn>) -> Exit {
     let Some(limit) = fail_on else { return Exit::Complete };
-    let mut counted =
-        changes.iter().filter(|one| one.worse && !one.suppressed && (one.new || !limit.new));
+    let mut counted = changes
+        .iter()
+        .filter(|one| one.worse && one.suppression.is_none() && (one.new || !limit.new));
     let bad = counted.any(|one| Severity::named(&one.severity) >= Some(limit.severity));
     if bad { Exit::Findings } else { Exit::Complete }
 }
@@ -72,6 +73,7 @@ pub fn of_changes(changes: &[Change], fail_on: Option<FailOn>) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::suppression::Suppression;
     use crate::report::metrics::Figures;
     use crate::report::summary::SummaryInput;
 
@@ -100,7 +102,7 @@ mod tests {
 
     #[test]
     fn changes_for_the_worse_count_and_known_ones_do_not() {
-        let change = |severity: &str, worse, new, suppressed| Change {
+        let change = |severity: &str, worse, new, suppressed: bool| Change {
             kind: crate::compare::ChangeKind::Changed,
             severity: severity.to_owned(),
             grant_id: String::new(),
@@ -111,7 +113,11 @@ mod tests {
             what: "scope",
             from: None,
             to: None,
-            suppressed,
+            suppression: suppressed.then(|| Suppression {
+                owner: "sre".to_owned(),
+                reason: "known".to_owned(),
+                expires: "2027-01-31".to_owned(),
+            }),
             worse,
             new,
         };

@@ -15,7 +15,8 @@ use crate::source::{FetchError, SourceError};
 const OF_PLACES: &str = "check the path; logs may also be s3://bucket/prefix";
 const OF_BUCKETS: &str =
     "check credentials (AWS_PROFILE), region (--region) and the bucket's policy";
-const OF_RUNS: &str = "give --from what was --out of a finished `overgrant audit`";
+const OF_RUNS: &str =
+    "give the folder or prefix that was --out of a finished `overgrant audit`, not one below it";
 const OF_THE_DISK: &str = "check that --out can be written and the disk is not full";
 const OF_MISTAKES: &str =
     "this is a mistake of overgrant: report it with what `overgrant --version` prints";
@@ -39,6 +40,9 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
             "check that --out and the folder for temporary files (TMPDIR) can be written, and the limits of threads and memory (ulimit -a)",
         ),
         PipelineError::NoRun { .. } => Some(OF_RUNS),
+        PipelineError::NoTable { .. } => {
+            Some("run `overgrant audit` with this version into that place, then ask again")
+        }
         PipelineError::Ask(error) => of_question(error),
         PipelineError::NoBaseline { .. } => Some(
             "give --new-since a later date or the output of another run; see --out/history/verdicts",
@@ -106,7 +110,6 @@ fn of_shards(error: &ShardError) -> Option<&'static str> {
 
 fn of_question(error: &AskError) -> Option<&'static str> {
     match error {
-        AskError::NoRun { .. } => Some(OF_RUNS),
         AskError::NoTable { .. } => Some("`overgrant sql .tables --from OUT` lists what there is"),
         AskError::Publish(PublishError::Source(error)) => Some(of_source(error)),
         AskError::Report(ReportError::Statement { .. }) => Some(
@@ -257,8 +260,12 @@ mod tests {
         let none = PipelineError::NoLogs { places: s("a, b"), unlisted: String::new() };
         check(none, &["no log objects were found in a, b", "hint: give the folder or prefix"]);
         check(PipelineError::Start(full()), &["cannot start", "because: no space", "TMPDIR"]);
-        let no_run = PipelineError::NoRun { from: s("o"), table: "grants" };
-        check(no_run, &["o holds no overgrant run", "grants", "hint: give --from"]);
+        let no_run = PipelineError::NoRun { from: s("o") };
+        check(no_run, &["o holds no overgrant run", "no manifest.json", "hint: give the folder"]);
+        let no_table = PipelineError::NoTable { from: s("o"), table: "grants" };
+        check(no_table, &["the run in o", "grants", "another version", "hint: run `overgrant"]);
+        let replaced = PublishError::Replaced { file: s("o/f") };
+        check(replaced.into(), &["o/f is not the file", "copied in part", "copy the whole"]);
         let unknown = RemedyError::UnknownGrant { id: s("g1") };
         check(unknown.into(), &["has the id g1", "hint: take grant_id from tables/verdicts"]);
         let keys = PipelineError::PublicKeys { path: "k.json".into(), why: s("no JSON") };

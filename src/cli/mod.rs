@@ -188,7 +188,7 @@ fn run_verify(verify: &Verify, ui: &mut Ui) -> Result<Exit, UserError> {
 }
 
 fn run_remediate(remediate: &Remediate, ui: &mut Ui) -> Result<Exit, UserError> {
-    let made = crate::pipeline::remediate::remediate(&plan::resolve_remediate(remediate))?;
+    let made = crate::pipeline::remediate::remediate(&plan::resolve_remediate(remediate)?)?;
     ui.bundle(&made);
     Ok(if made.left.is_empty() { Exit::Complete } else { Exit::Partial })
 }

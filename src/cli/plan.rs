@@ -302,8 +302,8 @@ fn baseline(review: &Review) -> Result<Option<BaselineSpec>, UserError> {
         return Ok(Some(BaselineSpec::At(at)));
     }
     let expected = "the output of a run, or a date (2026-11-17) or RFC 3339";
-    Location::parse(text).map_err(|_| usage("--new-since", text, expected))?;
-    Ok(Some(BaselineSpec::Run(text.clone())))
+    let run = Location::parse(text).map_err(|_| usage("--new-since", text, expected))?;
+    Ok(Some(BaselineSpec::Run(run)))
 }
 
 /// Reads the arguments of `diff`.
@@ -311,24 +311,24 @@ fn baseline(review: &Review) -> Result<Option<BaselineSpec>, UserError> {
 /// # Errors
 /// When one is no place.
 pub fn resolve_diff(diff: &args::Diff) -> Result<DiffPlan, UserError> {
-    location("A", &diff.before)?;
-    location("B", &diff.after)?;
     Ok(DiffPlan {
-        before: diff.before.clone(),
-        after: diff.after.clone(),
+        before: location("A", &diff.before)?,
+        after: location("B", &diff.after)?,
         s3: S3Options { region: diff.region.clone(), ..S3Options::default() },
     })
 }
 
 /// Reads the arguments of `remediate`.
-#[must_use]
-pub fn resolve_remediate(remediate: &Remediate) -> RemediatePlan {
-    RemediatePlan {
-        from: remediate.from.clone(),
+///
+/// # Errors
+/// When the run is at no place.
+pub fn resolve_remediate(remediate: &Remediate) -> Result<RemediatePlan, UserError> {
+    Ok(RemediatePlan {
+        from: location("--from", &remediate.from)?,
         to: remediate.to.clone(),
         only: (!remediate.only.is_empty()).then(|| remediate.only.iter().cloned().collect()),
         s3: S3Options { region: remediate.region.clone(), ..S3Options::default() },
-    }
+    })
 }
 
 /// A place, as it was typed.

@@ -48,6 +48,8 @@ impl Ui {
         let draw = !args.quiet && terminal && format.is_none();
         let target = if draw { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
+        // Before the first stage there is nothing to draw: what is said would be followed by an empty bar.
+        bar.finish_and_clear();
         let talk = Talk::new(format, args.quiet, args.verbose, bar);
         let progress = Progress::new(talk.clone());
         Ui { quiet: args.quiet, verbose: args.verbose, color, talk, progress }
@@ -100,7 +102,10 @@ impl Ui {
                 diff::table(changes, &before, &after, Style { color: self.color })
             }
             DiffFormat::Json => diff::json(changes),
-            DiffFormat::Csv => diff::csv(changes),
+            DiffFormat::Csv => match diff::csv(changes) {
+                Ok(text) => text,
+                Err(error) => return self.warn(&format!("cannot write CSV: {error}")),
+            },
             DiffFormat::Sarif => sarif::of_changes(changes),
         };
         self.print(&text);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{is_finding, rank};
 use crate::model::arn::access_policy_name;
+use crate::model::suppression::Suppression;
 use crate::model::time::Micros;
 use crate::table::rows::grants::{GrantRow, GrantRuleRow};
 use crate::table::rows::verdicts::{RunRow, VerdictRow};
@@ -103,8 +104,8 @@ pub struct Change {
     pub from: Option<String>,
     /// How it is.
     pub to: Option<String>,
-    /// True when somebody answers for what is found in the later run.
-    pub suppressed: bool,
+    /// Who answers for what is found in the later run, if somebody does.
+    pub suppression: Option<Suppression>,
     /// True when it is for the worse: more is granted, or there is more to do.
     pub worse: bool,
     /// True when the later run has a grant or a finding that the earlier had not.
@@ -179,7 +180,7 @@ fn of_grant(id: &str, a: &Indexed<'_>, b: &Indexed<'_>) -> Vec<Change> {
         what,
         from: None,
         to: None,
-        suppressed: is.and_then(|row| row.suppressed) == Some(true),
+        suppression: is.and_then(suppression),
         worse: false,
         new: false,
     };
@@ -209,6 +210,18 @@ fn of_grant(id: &str, a: &Indexed<'_>, b: &Indexed<'_>) -> Vec<Change> {
             all
         }
     }
+}
+
+/// Who answers for a finding, as its verdict says.
+fn suppression(row: &VerdictRow) -> Option<Suppression> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    // The instant is the first at which it no longer holds.
+    let last = row.suppressed_until.map(|until| Micros(until.0.saturating_sub(1)).day().to_iso());
+    (row.suppressed == Some(true)).then(|| Suppression {
+        owner: text(&row.suppressed_by),
+        reason: text(&row.suppressed_reason),
+        expires: last.unwrap_or_default(),
+    })
 }
 
 /// What the grant is that it was not: name, before, after.

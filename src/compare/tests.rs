@@ -57,7 +57,7 @@ fn side(verdicts: Vec<VerdictRow>) -> Side {
 /// `kind what severity from -> to`, with `!` for worse and `+` for new.
 fn lines(a: &Side, b: &Side) -> Vec<String> {
     let line = |one: Change| {
-        let marks = [(one.worse, "!"), (one.new, "+"), (one.suppressed, "~")];
+        let marks = [(one.worse, "!"), (one.new, "+"), (one.suppression.is_some(), "~")];
         let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
         let (from, to) = (one.from.unwrap_or_default(), one.to.unwrap_or_default());
         format!("{} {} {} {from} -> {to} {marks}", one.kind.as_str(), one.what, one.severity)
@@ -103,6 +103,25 @@ fn verdicts_use_and_severity() {
     );
     let known = VerdictRow { suppressed: Some(true), ..row("unused", "info", 0) };
     check(row("too_new", "info", 0), known, &["verdict verdict info too_new -> unused !+~"]);
+}
+
+#[test]
+fn who_answers_for_a_finding_is_told() {
+    let known = VerdictRow {
+        suppressed: Some(true),
+        suppressed_by: Some("sre".to_owned()),
+        suppressed_reason: Some("migrating".to_owned()),
+        suppressed_until: Micros::parse("2027-02-01T00:00:00Z"),
+        ..verdict("a", "unused", "info", 0)
+    };
+    let changes = compare(&side(vec![verdict("a", "too_new", "info", 0)]), &side(vec![known]));
+    let expected = crate::model::suppression::Suppression {
+        owner: "sre".to_owned(),
+        reason: "migrating".to_owned(),
+        expires: "2027-01-31".to_owned(),
+    };
+    let got: Vec<_> = changes.into_iter().map(|change| change.suppression).collect();
+    assert_eq!(got, [Some(expected)]);
 }
 
 #[test]

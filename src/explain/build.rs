@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::matrix::{HeldRule, Matrix, matrix};
-use super::rows::{AgentRow, CallRow, CoveredRow, IssuedRow, TagRow, UseDayRow, UseRow};
+use super::rows::{
+    AgentRow, CallRow, CoveredRow, IssuedRow, RequestRow, TagRow, UseDayRow, UseRow,
+};
 use super::who::Subject;
 use super::{Dossier, GrantWords, Held, Issued, OfDay, Tables, WayIn, reference_words};
 use crate::model::permission::Rule;
@@ -38,6 +40,37 @@ pub struct Material {
     pub calls: Vec<CallRow>,
     /// Coverage of audit logs per day.
     pub covered: Vec<CoveredRow>,
+}
+
+impl Material {
+    /// Takes a row of its requests, by what the row counts.
+    pub fn add(&mut self, row: RequestRow) {
+        let RequestRow { verb, day, user_agent_family, count, .. } = row;
+        let text = Option::unwrap_or_default;
+        match (verb, day, user_agent_family) {
+            (Some(verb), ..) => self.uses.push(UseRow {
+                cluster: text(row.cluster),
+                principal_arn: text(row.principal_arn),
+                impersonated_username: row.impersonated_username,
+                via: text(row.via),
+                verb,
+                api_group: text(row.api_group),
+                resource: text(row.resource),
+                subresource: text(row.subresource),
+                namespace: text(row.namespace),
+                path: text(row.path),
+                decision: text(row.decision),
+                count,
+            }),
+            (None, Some(day), _) => {
+                self.days.push(UseDayRow { day, decision: text(row.decision), count });
+            }
+            (None, None, Some(user_agent_family)) => {
+                self.agents.push(AgentRow { user_agent_family, count });
+            }
+            (None, None, None) => {}
+        }
+    }
 }
 
 /// Grants that a subject holds, with the group that carries each.

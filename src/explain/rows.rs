@@ -19,6 +19,26 @@ table! {
 }
 
 table! {
+    "requests", "a permission that somebody asked for, a day with requests, or a program", key (), sort (),
+    RequestRow {
+        "Cluster ARN; only of a permission, as all but the count." cluster: Option<String>,
+        "Who asked." principal_arn: Option<String>,
+        "Whose rights were used." impersonated_username: Option<String>,
+        "`direct` …" via: Option<String>,
+        "Verb; null where the row is no permission." verb: Option<String>,
+        "API group." api_group: Option<String>,
+        "Resource." resource: Option<String>,
+        "Subresource." subresource: Option<String>,
+        "Namespace." namespace: Option<String>,
+        "Path." path: Option<String>,
+        "`allow` …, of a permission or a day." decision: Option<String>,
+        "First instant of a day." day: Option<Micros>,
+        "Product of a program." user_agent_family: Option<String>,
+        "How often." count: i64,
+    }
+}
+
+table! {
     "uses", "a permission that somebody asked for", key (), sort (),
     UseRow {
         "Cluster ARN." cluster: String,

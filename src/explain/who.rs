@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::Tables;
 use crate::model::arn::Arn;
+use crate::model::near::near;
 use crate::model::service_account;
 use crate::table::rows::sessions::SessionRow;
 
@@ -225,7 +226,7 @@ pub fn find(wanted: &Wanted, typed: &str, tables: &Tables, sessions: &[SessionRo
             .collect(),
     };
     match fits.as_slice() {
-        [] => Found::Nobody(near(typed, &all, tables)),
+        [] => Found::Nobody(names_near(typed, &all, tables)),
         [one] => Found::One(Box::new((*one).clone())),
         several => Found::Several(several.iter().map(|subject| subject.label.clone()).collect()),
     }
@@ -345,25 +346,10 @@ fn everyone(tables: &Tables) -> Vec<Subject> {
 }
 
 /// Names that are like what was typed, best first.
-fn near(typed: &str, all: &[Subject], tables: &Tables) -> Vec<String> {
-    let short = |text: &str| text.rsplit(['/', ':']).next().unwrap_or_default().to_lowercase();
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    for subject in all {
-        names.insert(subject.label.clone());
-    }
-    names.extend(tables.grants.iter().map(|grant| grant.grant_id.clone()));
-    let typed_short = short(typed);
-    let mut scored: Vec<(f64, String)> = names
-        .into_iter()
-        .map(|name| {
-            let whole = strsim::jaro_winkler(&typed.to_lowercase(), &name.to_lowercase());
-            let last = strsim::jaro_winkler(&typed_short, &short(&name));
-            (whole.max(last), name)
-        })
-        .filter(|(like, _)| *like > 0.8)
-        .collect();
-    scored.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| x.cmp(y)));
-    scored.into_iter().take(3).map(|(_, name)| name).collect()
+fn names_near(typed: &str, all: &[Subject], tables: &Tables) -> Vec<String> {
+    let mut names: BTreeSet<&str> = all.iter().map(|subject| subject.label.as_str()).collect();
+    names.extend(tables.grants.iter().map(|grant| grant.grant_id.as_str()));
+    near(typed, names, 3).into_iter().map(str::to_owned).collect()
 }
 
 #[cfg(test)]

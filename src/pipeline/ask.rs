@@ -6,16 +6,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write;
+use std::pin::Pin;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
+use super::finished::Finished;
+use crate::model::near::nearest;
 use crate::model::time::Micros;
 use crate::publish::PublishError;
 use crate::publish::published::Published;
 use crate::report::ReportError;
 use crate::report::answer::{Format, Writer};
 use crate::report::catalogue::QUERIES;
-use crate::report::engine::{Engine, EnginePlan, Parameter};
+use crate::report::engine::{Engine, EnginePlan, Parameter, Rows};
 use crate::source::{Location, S3Options};
 use crate::table::Row;
 use crate::table::parquet::{BatchWriter, CodecError, plain_schema};
@@ -49,12 +56,6 @@ pub enum Shape {
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// There is no run.
-    #[error("{from} holds no overgrant run: there is no manifest.json")]
-    NoRun {
-        /// Where.
-        from: String,
-    },
     /// There is no such table.
     #[error("there is no table {name}{}", near.as_ref().map_or_else(String::new, |near| format!("; did you mean {near}?")))]
     NoTable {
@@ -92,7 +93,7 @@ pub struct Known {
 
 /// A finished run, open for questions.
 pub struct Asked {
-    runtime: tokio::runtime::Runtime,
+    runtime: Hasty,
     published: Published,
     engine: Engine,
     known: Vec<Known>,
@@ -108,12 +109,12 @@ impl Asked {
     /// # Errors
     /// When there is none, or it cannot be read.
     pub fn open(plan: &AskPlan) -> Result<Self, super::PipelineError> {
-        let runtime = super::runtime()?;
+        let runtime = Hasty::new(super::runtime()?);
         let spill = tempfile::tempdir().map_err(super::PipelineError::Start)?;
         let engine = EnginePlan { memory: plan.memory, spill: spill.path().to_path_buf() };
         let engine = Engine::start(&engine)?;
-        let published = runtime.block_on(Published::open(&plan.from, &plan.s3))?;
-        let published = published.ok_or_else(|| AskError::NoRun { from: plan.from.to_string() })?;
+        let finished = runtime.block_on(Finished::open(&plan.from, &plan.s3))?;
+        let published = finished.published;
         let known = known(published.paths());
         let window = window(published.manifest());
         Ok(Asked {
@@ -167,33 +168,24 @@ impl Asked {
         let interactive = self.interactive;
         let engine = &self.engine;
         self.runtime.block_on(async {
-            let answer = async {
-                let mut rows = engine.ask(sql, &all).await?;
-                match shape {
-                    Shape::Text(format) => {
-                        let mut writer = Writer::new(out, rows.schema(), format)?;
-                        while let Some(batch) = rows.next().await? {
-                            writer.write(&batch)?;
-                        }
-                        Ok(writer.finish()?)
+            let rows = engine.ask(sql, &all).await?;
+            let schema = rows.schema();
+            let mut rows = Feed::start(rows, interactive);
+            match shape {
+                Shape::Text(format) => {
+                    let mut writer = Writer::new(out, schema, format)?;
+                    while let Some(batch) = rows.next().await? {
+                        writer.write(&batch)?;
                     }
-                    Shape::Parquet => {
-                        let schema = plain_schema(&rows.schema());
-                        let mut writer = BatchWriter::new(out, schema)?;
-                        while let Some(batch) = rows.next().await? {
-                            writer.write(batch)?;
-                        }
-                        Ok((writer.finish()?, 0))
+                    Ok(writer.finish()?)
+                }
+                Shape::Parquet => {
+                    let mut writer = BatchWriter::new(out, plain_schema(&schema))?;
+                    while let Some(batch) = rows.next().await? {
+                        writer.write(batch)?;
                     }
+                    Ok((writer.finish()?, 0))
                 }
-            };
-            if interactive {
-                tokio::select! {
-                    answer = answer => answer,
-                    _ = tokio::signal::ctrl_c() => Err(AskError::Cancelled),
-                }
-            } else {
-                answer.await
             }
         })
     }
@@ -272,14 +264,75 @@ impl Asked {
     }
 }
 
-/// The name that is most like another, if any is.
-#[must_use]
-pub fn nearest<'a>(name: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    among
-        .map(|one| (strsim::jaro_winkler(name, one), one))
-        .filter(|(like, _)| *like > 0.8)
-        .max_by(|(a, x), (b, y)| a.total_cmp(b).then_with(|| y.cmp(x)))
-        .map(|(_, one)| one)
+/// A runtime that waits for nobody when it ends: a statement that was cancelled may compute for long.
+struct Hasty {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Hasty {
+    fn new(runtime: Runtime) -> Self {
+        Hasty { handle: runtime.handle().clone(), runtime: Some(runtime) }
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+}
+
+impl Drop for Hasty {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Rows that another thread computes: one that computes hears no Ctrl-C.
+struct Feed {
+    rows: mpsc::Receiver<Result<RecordBatch, ReportError>>,
+    task: JoinHandle<()>,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Feed {
+    /// Starts to compute; on the runtime that it is called in.
+    fn start(mut rows: Rows, interactive: bool) -> Self {
+        // One is computed while one is written.
+        let (send, receive) = mpsc::channel(1);
+        let task = tokio::spawn(async move {
+            while let Some(batch) = rows.next().await.transpose() {
+                if send.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let stop: Pin<Box<dyn Future<Output = ()> + Send>> = if interactive {
+            Box::pin(async {
+                // Where no signal can be heard, none comes.
+                if tokio::signal::ctrl_c().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            })
+        } else {
+            Box::pin(std::future::pending())
+        };
+        Feed { rows: receive, task, stop }
+    }
+
+    async fn next(&mut self) -> Result<Option<RecordBatch>, AskError> {
+        tokio::select! {
+            biased;
+            () = &mut self.stop => Err(AskError::Cancelled),
+            batch = self.rows.recv() => Ok(batch.transpose()?),
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The tables that the files of a run hold.
@@ -335,18 +388,6 @@ fn window(manifest: &[u8]) -> Vec<(String, Parameter)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn near_names() {
-        let check = |name: &str, expected: Option<&str>| {
-            let among = ["grants", "grant_usage", "verdicts", "api_access"];
-            assert_eq!(nearest(name, among.into_iter()), expected, "{name}");
-        };
-        check("grant", Some("grants"));
-        check("verdict", Some("verdicts"));
-        check("apiaccess", Some("api_access"));
-        check("pods", None);
-    }
 
     #[test]
     fn files_are_tables_and_reports() {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{PipelineError, Plan, finished};
+use super::finished::Finished;
+use super::{PipelineError, Plan};
 use crate::compare::Baseline;
 use crate::model::time::{Micros, Window};
 use crate::publish::HISTORY;
@@ -20,7 +21,7 @@ pub enum BaselineSpec {
     /// The newest in the history of the output whose window ended at this instant or before.
     At(Micros),
     /// The output of another run.
-    Run(String),
+    Run(Location),
 }
 
 /// Reads the baseline of a run over `window`.
@@ -44,12 +45,11 @@ pub(super) async fn read(plan: &Plan, window: Window) -> Result<Option<Baseline>
     }
 }
 
-async fn of_run(from: &str, s3: &S3Options) -> Result<Baseline, PipelineError> {
-    let run: Vec<RunRow> = finished::read(from, s3).await?;
-    let verdicts: Vec<VerdictRow> = finished::read(from, s3).await?;
-    let until = run.first().map(|run| run.until);
-    let until =
-        until.ok_or_else(|| PipelineError::NoRun { from: from.to_owned(), table: "run" })?;
+async fn of_run(from: &Location, s3: &S3Options) -> Result<Baseline, PipelineError> {
+    let finished = Finished::open(from, s3).await?;
+    let run: Vec<RunRow> = finished.rows().await?;
+    let verdicts: Vec<VerdictRow> = finished.rows().await?;
+    let until = run.first().map(|run| run.until).ok_or_else(|| finished.without("run"))?;
     Ok(Baseline::of_verdicts(until, verdicts))
 }
 

@@ -1,18 +1,18 @@
 //! Reads the tables of two finished runs and compares them: `overgrant diff`.
 
 use super::PipelineError;
-use super::finished::read;
+use super::finished::Finished;
 use crate::compare::{self, Change, Side};
 use crate::model::time::Micros;
-use crate::source::S3Options;
+use crate::source::{Location, S3Options};
 
 /// What to compare.
 #[derive(Debug, Clone)]
 pub struct DiffPlan {
     /// The output of the earlier run: a folder, or a prefix in a bucket.
-    pub before: String,
+    pub before: Location,
     /// That of the later one.
-    pub after: String,
+    pub after: Location,
     /// How to reach S3.
     pub s3: S3Options,
 }
@@ -39,15 +39,14 @@ pub fn diff(plan: &DiffPlan) -> Result<Compared, PipelineError> {
     Ok(Compared { changes: compare::compare(&was, &is), before, after })
 }
 
-async fn side(from: &str, s3: &S3Options) -> Result<((Micros, Micros), Side), PipelineError> {
+async fn side(from: &Location, s3: &S3Options) -> Result<((Micros, Micros), Side), PipelineError> {
+    let finished = Finished::open(from, s3).await?;
     let side = Side {
-        run: read(from, s3).await?,
-        grants: read(from, s3).await?,
-        rules: read(from, s3).await?,
-        verdicts: read(from, s3).await?,
+        run: finished.rows().await?,
+        grants: finished.rows().await?,
+        rules: finished.rows().await?,
+        verdicts: finished.rows().await?,
     };
-    let window = side
-        .window()
-        .ok_or_else(|| PipelineError::NoRun { from: from.to_owned(), table: "run" })?;
+    let window = side.window().ok_or_else(|| finished.without("run"))?;
     Ok((window, side))
 }

@@ -5,11 +5,29 @@ use super::ask::{AskError, AskPlan, Asked};
 use crate::explain::who::{Found, Subject, Wanted, find};
 use crate::explain::{Dossier, Material, Tables, build, role_refs};
 use crate::model::service_account;
+use crate::report::by_day::COVERAGE;
 use crate::report::engine::Parameter;
 use crate::table::rows::access::GroupSetRow;
+use crate::table::rows::grants::GrantRow;
 use crate::table::rows::sessions::{SessionKeyRow, SessionRow};
 use crate::table::rows::verdicts::RunRow;
 
+/// What a permission is in `api_access`, with who used it.
+const PERMISSION: [&str; 11] = [
+    "cluster",
+    "principal_arn",
+    "impersonated_username",
+    "via",
+    "verb",
+    "api_group",
+    "resource",
+    "subresource",
+    "namespace",
+    "path",
+    "decision",
+];
+const CALLERS: &str = "SELECT principal_arn, max(principal_id) AS principal_id FROM api_access \
+                       GROUP BY principal_arn ORDER BY principal_arn";
 /// How far up a chain of roles is followed.
 const LONGEST_CHAIN: usize = 8;
 
@@ -30,23 +48,23 @@ pub enum Explained {
 /// When the run cannot be read.
 pub fn explain(plan: &AskPlan, typed: &str) -> Result<Explained, PipelineError> {
     let mut asked = Asked::open(plan)?;
+    let wanted = Wanted::parse(typed);
+    let grants: Vec<GrantRow> = asked.rows("", &[])?;
+    let is_grant = matches!(&wanted, Wanted::Grant(id)
+        if grants.iter().any(|grant| grant.grant_id.starts_with(id)));
     let tables = Tables {
-        grants: asked.rows("", &[])?,
+        grants,
         verdicts: asked.rows("", &[])?,
         identities: asked.rows("", &[])?,
         members: asked.rows("", &[])?,
-        callers: asked.select(
-            "SELECT principal_arn, max(principal_id) AS principal_id FROM api_access \
-             GROUP BY principal_arn ORDER BY principal_arn",
-            &[],
-        )?,
+        // Who made requests is in no smaller table, and a grant is found without.
+        callers: if is_grant { Vec::new() } else { asked.select(CALLERS, &[])? },
         hybrids: asked.select(
             "SELECT DISTINCT grant_id FROM proposals \
              WHERE chosen AND candidate = 'hybrid' ORDER BY grant_id",
             &[],
         )?,
     };
-    let wanted = Wanted::parse(typed);
     let sessions = sessions_of(&mut asked, &wanted)?;
     match find(&wanted, typed, &tables, &sessions) {
         Found::One(subject) => {
@@ -149,31 +167,19 @@ fn material(asked: &mut Asked, subject: &Subject, tables: &Tables) -> Result<Mat
         material.rules = asked.rows(&one_of("role_ref", refs.iter().map(String::as_str)), &[])?;
     }
     if let Some(theirs) = requests(asked, subject)? {
-        material.uses = asked.select(
+        let permission = PERMISSION.join(", ");
+        let requests = asked.select(
             &format!(
-                "SELECT cluster, principal_arn, impersonated_username, via, verb, api_group, resource, \
-                 subresource, namespace, path, decision, sum(count) AS count FROM api_access \
-                 WHERE {theirs} GROUP BY cluster, principal_arn, impersonated_username, via, verb, \
-                 api_group, resource, subresource, namespace, path, decision ORDER BY cluster, \
-                 principal_arn, impersonated_username, via, verb, api_group, resource, subresource, \
-                 namespace, path, decision"
+                "SELECT {permission}, day, user_agent_family, sum(count) AS count \
+                 FROM (SELECT {permission}, date_trunc('day', hour) AS day, user_agent_family, count \
+                 FROM api_access WHERE {theirs}) theirs \
+                 GROUP BY GROUPING SETS (({permission}), (day, decision), (user_agent_family)) \
+                 ORDER BY {permission}, day, user_agent_family"
             ),
             &[],
         )?;
-        material.days = asked.select(
-            &format!(
-                "SELECT date_trunc('day', hour) AS day, decision, sum(count) AS count FROM api_access \
-                 WHERE {theirs} GROUP BY date_trunc('day', hour), decision ORDER BY day, decision"
-            ),
-            &[],
-        )?;
-        material.agents = asked.select(
-            &format!(
-                "SELECT user_agent_family, sum(count) AS count FROM api_access WHERE {theirs} \
-                 GROUP BY user_agent_family ORDER BY count DESC, user_agent_family"
-            ),
-            &[],
-        )?;
+        requests.into_iter().for_each(|row| material.add(row));
+        material.agents.sort_by_key(|agent| (-agent.count, agent.user_agent_family.clone()));
     }
     if let Some(theirs) = issued(subject) {
         material.issued = asked.select(
@@ -233,13 +239,11 @@ fn material(asked: &mut Asked, subject: &Subject, tables: &Tables) -> Result<Mat
         clusters.extend(tables.grants.iter().map(|grant| grant.cluster.as_str()));
     }
     if !clusters.is_empty() {
-        let theirs = one_of("cluster", clusters.into_iter());
+        let theirs = one_of("of", clusters.into_iter());
         material.covered = asked.select(
             &format!(
-                "SELECT date_trunc('day', hour) AS day, cluster, sum(ok) AS covered, count(*) AS hours \
-                 FROM (SELECT cluster, hour, min(CASE WHEN covered THEN 1 ELSE 0 END) AS ok \
-                 FROM coverage WHERE stream_kind = 'audit' AND {theirs} GROUP BY cluster, hour) \
-                 GROUP BY date_trunc('day', hour), cluster ORDER BY day, cluster"
+                "SELECT day, of AS cluster, covered, hours FROM ({COVERAGE}) days \
+                 WHERE stream_kind = 'audit' AND {theirs} ORDER BY day, cluster"
             ),
             &[],
         )?;

@@ -228,9 +228,17 @@ pub enum PipelineError {
     /// The machine refuses a runtime, a thread or a temporary folder.
     #[error("cannot start")]
     Start(#[source] std::io::Error),
-    /// The output of a run is not there.
-    #[error("{from} holds no overgrant run: its table {table} cannot be read")]
+    /// There is no finished run.
+    #[error("{from} holds no overgrant run: there is no manifest.json that an audit wrote")]
     NoRun {
+        /// Where.
+        from: String,
+    },
+    /// A finished run lacks a table, or the row that every run has.
+    #[error(
+        "the run in {from} has nothing in its table {table}: another version of overgrant wrote it"
+    )]
+    NoTable {
         /// Where.
         from: String,
         /// Which.
@@ -457,6 +465,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         suppressed: judged.suppressed,
         news: None,
         coverage: judged.coverage,
+        api_moves: judged.api_moves,
         counters: tally.streams.iter().map(|(s, c)| (s.as_str(), c.clone())).collect(),
         copies: facts.sums.copies.values().sum(),
         objects: facts.read,

@@ -4,16 +4,16 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::PipelineError;
-use super::finished::read;
+use super::finished::Finished;
 use crate::remedy::{self, Tables};
 use crate::report::bundle;
-use crate::source::S3Options;
+use crate::source::{Location, S3Options};
 
 /// What to make and where to put it.
 #[derive(Debug, Clone)]
 pub struct RemediatePlan {
     /// The output of a run: a folder, or a prefix in a bucket.
-    pub from: String,
+    pub from: Location,
     /// Folder of the bundle.
     pub to: PathBuf,
     /// Only these grants.
@@ -41,12 +41,13 @@ pub struct Remediated {
 /// When the run cannot be read, a grant is not in it, or the folder cannot be written.
 pub fn remediate(plan: &RemediatePlan) -> Result<Remediated, PipelineError> {
     let tables = super::runtime()?.block_on(async {
+        let finished = Finished::open(&plan.from, &plan.s3).await?;
         Ok::<Tables, PipelineError>(Tables {
-            run: read(&plan.from, &plan.s3).await?,
-            identities: read(&plan.from, &plan.s3).await?,
-            grants: read(&plan.from, &plan.s3).await?,
-            verdicts: read(&plan.from, &plan.s3).await?,
-            proposals: read(&plan.from, &plan.s3).await?,
+            run: finished.rows().await?,
+            identities: finished.rows().await?,
+            grants: finished.rows().await?,
+            verdicts: finished.rows().await?,
+            proposals: finished.rows().await?,
         })
     })?;
     let made = remedy::bundle(&tables, plan.only.as_ref())?;

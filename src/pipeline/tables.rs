@@ -35,7 +35,7 @@ use crate::rbac::cells::{Universe, needed_cells};
 use crate::rbac::policies::PolicyTable;
 use crate::rbac::smallest::Offers;
 use crate::report::output::OutputDir;
-use crate::report::summary::Finding;
+use crate::report::summary::{ApiMove, Finding};
 use crate::suppress::Rule;
 use crate::table::parquet::RowWriter;
 use crate::table::rows::verdicts::{RunRow, VerdictHistoryRow, VerdictRow};
@@ -77,6 +77,8 @@ pub(super) struct Judged {
     pub(super) warnings: Vec<String>,
     /// Customers' grants that could not be judged for want of logs or inventory.
     pub(super) lowered: u64,
+    /// Clusters that are not yet in mode API.
+    pub(super) api_moves: Vec<ApiMove>,
     /// The verdicts as a file of the history.
     pub(super) history: Vec<u8>,
 }
@@ -110,13 +112,13 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     sessions::write(inputs)?;
     let marks = findings::Marked::new(inputs, &judged);
     evidence::write(inputs, &coverage, marks.notes())?;
-    migration::write(inputs, &coverage, &judged)?;
+    let api_moves = migration::write(inputs, &coverage, &judged)?;
     tokens::write(inputs)?;
     let history = write_verdicts(inputs, &judged, &marks)?;
     proposals::write(inputs, &judged)?;
     let mut judged = findings::summarise(inputs, &coverage, &judged, &marks);
     judged.warnings.extend(undated);
-    Ok(Judged { history, ..judged })
+    Ok(Judged { history, api_moves, ..judged })
 }
 
 /// What is covered, and what to say of objects that are lost with all hours.

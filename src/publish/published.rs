@@ -56,7 +56,7 @@ impl Published {
                     source,
                 })?;
                 let generation = digest::hex(&digest::of_bytes(&manifest), 16);
-                let name = format!("s3://{name}/{prefix}");
+                let name = format!("s3://{name}/{}", prefix.trim_end_matches('/'));
                 (Place::Bucket { bucket: Box::new(bucket), name, generation, scratch }, manifest)
             }
         };
@@ -75,31 +75,59 @@ impl Published {
         self.files.keys().map(String::as_str)
     }
 
-    /// Where a file of the run can be read; `None` when it has no such file.
+    /// The bytes of a file of the run; `None` when it has no such file.
     ///
     /// # Errors
     /// When it cannot be fetched, or is not what the manifest says.
-    pub async fn file(&self, path: &str) -> Result<Option<PathBuf>, PublishError> {
+    pub async fn bytes(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         let Some(sha256) = self.files.get(path) else { return Ok(None) };
-        let (bucket, name, generation, scratch) = match &self.place {
-            Place::Local { root, .. } => return Ok(Some(root.join(path))),
-            Place::Bucket { bucket, name, generation, scratch } => {
-                (bucket, name, generation, scratch)
+        let (found, file) = match &self.place {
+            Place::Local { root, .. } => {
+                let path = root.join(path);
+                let found = match std::fs::read(&path) {
+                    Ok(bytes) => Some(bytes),
+                    Err(error) if is_absent(&error) => None,
+                    Err(error) => return Err(io("read", &path)(error)),
+                };
+                (found, path.display().to_string())
+            }
+            Place::Bucket { bucket, name, generation, .. } => {
+                let kept = bucket.get(&format!("{GENERATIONS}/{generation}/{path}")).await?;
+                let found = if kept.is_some() { kept } else { bucket.get(path).await? };
+                (found.map(|(bytes, _)| bytes), format!("{name}/{path}"))
             }
         };
-        let local = scratch.path().join(path);
-        if local.exists() {
-            return Ok(Some(local));
+        let found = found.filter(|bytes| digest::hex(&digest::of_bytes(bytes), 64) == *sha256);
+        found.map(Some).ok_or(PublishError::Replaced { file })
+    }
+
+    /// Where a file of the run can be read; `None` when it has no such file. One in a folder is not
+    /// compared with its digest: whoever reads a part of it must not pay for all of it.
+    ///
+    /// # Errors
+    /// When it cannot be fetched, or is not there, or not what the manifest says.
+    pub async fn file(&self, path: &str) -> Result<Option<PathBuf>, PublishError> {
+        if !self.files.contains_key(path) {
+            return Ok(None);
         }
-        let kept = bucket.get(&format!("{GENERATIONS}/{generation}/{path}")).await?;
-        let found = if kept.is_some() { kept } else { bucket.get(path).await? };
-        match found {
-            Some((bytes, _)) if digest::hex(&digest::of_bytes(&bytes), 64) == *sha256 => {
-                write_file(&local, &bytes)?;
-                Ok(Some(local))
+        let scratch = match &self.place {
+            Place::Local { root, .. } => {
+                let local = root.join(path);
+                let file = local.display().to_string();
+                return if local.is_file() {
+                    Ok(Some(local))
+                } else {
+                    Err(PublishError::Replaced { file })
+                };
             }
-            _ => Err(PublishError::Replaced { file: format!("{name}/{path}") }),
+            Place::Bucket { scratch, .. } => scratch,
+        };
+        let local = scratch.path().join(path);
+        if !local.exists() {
+            let Some(bytes) = self.bytes(path).await? else { return Ok(None) };
+            write_file(&local, &bytes)?;
         }
+        Ok(Some(local))
     }
 
     /// The folder of the verdicts of every run; `None` when there is none.

@@ -1,12 +1,15 @@
 //! What changed between two runs: for a terminal of 80 columns, as CSV, as JSON. Pure.
 
+use std::io;
+
 use serde_json::{Value, json};
 
-use super::answer::harmless;
+use super::answer::{csv_line, harmless};
 use super::terminal::{Style, painted, printable, wrap};
 use crate::compare::{Change, ChangeKind};
+use crate::model::suppression::Suppression;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 15] = [
     "kind",
     "severity",
     "cluster_name",
@@ -19,6 +22,9 @@ const COLUMNS: [&str; 12] = [
     "worse",
     "grant_id",
     "cluster",
+    "suppressed_by",
+    "suppressed_reason",
+    "suppressed_until",
 ];
 
 /// For people: a block a grant, the worst first.
@@ -36,7 +42,10 @@ pub fn table(changes: &[Change], before: &str, after: &str, style: Style) -> Str
         let Some(first) = group.first() else { continue };
         let worst = group.iter().max_by_key(|change| crate::compare::rank(&change.severity));
         let severity = worst.map_or("info", |change| change.severity.as_str());
-        let suppressed = if first.suppressed { " (suppressed)" } else { "" };
+        let suppressed = match &first.suppression {
+            Some(known) => format!(" (suppressed by {} until {})", known.owner, known.expires),
+            None => String::new(),
+        };
         let who = format!("{}: {}{suppressed}", first.cluster_name, first.principal);
         let who = wrapped(&printable(&who), 11);
         out.push_str(&format!("\n  {} {who}\n", painted(severity, 8, style)));
@@ -52,11 +61,14 @@ pub fn table(changes: &[Change], before: &str, after: &str, style: Style) -> Str
 }
 
 /// For spreadsheets. Text that they would take for a formula gets a quote in front.
-#[must_use]
-pub fn csv(changes: &[Change]) -> String {
-    let mut out = COLUMNS.join(",");
-    out.push('\n');
+///
+/// # Errors
+/// Never in memory; the writer of CSV says it can.
+pub fn csv(changes: &[Change]) -> io::Result<String> {
+    let mut lines = vec![csv_line(COLUMNS.into_iter().map(str::to_owned))?];
     for change in changes {
+        let known = change.suppression.as_ref();
+        let known = |of: fn(&Suppression) -> &str| known.map(of).unwrap_or_default();
         let cells = [
             change.kind.as_str(),
             &change.severity,
@@ -66,15 +78,18 @@ pub fn csv(changes: &[Change]) -> String {
             change.what,
             change.from.as_deref().unwrap_or_default(),
             change.to.as_deref().unwrap_or_default(),
-            if change.suppressed { "true" } else { "false" },
+            if change.suppression.is_some() { "true" } else { "false" },
             if change.worse { "true" } else { "false" },
             &change.grant_id,
             &change.cluster,
+            known(|known| &known.owner),
+            known(|known| &known.reason),
+            known(|known| &known.expires),
         ];
-        out.push_str(&cells.map(cell).join(","));
-        out.push('\n');
+        // A line a change: what breaks lines is shown, not written.
+        lines.push(csv_line(cells.into_iter().map(|cell| harmless(&printable(cell))))?);
     }
-    out
+    String::from_utf8(lines.concat()).map_err(io::Error::other)
 }
 
 /// For programs: an array, one object a change.
@@ -94,7 +109,10 @@ pub fn json(changes: &[Change]) -> String {
                 "what": change.what,
                 "from": change.from,
                 "to": change.to,
-                "suppressed": change.suppressed,
+                "suppressed": change.suppression.is_some(),
+                "suppression": change.suppression.as_ref().map(|known| json!({
+                    "owner": known.owner, "reason": known.reason, "expires": known.expires,
+                })),
                 "worse": change.worse,
             })
         })
@@ -141,11 +159,6 @@ fn wrapped(text: &str, indent: usize) -> String {
     lines.trim_start().to_owned()
 }
 
-fn cell(text: &str) -> String {
-    let text = harmless(&printable(text));
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,12 +177,17 @@ mod tests {
             what: "grant",
             from: None,
             to: None,
-            suppressed: false,
+            suppression: None,
             worse: true,
             new: true,
         }
         };
         let text = |text: &str| Some(text.to_owned());
+        let known = || Suppression {
+            owner: "sre".to_owned(),
+            reason: "moved, \"soon\"\n=1+1".to_owned(),
+            expires: "2027-01-31".to_owned(),
+        };
         vec![
             Change {
                 to: text("too_new"),
@@ -181,7 +199,7 @@ mod tests {
                 to: text(
                     "get,list,watch secrets of core; create,delete,get,list,patch,update,watch pods,pods/exec of core",
                 ),
-                suppressed: true,
+                suppression: Some(known()),
                 principal: "evil\u{1b}[2J\u{202e}".to_owned(),
                 ..change(ChangeKind::Changed, "high", "00000000000000bb")
             },
@@ -189,7 +207,7 @@ mod tests {
                 what: "verdict",
                 from: text("used"),
                 to: text("unused"),
-                suppressed: true,
+                suppression: Some(known()),
                 principal: "evil\u{1b}[2J\u{202e}".to_owned(),
                 ..change(ChangeKind::Verdict, "high", "00000000000000bb")
             },
@@ -214,7 +232,7 @@ mod tests {
 
     #[test]
     fn csv_holds_no_formula_and_every_cell() {
-        let text = csv(&changes());
+        let text = csv(&changes()).unwrap();
         insta::assert_snapshot!(text);
     }
 

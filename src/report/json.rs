@@ -17,6 +17,13 @@ pub fn of_summary(input: &SummaryInput) -> String {
         })
         .collect();
     let list = |findings: &[Finding]| findings.iter().map(finding).collect::<Vec<Value>>();
+    let api_moves: Vec<Value> = input
+        .api_moves
+        .iter()
+        .map(|one| {
+            json!({ "cluster": one.cluster, "mode": one.mode, "api_safe": one.safe, "why": one.why })
+        })
+        .collect();
     let (read, again, kept) = input.objects;
     let news = input
         .news
@@ -31,6 +38,7 @@ pub fn of_summary(input: &SummaryInput) -> String {
         "suppressed": list(&input.suppressed),
         "baseline": news,
         "coverage": coverage,
+        "api_moves": api_moves,
         "counters": input.counters,
         "copies": input.copies,
         "objects": { "read": read, "read_again": again, "kept": kept },
@@ -61,8 +69,9 @@ fn finding(finding: &Finding) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::summary::{News, Suppression};
+    use super::super::summary::News;
     use super::*;
+    use crate::model::suppression::Suppression;
 
     #[test]
     fn a_summary_is_one_object() {

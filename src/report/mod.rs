@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod bundle;
+pub mod by_day;
 pub mod catalogue;
 pub mod diff;
 pub mod engine;

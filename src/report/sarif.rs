@@ -6,9 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::summary::{Finding, SummaryInput, Suppression};
+use super::summary::{Finding, SummaryInput};
 use super::terminal::printable;
 use crate::compare::{Change, ChangeKind};
+use crate::model::suppression::Suppression;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 const REPORT: &str = "reports/grant_review.parquet";
@@ -133,14 +134,13 @@ fn of_change(change: &Change) -> Entry<'_> {
     };
     let Change { principal, grant, what, .. } = change;
     let told = format!("{what}: {} -> {}", side(&change.from), side(&change.to));
-    let suppressed = json!({ "kind": "external", "status": "accepted" });
     Entry {
         rule: change.kind.as_str(),
         severity: &change.severity,
         message: format!("{principal}, {grant}: {told}"),
         grant_id: &change.grant_id,
         place: [&change.cluster_name, principal, grant],
-        suppression: change.suppressed.then_some(suppressed),
+        suppression: change.suppression.as_ref().map(of_suppression),
         state: Some(match change.kind {
             ChangeKind::New => "new",
             ChangeKind::Gone => "absent",
@@ -206,7 +206,11 @@ fn result(entry: &Entry<'_>) -> Value {
     put(
         "locations",
         json!([{
-            "physicalLocation": { "artifactLocation": { "uri": REPORT, "uriBaseId": "OUT" } },
+            "physicalLocation": {
+                "artifactLocation": { "uri": REPORT, "uriBaseId": "OUT" },
+                // No line of a table of bytes means anything; GitHub asks for one.
+                "region": { "startLine": 1 },
+            },
             "logicalLocations": locations,
         }]),
     );
@@ -230,6 +234,43 @@ mod tests {
         for kind in ChangeKind::ALL {
             assert!(RULES.iter().any(|(id, ..)| *id == kind.as_str()), "{}", kind.as_str());
         }
+    }
+
+    #[test]
+    fn a_change_that_is_known_says_who_answers_for_it() {
+        let change = |suppression| Change {
+            kind: ChangeKind::Verdict,
+            severity: "high".to_owned(),
+            grant_id: "0123456789abcdef".to_owned(),
+            cluster: "arn:prod".to_owned(),
+            cluster_name: "prod".to_owned(),
+            principal: "dev".to_owned(),
+            grant: "rbac_subject".to_owned(),
+            what: "verdict",
+            from: None,
+            to: None,
+            suppression,
+            worse: true,
+            new: true,
+        };
+        let known = Suppression {
+            owner: "sre".to_owned(),
+            reason: "evil\u{1b}[2J".to_owned(),
+            expires: "2027-01-31".to_owned(),
+        };
+        let log: Value =
+            serde_json::from_str(&of_changes(&[change(Some(known)), change(None)])).unwrap();
+        let results = &log["runs"][0]["results"];
+        assert_eq!(
+            results[0]["suppressions"],
+            json!([{
+                "kind": "external",
+                "status": "accepted",
+                "justification": "evil\\u{1b}[2J",
+                "properties": { "owner": "sre", "expires": "2027-01-31" },
+            }])
+        );
+        assert_eq!(results[1]["suppressions"], Value::Null);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::terminal::{Style, painted, printable};
+use crate::model::suppression::Suppression;
 use crate::model::tally::Counts;
 use crate::model::time::Micros;
 
@@ -31,6 +32,8 @@ pub struct SummaryInput {
     pub news: Option<News>,
     /// Streams: name, covered hours, all hours.
     pub coverage: Vec<(String, i64, i64)>,
+    /// Clusters that are not yet in mode API.
+    pub api_moves: Vec<ApiMove>,
     /// Counters by stream.
     pub counters: BTreeMap<&'static str, Counts>,
     /// Copies folded away.
@@ -70,15 +73,17 @@ pub struct Finding {
     pub suppression: Option<Suppression>,
 }
 
-/// That a finding is known.
+/// A cluster that is not yet in mode API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suppression {
-    /// Who answers for it.
-    pub owner: String,
+pub struct ApiMove {
+    /// Its name.
+    pub cluster: String,
+    /// Its mode; nothing where it was not read.
+    pub mode: Option<&'static str>,
+    /// Whether mode API locks nobody out who came in: `yes` `no` `unknown`.
+    pub safe: &'static str,
     /// Why.
-    pub reason: String,
-    /// The last day on which it holds: `2027-01-31`.
-    pub expires: String,
+    pub why: String,
 }
 
 /// What is new since an earlier run.
@@ -160,6 +165,13 @@ impl fmt::Display for Rendered<'_> {
         writeln!(out, "\nCoverage")?;
         for (stream, covered, hours) in &input.coverage {
             writeln!(out, "  {covered:>6} of {hours} h  {}", printable(stream))?;
+        }
+        if !input.api_moves.is_empty() {
+            writeln!(out, "\nIs authentication mode API safe (reports/auth_mode_plan)")?;
+        }
+        for ApiMove { cluster, mode, safe, why } in &input.api_moves {
+            let mode = mode.unwrap_or("an unknown mode");
+            writeln!(out, "  {safe:<8} {}, now in {mode}: {}", printable(cluster), printable(why))?;
         }
         writeln!(out, "\nRead")?;
         for (stream, counts) in &input.counters {
@@ -256,6 +268,12 @@ mod tests {
             suppressed: Vec::new(),
             news: None,
             coverage: vec![("audit of prod".to_owned(), 2184, 2184)],
+            api_moves: vec![ApiMove {
+                cluster: "prod".to_owned(),
+                mode: Some("API_AND_CONFIG_MAP"),
+                safe: "no",
+                why: "rows in use that are not moved: 2".to_owned(),
+            }],
             counters: BTreeMap::from([("audit", counts)]),
             copies: 3,
             objects: (12, 3, 172),

@@ -7,7 +7,7 @@
 
 mod rule;
 
-pub use rule::{Fields, Kind, QUERIES, Rule, RuleError, fields_of, nearest};
+pub use rule::{Fields, Kind, QUERIES, Rule, RuleError, fields_of};
 
 use crate::model::time::Micros;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::near;
 use crate::model::time::{Day, Micros};
 use crate::rbac::glob_match;
 
@@ -77,12 +78,12 @@ pub enum RuleError {
         key: &'static str,
     },
     /// A key that no rule has.
-    #[error("unknown key {key:?}, the nearest is {nearest:?}")]
+    #[error("unknown key {key:?}, {hint}")]
     Unknown {
         /// What was written.
         key: String,
         /// What it may mean.
-        nearest: String,
+        hint: String,
     },
     /// A key that takes one value.
     #[error("{key} takes one text that is not empty")]
@@ -144,13 +145,6 @@ impl RuleError {
     }
 }
 
-/// The known key that is nearest to `key`.
-#[must_use]
-pub fn nearest<'a>(key: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let near = known.into_iter().min_by_key(|one| (strsim::levenshtein(key, one), *one));
-    near.unwrap_or_default().to_owned()
-}
-
 /// Reads `grant=ID,owner=…,reason=…,expires=2027-01-31`. A comma that no key follows is text.
 ///
 /// # Errors
@@ -188,8 +182,8 @@ impl Rule {
     pub fn new(place: &str, kind: Kind, fields: &Fields) -> Result<Self, RuleError> {
         let keys = kind.keys();
         if let Some(key) = fields.keys().find(|key| !keys.contains(&key.as_str())) {
-            let nearest = nearest(key, keys.iter().copied());
-            return Err(RuleError::Unknown { key: key.clone(), nearest });
+            let hint = near::hint(key, keys.iter().copied());
+            return Err(RuleError::Unknown { key: key.clone(), hint });
         }
         let one = |key: &str| match fields.get(key).map(Vec::as_slice) {
             None => Ok(None),

@@ -5,8 +5,20 @@ use std::process::Command;
 use super::{overgrant, text};
 use crate::support::project;
 
-const SUBCOMMANDS: [&str; 9] =
-    ["audit", "completions", "diff", "explain", "inventory", "man", "remediate", "sql", "verify"];
+const SUBCOMMANDS: [&str; 12] = [
+    "audit",
+    "completions",
+    "diff",
+    "explain",
+    "inventory",
+    "man",
+    "remediate",
+    "scan",
+    "schema",
+    "sql",
+    "verify",
+    "worker",
+];
 
 /// True when a program is here; says so when it is not.
 fn is_here(program: &str) -> bool {

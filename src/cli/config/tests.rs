@@ -106,8 +106,8 @@ fn mistakes_name_the_line_and_the_nearest_key() {
         "line 3: unknown key \"supress\" in the file, the nearest is \"suppress\"",
     );
     check(
-        "[audit]\nconfig = \"x\"\n",
-        "line 2: unknown key \"config\" in [audit], the nearest is \"context\"",
+        "[audit]\nfail = \"x\"\n",
+        "line 2: unknown key \"fail\" in [audit], the nearest is \"fail-on\"",
     );
     check(
         "[[suppress]]\ngrant = \"a\"\nowner = \"o\"\nreasn = \"r\"\nexpires = 2027-01-01\n",

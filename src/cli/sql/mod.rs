@@ -51,7 +51,7 @@ pub(super) fn run(sql: &Sql, ui: &mut Ui) -> Result<Exit, UserError> {
     }
     if let Some(path) = &sql.output {
         let (rows, _) = into_file(path, |out| asked.write(&statement, &parameters, shape, out))?;
-        ui.say(&format!("{rows} rows written to {}", path.display()));
+        ui.say(&format!("{} written to {}", counted(rows), path.display()));
         return Ok(Exit::Complete);
     }
     let out = BufWriter::new(io::stdout());
@@ -70,6 +70,10 @@ fn written(result: Result<(), AskError>) -> Result<(), UserError> {
         Err(AskError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| PipelineError::from(error).into()),
     }
+}
+
+fn counted(rows: u64) -> String {
+    if rows == 1 { "1 row".to_owned() } else { format!("{rows} rows") }
 }
 
 fn not_all(rows: u64, unshown: u64) -> String {

@@ -12,7 +12,7 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{CompletionType, Config, Context, Editor, Helper};
 
-use super::{dot, not_all};
+use super::{counted, dot, not_all};
 use crate::cli::error::UserError;
 use crate::cli::plan::Env;
 use crate::cli::ui::Ui;
@@ -133,7 +133,7 @@ fn ask(
     }
     let out = BufWriter::new(io::stdout());
     let (rows, unshown) = asked.write(text, parameters, shape, out).map_err(PipelineError::from)?;
-    ui.say(&if unshown > 0 { not_all(rows, unshown) } else { format!("{rows} rows") });
+    ui.say(&if unshown > 0 { not_all(rows, unshown) } else { counted(rows) });
     Ok(())
 }
 

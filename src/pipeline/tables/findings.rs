@@ -10,9 +10,10 @@ use crate::join::cluster::Cluster;
 use crate::model::arn::access_policy_name;
 use crate::model::grant::{Grant, Ineffective};
 use crate::model::inventory::ClusterInventory;
+use crate::model::suppression::Suppression;
 use crate::model::time::Micros;
 use crate::rbac::sensitive::Severity;
-use crate::report::summary::{Finding, Suppression};
+use crate::report::summary::Finding;
 use crate::suppress::{self, Case, Marks, Rule};
 use crate::table::rows::evidence::NoteRow;
 
@@ -251,6 +252,7 @@ pub(super) fn summarise(
         coverage: streams,
         warnings,
         lowered,
+        api_moves: Vec::new(),
         history: Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use crate::pipeline::PipelineError;
 use crate::pipeline::access::Seen;
 use crate::rbac::template_matches;
 use crate::remedy::commands;
+use crate::report::summary::ApiMove;
 use crate::table::rows::evidence::{AuthModePlanRow, AuthModeRow};
 
 /// One cluster, with what was seen of it.
@@ -32,8 +33,8 @@ pub(super) fn write(
     inputs: &Inputs<'_>,
     coverage: &Coverage,
     judged: &[JudgedCluster<'_>],
-) -> Result<(), PipelineError> {
-    let (mut rows, mut plan) = (Vec::new(), Vec::new());
+) -> Result<Vec<ApiMove>, PipelineError> {
+    let (mut rows, mut plan, mut moves) = (Vec::new(), Vec::new(), Vec::new());
     let all = inputs.world.clusters.iter().zip(&inputs.joined.clusters);
     for (((inventory, _), cluster), (seen, judged)) in
         all.zip(inputs.joined.seen.iter().zip(judged))
@@ -50,13 +51,23 @@ pub(super) fn write(
             coverage: format!("{} of {} hours covered", share.covered, share.hours),
         };
         let of_cluster = rows_of(inputs, coverage, &place);
-        plan.extend(steps(&place, &of_cluster));
+        let standing = standing(&place, &of_cluster);
+        if standing.safe != Safety::Done {
+            moves.push(ApiMove {
+                cluster: inputs.world.name_of(inventory),
+                mode: place.mode.map(AuthMode::as_str),
+                safe: standing.safe.as_str(),
+                why: standing.because.clone(),
+            });
+        }
+        plan.extend(steps(&place, &of_cluster, &standing));
         rows.extend(of_cluster.into_iter().map(|(_, row)| row));
     }
     write_sorted(inputs, plan, |row: &AuthModePlanRow| (row.cluster.clone(), row.step_no))?;
     write_sorted(inputs, rows, |row: &AuthModeRow| {
         (row.cluster.clone(), row.kind.clone(), row.principal.clone(), row.row_no)
-    })
+    })?;
+    Ok(moves)
 }
 
 fn rows_of(inputs: &Inputs<'_>, coverage: &Coverage, place: &Place<'_>) -> Vec<(Use, AuthModeRow)> {
@@ -205,17 +216,31 @@ fn has_admin(cluster: &Cluster<'_>) -> bool {
     })
 }
 
-/// Steps of a cluster, in the order in which they are taken.
-fn steps(place: &Place<'_>, rows: &[(Use, AuthModeRow)]) -> Vec<AuthModePlanRow> {
-    let arn = place.cluster.arn;
+/// How far a cluster is on its way.
+struct Stand {
+    safe: Safety,
+    /// Why, for people.
+    because: String,
+    has_admin: bool,
+}
+
+fn standing(place: &Place<'_>, rows: &[(Use, AuthModeRow)]) -> Stand {
     let mode = place.mode;
-    let aws_auth = place.inventory.kubernetes.as_ref().map(|found| found.aws_auth.is_some());
-    let entries = place.inventory.access_entries.is_some();
-    let is_read = aws_auth.is_some() && entries;
+    let is_read = place.inventory.kubernetes.is_some() && place.inventory.access_entries.is_some();
     let blocking: Vec<Use> =
         rows.iter().filter(|(_, row)| row.blocking).map(|(usage, _)| *usage).collect();
     let has_admin = has_admin(place.cluster);
     let safe = migration::safety(&Standing { mode, is_read, blocking: &blocking, has_admin });
+    Stand { safe, because: because(safe, &blocking, has_admin), has_admin }
+}
+
+/// Steps of a cluster, in the order in which they are taken.
+fn steps(place: &Place<'_>, rows: &[(Use, AuthModeRow)], standing: &Stand) -> Vec<AuthModePlanRow> {
+    let arn = place.cluster.arn;
+    let mode = place.mode;
+    let aws_auth = place.inventory.kubernetes.as_ref().map(|found| found.aws_auth.is_some());
+    let entries = place.inventory.access_entries.is_some();
+    let Stand { safe, has_admin, .. } = *standing;
     let is_over = safe == Safety::Done;
     let step = |step: &str, what: &str, why: String| AuthModePlanRow {
         cluster: arn.to_owned(),
@@ -288,7 +313,7 @@ fn steps(place: &Place<'_>, rows: &[(Use, AuthModeRow)]) -> Vec<AuthModePlanRow>
         // It is what the others block.
         blocking: false,
         done: is_over,
-        ..step("switch_to_api", "switch to API", why_api(safe, &blocking, has_admin))
+        ..step("switch_to_api", "switch to API", why_api(standing))
     });
     let why = "in mode API it is not read; it misleads whoever looks for access there";
     all.push(AuthModePlanRow {
@@ -329,20 +354,27 @@ fn what_of(action: &str) -> &'static str {
     }
 }
 
-fn why_api(safe: Safety, blocking: &[Use], has_admin: bool) -> String {
-    let used = blocking.iter().filter(|usage| **usage == Use::Used).count();
-    let unknown = blocking.iter().filter(|usage| **usage == Use::Unknown).count();
-    let said = match safe {
-        Safety::Done => return "the mode is API".to_owned(),
+fn because(safe: Safety, blocking: &[Use], has_admin: bool) -> String {
+    let count = |wanted| blocking.iter().filter(|usage| **usage == wanted).count();
+    let (used, unknown) = (count(Use::Used), count(Use::Unknown));
+    match safe {
+        Safety::Done => "the mode is API".to_owned(),
         Safety::Safe => "nobody who came in in the window needs aws-auth".to_owned(),
-        Safety::Unsafe if used > 0 => format!("not yet: rows in use that are not moved: {used}"),
-        Safety::Unsafe if !has_admin => "not yet: no entry administers the cluster".to_owned(),
-        Safety::Unsafe => "not yet: entries do not count before they are switched on".to_owned(),
+        Safety::Unsafe if used > 0 => format!("rows in use that are not moved: {used}"),
+        Safety::Unsafe if !has_admin => "no entry administers the cluster".to_owned(),
+        Safety::Unsafe => "entries do not count before they are switched on".to_owned(),
         Safety::Unknown => {
-            format!(
-                "cannot be said: rows that may be in use: {unknown}; or the inventory has holes"
-            )
+            format!("rows that may be in use: {unknown}; or the inventory has holes")
         }
+    }
+}
+
+fn why_api(standing: &Stand) -> String {
+    let said = match standing.safe {
+        Safety::Done => return standing.because.clone(),
+        Safety::Safe => "",
+        Safety::Unsafe => "not yet: ",
+        Safety::Unknown => "cannot be said: ",
     };
-    format!("{said}; one way: there is no way back to aws-auth")
+    format!("{said}{}; one way: there is no way back to aws-auth", standing.because)
 }

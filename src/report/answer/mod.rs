@@ -170,7 +170,8 @@ pub(super) fn harmless(text: &str) -> String {
     }
 }
 
-fn csv_line(texts: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
+/// A line of CSV, with its end.
+pub(super) fn csv_line(texts: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
     let mut line = csv::WriterBuilder::new().from_writer(Vec::new());
     line.write_record(texts)?;
     line.into_inner().map_err(csv::IntoInnerError::into_error)

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::ReportError;
 use super::answer::cell;
+use super::by_day::COVERAGE;
 use super::engine::Engine;
 use crate::model::digest;
 
@@ -73,12 +74,6 @@ const HEAT: &str = "\
 SELECT principal_arn, namespace, sum(count) AS requests FROM api_access
 WHERE decision = 'allow' AND NOT component GROUP BY principal_arn, namespace
 ORDER BY principal_arn, namespace";
-const COVERAGE: &str = "\
-SELECT stream_kind, of, date_trunc('day', hour) AS day, sum(ok) AS covered, count(*) AS hours
-FROM (SELECT stream_kind, CASE WHEN stream_kind = 'audit' THEN cluster ELSE account END AS of, hour,
-        min(CASE WHEN covered THEN 1 ELSE 0 END) AS ok
-    FROM coverage GROUP BY stream_kind, CASE WHEN stream_kind = 'audit' THEN cluster ELSE account END, hour) hours
-GROUP BY stream_kind, of, date_trunc('day', hour) ORDER BY stream_kind, of, day";
 const CHANGED: &str = "\
 SELECT at, cluster, change, subject, reference, actor FROM grant_changes
 ORDER BY at, cluster, change, subject, reference, names, namespaces, actor, session_id, invoked_by";
@@ -159,6 +154,7 @@ async fn data(engine: &Engine, warnings: &[String], complete: bool) -> Result<Va
             Value::Array(row)
         })
         .collect();
+    let covered = format!("{COVERAGE} ORDER BY stream_kind, of, day");
     Ok(json!({
         "tool": { "version": of_run(2), "policy_table_version": of_run(3) },
         "window": { "since": of_run(0), "until": of_run(1) },
@@ -169,7 +165,7 @@ async fn data(engine: &Engine, warnings: &[String], complete: bool) -> Result<Va
         "uses": uses,
         "proposals": proposals,
         "heat": heat(&rows(engine, HEAT).await?),
-        "coverage": coverage(&rows(engine, COVERAGE).await?, &names),
+        "coverage": coverage(&rows(engine, &covered).await?, &names),
         "changes": changes,
         "changes_more": more,
     }))
