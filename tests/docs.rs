@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, Id, Parser};
 use overgrant::cli::args::Args;
 
 use crate::support::project;

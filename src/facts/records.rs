@@ -140,7 +140,7 @@ impl Files {
 
     fn read(&mut self) -> Result<Option<(SortKey, Vec<u8>)>, FactsError> {
         loop {
-            if let Some(row) = self.rows.as_mut().map(RowReader::next).transpose()?.flatten() {
+            if let Some(row) = self.rows.as_mut().map(RowReader::next_row).transpose()?.flatten() {
                 let read = unpack(&row).filter(|(key, _)| self.key <= *key);
                 let wrong = || FactsError::NotInOrder { path: self.path.clone() };
                 return read.map(Some).ok_or_else(wrong);

@@ -297,6 +297,7 @@ struct Feed {
 
 impl Feed {
     /// Starts to compute; on the runtime that it is called in.
+    #[expect(clippy::disallowed_methods, reason = "pipeline starts tasks")]
     fn start(mut rows: Rows, interactive: bool) -> Self {
         // One is computed while one is written.
         let (send, receive) = mpsc::channel(1);

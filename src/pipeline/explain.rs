@@ -178,7 +178,9 @@ fn material(asked: &mut Asked, subject: &Subject, tables: &Tables) -> Result<Mat
             ),
             &[],
         )?;
-        requests.into_iter().for_each(|row| material.add(row));
+        for row in requests {
+            material.add(row);
+        }
         material.agents.sort_by_key(|agent| (-agent.count, agent.user_agent_family.clone()));
     }
     if let Some(theirs) = issued(subject) {

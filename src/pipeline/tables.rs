@@ -118,7 +118,7 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
     proposals::write(inputs, &judged)?;
     let mut judged = findings::summarise(inputs, &coverage, &judged, &marks);
     judged.warnings.extend(undated);
-    Ok(Judged { history, api_moves, ..judged })
+    Ok(Judged { api_moves, history, ..judged })
 }
 
 /// What is covered, and what to say of objects that are lost with all hours.

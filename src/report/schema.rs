@@ -56,10 +56,12 @@ pub fn schema_of(names: &[String], form: SchemaForm) -> Result<String, String> {
     let one = tables.len() == 1;
     Ok(match form {
         SchemaForm::Table => tables.iter().map(text).collect::<Vec<_>>().join("\n"),
-        SchemaForm::SparkDdl if one => tables.iter().map(|t| format!("{}\n", ddl(t))).collect(),
-        // A line each: the name, a tab, the schema.
+        // A line each; of several: the name, a tab, the schema.
         SchemaForm::SparkDdl => {
-            tables.iter().map(|table| format!("{}\t{}\n", table.name, ddl(table))).collect()
+            let line = |table: &Description| {
+                if one { ddl(table) } else { format!("{}\t{}", table.name, ddl(table)) }
+            };
+            tables.iter().map(line).collect::<Vec<_>>().join("\n") + "\n"
         }
         SchemaForm::Json => {
             let tables: Vec<_> = tables.iter().map(as_json).collect();

@@ -96,7 +96,7 @@ impl Column for Option<Vec<u8>> {
         DataType::Binary
     }
     fn array<'a>(values: impl Iterator<Item = &'a Self>) -> ArrayRef {
-        Arc::new(BinaryArray::from_iter(values.map(Option::as_deref)))
+        Arc::new(values.map(Option::as_deref).collect::<BinaryArray>())
     }
     fn values(array: &ArrayRef) -> Option<Vec<Self>> {
         let array: &BinaryArray = array.as_any().downcast_ref()?;

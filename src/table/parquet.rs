@@ -214,7 +214,7 @@ pub fn read_rows<R: Row, E: From<CodecError>>(
     mut each: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut reader = RowReader::open(input, ROWS_PER_BATCH)?;
-    while let Some(row) = reader.next()? {
+    while let Some(row) = reader.next_row()? {
         each(row)?;
     }
     Ok(())
@@ -246,7 +246,7 @@ impl<R: Row, T: ChunkReader + 'static> RowReader<R, T> {
     ///
     /// # Errors
     /// When the bytes are no such table.
-    pub fn next(&mut self) -> Result<Option<R>, CodecError> {
+    pub fn next_row(&mut self) -> Result<Option<R>, CodecError> {
         loop {
             if let Some(row) = self.batch.next() {
                 return Ok(Some(row));

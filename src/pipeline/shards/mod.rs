@@ -329,26 +329,25 @@ fn agree(
 ) -> Result<Agreed, PipelineError> {
     let depot = runtime.block_on(Depot::open(&plan.out, &plan.s3));
     let place = plan.out.to_string();
-    let first = match runtime.block_on(depot.get(PLAN))? {
-        Some(bytes) => bytes,
-        None => {
-            runtime.block_on(refuse_foreign(&depot, &place))?;
-            let work = list()?;
-            let rows = listing_rows(&work);
-            let objects = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-            let bytes = parquet(rows)?;
-            let listing = named("", "listing", &bytes);
-            runtime.block_on(depot.put(&listing.path, bytes))?;
-            let pinned = Pinned {
-                listing,
-                objects,
-                pruned: work.pruned.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect(),
-                unreadable: work.unreadable,
-                unlisted: work.unlisted,
-                ..mine.clone()
-            };
-            runtime.block_on(depot.pin(PLAN, json(&pinned)))?
-        }
+    let first = if let Some(first) = runtime.block_on(depot.get(PLAN))? {
+        first
+    } else {
+        runtime.block_on(refuse_foreign(&depot, &place))?;
+        let work = list()?;
+        let rows = listing_rows(&work);
+        let objects = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        let bytes = parquet(rows)?;
+        let listing = named("", "listing", &bytes);
+        runtime.block_on(depot.put(&listing.path, bytes))?;
+        let pinned = Pinned {
+            listing,
+            objects,
+            pruned: work.pruned.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect(),
+            unreadable: work.unreadable,
+            unlisted: work.unlisted,
+            ..mine.clone()
+        };
+        runtime.block_on(depot.pin(PLAN, json(&pinned)))?
     };
     let pinned = parse(&first)?;
     match mine.differs(&pinned) {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Agreed, FORMAT, Pinned, Shard, ShardError, agree, json, named, parquet};
 use crate::facts::records;
 use crate::facts::sort::{Run, SpillDir};
-use crate::ledger::entry::is_unread;
+use crate::ledger::entry::{Entry, is_unread};
 use crate::ledger::share::shares;
 use crate::model::tally::Stream;
 use crate::pipeline::scan::{self as reading, How};
@@ -178,7 +178,7 @@ fn read(
     let folder = shard.folder();
     let entries =
         catch_up::entries(&work, scanned.outcomes, agreed.pinned.days, &agreed.pinned.lens);
-    let mut rows = entries.iter().map(|entry| entry.row()).collect::<Result<Vec<_>, _>>()?;
+    let mut rows = entries.iter().map(Entry::row).collect::<Result<Vec<_>, _>>()?;
     rows.sort_by(|a, b| (&a.source, &a.object).cmp(&(&b.source, &b.object)));
     let bytes = parquet(rows)?;
     let objects = named(&folder, "objects", &bytes);

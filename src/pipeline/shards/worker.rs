@@ -223,7 +223,7 @@ fn decode(
     to: SyncSender<RecordBatch>,
 ) -> Result<(), PipelineError> {
     let mut extractor = Extractor::new(context);
-    let mut rows = Rows { rows: Vec::new(), bytes: 0, to };
+    let mut rows = Rows { held: Vec::new(), bytes: 0, to };
     let lens: Arc<str> = pinned.lens.digest().into();
     loop {
         let next = match fetched.lock() {
@@ -269,7 +269,7 @@ fn decode(
 
 /// Rows on their way to stdout.
 struct Rows {
-    rows: Vec<ScannedRow>,
+    held: Vec<ScannedRow>,
     bytes: usize,
     to: SyncSender<RecordBatch>,
 }
@@ -277,16 +277,16 @@ struct Rows {
 impl Rows {
     fn push(&mut self, row: ScannedRow) -> Result<(), PipelineError> {
         self.bytes += row.weight();
-        self.rows.push(row);
-        if self.rows.len() >= ROWS_PER_BATCH || self.bytes >= BYTES_PER_BATCH {
+        self.held.push(row);
+        if self.held.len() >= ROWS_PER_BATCH || self.bytes >= BYTES_PER_BATCH {
             self.flush()?;
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), PipelineError> {
-        let batch = ScannedRow::to_batch(&self.rows).map_err(CodecError::from)?;
-        self.rows.clear();
+        let batch = ScannedRow::to_batch(&self.held).map_err(CodecError::from)?;
+        self.held.clear();
         self.bytes = 0;
         // Whoever writes is gone only when the output broke, and says so.
         self.to.send(batch).map_err(|_| PipelineError::Worker)
