@@ -192,13 +192,11 @@ pub(super) fn simple_commands(line: &str) -> Vec<Vec<String>> {
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(open), _) if c == open => quote = None,
-            (Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-            (Some(_), _) => word.get_or_insert_default().push(c),
+            (Some('"') | None, '\\') => word.get_or_insert_default().extend(chars.next()),
             (None, '\'' | '"') => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (None, '\\') => word.get_or_insert_default().extend(chars.next()),
             (None, '#') if word.is_none() => break,
             (None, ' ' | '\t') => end_word(&mut word, &mut target, &mut commands),
             (None, '|' | '&' | ';') => {
@@ -215,7 +213,7 @@ pub(super) fn simple_commands(line: &str) -> Vec<Vec<String>> {
                 end_word(&mut word, &mut target, &mut commands);
                 target = true;
             }
-            (None, _) => word.get_or_insert_default().push(c),
+            _ => word.get_or_insert_default().push(c),
         }
     }
     end_word(&mut word, &mut target, &mut commands);

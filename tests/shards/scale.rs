@@ -19,6 +19,7 @@ use overgrant::model::permission::Permission;
 use overgrant::model::time::Micros;
 use overgrant::table::parquet::RowWriter;
 use overgrant::table::scanned::FactRow;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::*;
 
@@ -222,9 +223,8 @@ fn many_rows_and_sessions_are_joined_in_bounded_memory() {
     let of = |path: &str| -> u64 {
         let path = world.at("out/tables").join(path).join("part-0.parquet");
         let file = std::fs::File::open(path).unwrap();
-        let metadata =
-            parquet::arrow::arrow_reader::ArrowReaderMetadata::load(&file, Default::default());
-        u64::try_from(metadata.unwrap().metadata().file_metadata().num_rows()).unwrap()
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()).unwrap();
+        u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap()
     };
     eprintln!(
         "scale: {rows} rows and {sessions} sessions: facts made in {made:.0?}, {} MiB; joined in {:.0?}, peak {most_used} MiB; \

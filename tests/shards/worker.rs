@@ -66,7 +66,7 @@ fn lines(world: &World) -> Vec<String> {
 }
 
 /// Puts rows where Spark leaves them: by kind, in files that are each in order of key.
-fn leave(world: &World, rows: Vec<ScannedRow>, files: usize) {
+fn leave(world: &World, rows: &[ScannedRow], files: usize) {
     let write = |path: PathBuf, bytes: Vec<u8>| {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
@@ -134,7 +134,7 @@ fn rows_of_workers_give_the_bytes_of_one_run() {
     rows.extend(more);
     let objects = rows.iter().filter(|row| row.kind == "object").count();
     assert_eq!(objects, all.len());
-    leave(&world, rows, 3);
+    leave(&world, &rows, 3);
     world.check("facts", "rows of two workers in three files");
 }
 
