@@ -143,7 +143,7 @@ fn check(line: &str, python: &str, home: &str, server: &Server, steps: &[&str]) 
     }
     if steps.contains(&"clusters") {
         expected.push(format!("reports of clusters {reports}"));
-        expected.push("tables of clusters 7".to_owned());
+        expected.push("tables of clusters 8".to_owned());
         expected.push("audits of clusters 2".to_owned());
     }
     if steps.contains(&"unjudged") {

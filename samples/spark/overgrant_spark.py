@@ -473,15 +473,22 @@ def clusters_step(spark, options, name):
 
 
 def of_all(spark, folders, schema, parts):
-    """A table of all clusters, each row once. `folders` may hold patterns; `parts` is how many they are of."""
+    """A table of all clusters, each row once; `parts` is how many audits they are of."""
     table, key, names = schema["table"], schema["key"], [column["name"] for column in schema["columns"]]
-    rows = spark.read.parquet(*(join(folder, table) for folder in folders)).select(*names)
+    read = spark.read.parquet(*(join(folder, table) for folder in folders))
+    rows = read.select(*names)
     if table == "run":
         # One run it was not, but of one window and version: see `parts_of`.
         others = [F.first(name).alias(name) for name in names if name != "clusters"]
         return rows.agg(*others, F.sum("clusters").alias("clusters")).select(*names)
+    if table == "api_access":
+        return rows  # the one that is large, and each audit has that of its cluster alone
     if not key:
-        return rows if "cluster" in names else rows.distinct()
+        # Equal rows of one audit are not one row: as many of them as the audit has that has most.
+        folder = F.regexp_extract("_metadata.file_path", "(.*)/", 1).alias("_folder")
+        equal = read.select(*names, folder).groupBy(*names, "_folder").count()
+        times = equal.groupBy(*names).agg(F.max("count").alias("_times"))
+        return times.select(*names, F.explode(F.expr("array_repeat(0, int(_times))"))).select(*names)
     # What is read by each audit comes from each. An access key is last seen where it was used last.
     pick = {"first_seen": F.min, "last_seen": F.max}
     others = [pick.get(name, F.first)(name).alias(name) for name in names if name not in key]
@@ -490,6 +497,18 @@ def of_all(spark, folders, schema, parts):
         # A rule that covers nothing in one cluster may cover something in another.
         merged = merged.where((F.col("code") != "suppression_unmatched") | (F.col("_parts") == parts))
     return merged.select(*names)
+
+
+def matching(spark, patterns):
+    """Folders that patterns name, by whatever Spark reads them with."""
+    hadoop, conf = spark.sparkContext._jvm.org.apache.hadoop.fs, spark.sparkContext._jsc.hadoopConfiguration()
+    found = []
+    for pattern in patterns:
+        path = hadoop.Path(pattern)
+        found += [one.getPath().toString() for one in path.getFileSystem(conf).globStatus(path) or []]
+    if not found:
+        raise SystemExit(f"overgrant_spark: --tables {','.join(patterns)}: no such folder")
+    return sorted(found)
 
 
 def parts_of(spark, folders):
@@ -555,7 +574,7 @@ def of_audit(options):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
-    parser.add_argument("--steps", default="list,scan,audit", help="of list,scan,audit,clusters,reports (default: %(default)s)")
+    parser.add_argument("--steps", default="list,scan,audit", help=f"of {','.join(STEPS)} (default: %(default)s)")
     parser.add_argument("--facts", required=True, help="where plan, listing and records are: a folder or s3://")
     parser.add_argument("--overgrant", default="overgrant", help="the binary: see the head of this file")
     parser.add_argument("--logs", help="comma separated; for list")
@@ -572,7 +591,7 @@ def main(arguments=None):
     parser.add_argument("--parts", help="folder for an output a cluster; for clusters, and reports after it")
     parser.add_argument("--tables", help="folders or patterns, comma separated, in place of OUT/tables; for reports")
     parser.add_argument("--queries", help="folder of the statements; for reports")
-    parser.add_argument("--reports", help="where they are written; for reports (default: OUT-spark/reports, PARTS-spark/reports)")
+    parser.add_argument("--reports", help="where they are written; for reports (default: …-spark/reports)")
     parser.add_argument("--partitions", type=int, default=0, help="tasks of the scan (default: by size)")
     parser.add_argument("--partition-mib", type=int, default=256, help="compressed MiB a task (default: %(default)s)")
     parser.add_argument("--by-place", choices=["yes", "no"], default="no", help="of records; for scan before clusters")
@@ -611,7 +630,8 @@ def main(arguments=None):
         run_here(find_binary(name), "audit", *arguments)
     folders = clusters_step(spark, options, name) if "clusters" in steps else None
     if "reports" in steps:
-        folders = [folder for folder in options.tables.split(",") if folder] if options.tables else folders
+        if options.tables:
+            folders = matching(spark, [pattern for pattern in options.tables.split(",") if pattern])
         options.reports = options.reports or base.rstrip("/") + "-spark/reports"
         reports_step(spark, options, folders, find_binary(name) if folders else None)
     spark.stop()
