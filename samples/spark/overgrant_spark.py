@@ -486,8 +486,8 @@ def of_all(spark, folders, schema, parts):
     if not key:
         # Equal rows of one audit are not one row: as many of them as the audit has that has most.
         folder = F.regexp_extract("_metadata.file_path", "(.*)/", 1).alias("_folder")
-        equal = read.select(*names, folder).groupBy(*names, "_folder").count()
-        times = equal.groupBy(*names).agg(F.max("count").alias("_times"))
+        equal = read.select(*names, folder).groupBy(*names, "_folder").agg(F.count("*").alias("_equal"))
+        times = equal.groupBy(*names).agg(F.max("_equal").alias("_times"))
         return times.select(*names, F.explode(F.expr("array_repeat(0, int(_times))"))).select(*names)
     # What is read by each audit comes from each. An access key is last seen where it was used last.
     pick = {"first_seen": F.min, "last_seen": F.max}
@@ -534,6 +534,8 @@ def reports_step(spark, options, folders=None, binary=None):
             rows = spark.read.parquet(join(options.out, f"tables/{table}"))
         else:
             rows = of_all(spark, folders, schemas[table], parts)
+            # Most are read by several statements.
+            rows = rows if table == "api_access" else rows.persist()
         rows.createOrReplaceTempView(table)
     for report, statement in sorted(statements.items()):
         target = join(options.reports, report + ".parquet")
