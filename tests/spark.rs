@@ -12,7 +12,10 @@ const LINES: &[(&str, &str, &[&str])] = &[
     (
         "4.",
         "OVERGRANT_SPARK_PYTHON",
-        &["equal", "killed", "clusters", "unjudged", "pipes", "refused", "reports"],
+        &[
+            "equal", "killed", "clusters", "united", "cautious", "unjudged", "pipes", "refused",
+            "reports",
+        ],
     ),
     // That of EMR 7 and Glue 5.
     ("3.5.", "OVERGRANT_SPARK35_PYTHON", &["equal", "clusters", "reports", "investigations"]),
@@ -142,9 +145,14 @@ fn check(line: &str, python: &str, home: &str, server: &Server, steps: &[&str]) 
         expected.push("refused 2".to_owned());
     }
     if steps.contains(&"clusters") {
-        expected.push(format!("reports of clusters {reports}"));
         expected.push("tables of clusters 8".to_owned());
         expected.push("audits of clusters 2".to_owned());
+    }
+    if steps.contains(&"united") {
+        expected.push(format!("reports of clusters {reports}"));
+    }
+    if steps.contains(&"cautious") {
+        expected.push("cautious 2".to_owned());
     }
     if steps.contains(&"unjudged") {
         expected.push("unjudged 2".to_owned());

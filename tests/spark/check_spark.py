@@ -14,8 +14,10 @@ read, by the end of their names). Steps:
                 object that cannot be read is a row and no end of the job
     killed      an executor is killed in the middle of a scan: the same rows as without
     pipes       a worker that says and answers much before it listens, and a caller that asks much: nobody waits for ever
-    clusters    list, scan by place, an audit a cluster, reports over all of them: those of one audit over both
-                but for what docs/spark.md says of the path of a role that one inventory does not know
+    clusters    list, scan by place, an audit a cluster: tables of all clusters are those of one audit over both
+    united      reports over them are those of that audit, but for what docs/spark.md says of a role that one
+                inventory does not know (after clusters)
+    cautious    a cluster without audit logs, alone and beside one that has them (after clusters)
     unjudged    an audit of a cluster that fails, or is killed (after clusters)
     refused     a worker that cannot go on fails the job, and the job says what the worker said
 
@@ -402,8 +404,6 @@ def clusters(bench):
         since=since,
         config=rules,
         parts=str(parts),
-        reports=str(folder / "reports"),
-        queries=str(QUERIES),
         partitions=2,
         by_place="yes",
     )
@@ -417,30 +417,10 @@ def clusters(bench):
     if folders != expected:
         fail(f"clusters: {folders}")
     tell("an audit a cluster")
-    # Tiny tables: to plan for them anew after each stage takes longer than they do.
-    bench.spark.conf.set("spark.sql.adaptive.enabled", "false")
     # By the pattern, as the step is run alone.
     folders = overgrant_spark.matching(bench.spark, [str(parts / "*" / "tables")])
     if [folder.removeprefix("file:") for folder in folders] != expected:
         fail(f"clusters: {folders}")
-    overgrant_spark.reports_step(bench.spark, options, folders, bench.binary)
-    tell("reports of both")
-    changed = collections.Counter()
-    for path in sorted(path for path in QUERIES.glob("*.sql") if path.name != "schema.sql"):
-        one = table(whole / "reports" / f"{path.stem}.parquet")
-        both = table(folder / "reports" / f"{path.stem}.parquet")
-        rows, other = one.to_pylist(), [without_path(row) for row in one.to_pylist()]
-        if rows == other:
-            compare(f"reports of clusters: {path.stem}", one, both)
-            continue
-        # The one difference, and where it is.
-        changed[path.stem] = sum(left != right for left, right in zip(rows, other))
-        if one.schema != both.schema or sorted(map(repr, other)) != sorted(map(repr, both.to_pylist())):
-            fail(f"clusters: {path.stem}: {set(map(repr, other)) ^ set(map(repr, both.to_pylist()))}")
-        count("reports of clusters")
-    print(f"rows that name a role by less: {dict(changed)}")
-    if set(changed) != {"denied_access", "unmanaged_access"}:
-        fail(f"clusters: {dict(changed)}")
     schemas = overgrant_spark.schemas_of(bench.binary)
     for name in ("aws_access", "coverage", "grant_changes", "notes", "run", "session_keys", "session_tags", "sessions"):
         got = folder / "tables" / name
@@ -459,8 +439,72 @@ def clusters(bench):
         if {arn.rsplit("/", 1)[1] for arn in arns} != {file.parts[-4].rsplit("_", 1)[1]}:
             fail(f"clusters: {file}: {arns}")
         count("audits of clusters")
-    bench.spark.conf.set("spark.sql.adaptive.enabled", "true")
     tell("tables of both")
+
+
+def united(bench):
+    """Reports of both, after `clusters`."""
+    folder = bench.work / "two"
+    folders = overgrant_spark.matching(bench.spark, [str(folder / "parts/*/tables")])
+    options = bench.options(reports=str(folder / "reports"), queries=str(QUERIES))
+    # Tiny tables: to plan for them anew after each stage takes longer than they do.
+    bench.spark.conf.set("spark.sql.adaptive.enabled", "false")
+    overgrant_spark.reports_step(bench.spark, options, folders, bench.binary)
+    tell("reports of both")
+    changed = collections.Counter()
+    for path in sorted(path for path in QUERIES.glob("*.sql") if path.name != "schema.sql"):
+        one = table(folder / "whole/reports" / f"{path.stem}.parquet")
+        both = table(folder / "reports" / f"{path.stem}.parquet")
+        rows, other = one.to_pylist(), [without_path(row) for row in one.to_pylist()]
+        if rows == other:
+            compare(f"reports of clusters: {path.stem}", one, both)
+            continue
+        # The one difference, and where it is.
+        changed[path.stem] = sum(left != right for left, right in zip(rows, other))
+        if one.schema != both.schema or sorted(map(repr, other)) != sorted(map(repr, both.to_pylist())):
+            fail(f"clusters: {path.stem}: {set(map(repr, other)) ^ set(map(repr, both.to_pylist()))}")
+        count("reports of clusters")
+    print(f"rows that name a role by less: {dict(changed)}")
+    if set(changed) != {"denied_access", "unmanaged_access"}:
+        fail(f"clusters: {dict(changed)}")
+    bench.spark.conf.set("spark.sql.adaptive.enabled", "true")
+
+
+def silenced(read):
+    """An export of CloudWatch without the events of a user whose tokens CloudTrail never saw redeemed."""
+    if read[:2] == b"\x1f\x8b":
+        return gzip.compress(silenced(gzip.decompress(read)), 1)
+    text, at, kept = read.decode(), 0, []
+    while at < len(text):
+        envelope, at = json.JSONDecoder().raw_decode(text, at)
+        at += len(text) - at - len(text[at:].lstrip())
+        events = [event for event in envelope["logEvents"] if "user/terraform" not in event["message"]]
+        kept.append(json.dumps({**envelope, "logEvents": events}))
+    return "".join(kept).encode()
+
+
+def cautious(bench):
+    """A cluster without audit logs is judged by CloudTrail: with more trust where another one's log proves it."""
+    folder = bench.work / "cautious"
+    shutil.copytree(bench.work / "two/inventory", folder / "inventory")
+    for log in sorted(file for file in (bench.work / "two/logs").rglob("*") if file.is_file()):
+        if log.name.endswith("-2"):
+            continue
+        to = folder / log.relative_to(bench.work / "two")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(silenced(log.read_bytes()) if "eks-audit" in to.parts else log.read_bytes())
+    reasons = {}
+    for what in ("", "others"):
+        window = ["--inventory", folder / "inventory" / what, "--since", "2026-11-03", "--until", "2026-11-24"]
+        bench.run("audit", folder / "logs", *window, "--out", folder / f"out-{what}", "-q")
+        rows = table(folder / f"out-{what}/tables/verdicts/part-0.parquet").to_pylist()
+        reasons[what] = {row["grant_id"]: row["reason"] for row in rows if row["cluster"].endswith(f"/{SECOND}")}
+    both, alone = reasons.values()
+    changes = collections.Counter((alone[grant], reason) for grant, reason in both.items() if alone[grant] != reason)
+    if both.keys() != alone.keys() or set(changes) != {("no_logs", "no_session")}:
+        fail(f"cautious: {dict(changes)}")
+    count("cautious", sum(changes.values()))
+    tell("a cluster without audit logs")
 
 
 def unjudged(bench):
@@ -545,7 +589,8 @@ def refused(bench):
             fail(f"refused: {name} left records")
 
 
-STEPS = {step.__name__: step for step in (equal, killed, clusters, unjudged, pipes, refused, reports, investigations)}
+ALL = (equal, killed, clusters, united, cautious, unjudged, pipes, refused, reports, investigations)
+STEPS = {step.__name__: step for step in ALL}
 
 
 def main():
