@@ -17,7 +17,7 @@ read, by the end of their names). Steps:
     clusters    list, scan by place, an audit a cluster: tables of all clusters are those of one audit over both
     united      reports over them are those of that audit, but for what docs/spark.md says of a role that one
                 inventory does not know (after clusters)
-    cautious    a cluster without audit logs, alone and beside one that has them (after clusters)
+    cautious    a cluster that lacks audit logs, alone and beside one that has them (after clusters)
     unjudged    an audit of a cluster that fails, or is killed (after clusters)
     refused     a worker that cannot go on fails the job, and the job says what the worker said
 
@@ -484,27 +484,41 @@ def silenced(read):
 
 
 def cautious(bench):
-    """A cluster without audit logs is judged by CloudTrail: with more trust where another one's log proves it."""
-    folder = bench.work / "cautious"
-    shutil.copytree(bench.work / "two/inventory", folder / "inventory")
-    for log in sorted(file for file in (bench.work / "two/logs").rglob("*") if file.is_file()):
-        if log.name.endswith("-2"):
-            continue
-        to = folder / log.relative_to(bench.work / "two")
-        to.parent.mkdir(parents=True, exist_ok=True)
-        to.write_bytes(silenced(log.read_bytes()) if "eks-audit" in to.parts else log.read_bytes())
-    reasons = {}
-    for what in ("", "others"):
-        window = ["--inventory", folder / "inventory" / what, "--since", "2026-11-03", "--until", "2026-11-24"]
-        bench.run("audit", folder / "logs", *window, "--out", folder / f"out-{what}", "-q")
-        rows = table(folder / f"out-{what}/tables/verdicts/part-0.parquet").to_pylist()
-        reasons[what] = {row["grant_id"]: row["reason"] for row in rows if row["cluster"].endswith(f"/{SECOND}")}
-    both, alone = reasons.values()
-    changes = collections.Counter((alone[grant], reason) for grant, reason in both.items() if alone[grant] != reason)
-    if both.keys() != alone.keys() or set(changes) != {("no_logs", "no_session")}:
-        fail(f"cautious: {dict(changes)}")
-    count("cautious", sum(changes.values()))
-    tell("a cluster without audit logs")
+    """Where the audit log of a cluster is missing, it is judged by CloudTrail, if that shows every redemption. The
+    logs of all clusters of a run prove or disprove it: judged alone, a cluster may be trusted less, and more."""
+    cases = {
+        # One cluster proves it for the one that has no log.
+        "proved": ({"prod": silenced}, ("no_logs", "no_session")),
+        # One disproves it for the one that has a log of few days, which alone would prove it.
+        "disproved": ({"prod": bytes, SECOND: silenced}, ("no_session", "coverage")),
+    }
+    for case, (given, expected) in cases.items():
+        folder = bench.work / case
+        shutil.copytree(bench.work / "two/inventory", folder / "inventory")
+        for log in sorted(file for file in (bench.work / "two/logs").rglob("*") if file.is_file()):
+            to = folder / log.relative_to(bench.work / "two")
+            how = bytes
+            if "eks-audit" in to.parts:
+                name = SECOND if log.name.endswith("-2") else "prod"
+                how = given.get(name)
+                if name == SECOND and "/2026/11/2" not in str(log):
+                    how = None
+            if how:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.write_bytes(how(log.read_bytes()))
+        reasons = {}
+        for what in ("", "others"):
+            window = ["--inventory", folder / "inventory" / what, "--since", "2026-11-03", "--until", "2026-11-24"]
+            bench.run("audit", folder / "logs", *window, "--out", folder / f"out-{what}", "-q")
+            rows = table(folder / f"out-{what}/tables/verdicts/part-0.parquet").to_pylist()
+            reasons[what] = {row["grant_id"]: row["reason"] for row in rows if row["cluster"].endswith(f"/{SECOND}")}
+        both, alone = reasons.values()
+        pairs = [(alone[grant], reason) for grant, reason in both.items()]
+        changes = collections.Counter(pair for pair in pairs if pair[0] != pair[1])
+        if both.keys() != alone.keys() or set(changes) != {expected}:
+            fail(f"cautious: {case}: {dict(changes)}")
+        count("cautious")
+        tell(f"{case}: {dict(changes)}")
 
 
 def unjudged(bench):
