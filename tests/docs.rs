@@ -56,8 +56,15 @@ const TOOLS: &[&str] =
 const NO_SUCH_PLACE: &[&str] = &["s3://", "--cluster", "…"];
 
 /// Flags in the prose of the documents that are not overgrant's.
-const OTHER_FLAGS: &[&str] =
-    &["--approve", "--partition-mib", "--partitions", "--queries", "--steps"];
+const OTHER_FLAGS: &[&str] = &[
+    "--approve",
+    "--by-place",
+    "--partition-mib",
+    "--partitions",
+    "--queries",
+    "--steps",
+    "--tables",
+];
 
 /// Languages of blocks that hold no command.
 const NO_COMMANDS: &[&str] = &["text", "toml", "json", "yaml", "hcl"];

@@ -9,9 +9,16 @@ use crate::support::{copy, project};
 
 /// What is run with a line of Spark, the variable that names a Python which has it, and the line.
 const LINES: &[(&str, &str, &[&str])] = &[
-    ("4.", "OVERGRANT_SPARK_PYTHON", &["equal", "killed", "pipes", "refused", "reports"]),
+    (
+        "4.",
+        "OVERGRANT_SPARK_PYTHON",
+        &[
+            "equal", "killed", "clusters", "united", "cautious", "unjudged", "pipes", "refused",
+            "reports",
+        ],
+    ),
     // That of EMR 7 and Glue 5.
-    ("3.5.", "OVERGRANT_SPARK35_PYTHON", &["equal", "reports", "investigations"]),
+    ("3.5.", "OVERGRANT_SPARK35_PYTHON", &["equal", "clusters", "reports", "investigations"]),
 ];
 
 /// An object that no decoder can read, between those of a day.
@@ -136,6 +143,19 @@ fn check(line: &str, python: &str, home: &str, server: &Server, steps: &[&str]) 
     ];
     if steps.contains(&"refused") {
         expected.push("refused 2".to_owned());
+    }
+    if steps.contains(&"clusters") {
+        expected.push("tables of clusters 8".to_owned());
+        expected.push("audits of clusters 2".to_owned());
+    }
+    if steps.contains(&"united") {
+        expected.push(format!("reports of clusters {reports}"));
+    }
+    if steps.contains(&"cautious") {
+        expected.push("cautious 2".to_owned());
+    }
+    if steps.contains(&"unjudged") {
+        expected.push("unjudged 2".to_owned());
     }
     for counted in expected {
         assert!(last.split(", ").any(|part| part == counted), "{counted}: {last}");

@@ -13,7 +13,13 @@ Steps
     scan      `overgrant worker` in every task: objects in, rows of the table `scanned` out, FACTS/records
     audit     `overgrant audit --facts` on the driver, one process: joins, judges, reports. Left out, it may be run
               on any machine that has the memory and the disk (docs/spark.md)
-    reports   QUERIES/*.sql in Spark SQL over OUT/tables, to OUT-spark/reports/NAME.parquet
+    clusters  in place of audit: `overgrant audit --facts` for one cluster a task, to PARTS/ACCOUNT_REGION_NAME, so
+              that no process holds the use of more than one cluster. The inventory must be where executors read it
+    reports   QUERIES/*.sql in Spark SQL over OUT/tables, to OUT-spark/reports/NAME.parquet; after clusters, or with
+              --tables 'PARTS/*/tables', over the tables of all clusters, to PARTS-spark/reports/NAME.parquet
+
+    spark-submit overgrant_spark.py --steps list,scan,clusters,reports --by-place yes --parts s3://BUCKET/clusters \\
+        --queries s3://BUCKET/queries ...
 
 How the binary gets there. It must be built for the processors of the executors and for a libc no newer than theirs
 (`ldd --version` in the image of the service). `--overgrant` says where it is:
@@ -62,6 +68,8 @@ Glue's executors may run a program, and that the SDK of the binary finds the rol
 import argparse
 import collections
 import contextlib
+import ctypes
+import datetime
 import json
 import os
 import re
@@ -70,14 +78,15 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import SparkFiles
-from pyspark.sql import SparkSession
+from pyspark.sql import GroupedData, SparkSession
 from pyspark.sql import functions as F
 
-STEPS = ("list", "scan", "audit", "reports")
+STEPS = ("list", "scan", "audit", "clusters", "reports")
 # What an object costs besides its bytes: a request and its wait, as bytes that are inflated meanwhile.
 OBJECT_COST = 256 * 1024
 # The end of what a worker says on stderr is kept for the message of the task, a little of it at a time.
@@ -230,6 +239,61 @@ def scanner(name, facts, region):
     return scan
 
 
+# ---- one cluster ----------------------------------------------------------------------------------------------------
+
+JUDGED = "cluster string, exit int, seconds double, said string"
+PR_SET_PDEATHSIG = 1
+
+
+def end_together():
+    """A function for a new process: it ends when this one does, so that no task runs beside its own second try."""
+    with contextlib.suppress(OSError):
+        set_option = ctypes.CDLL(None).prctl
+        return lambda: set_option(PR_SET_PDEATHSIG, 9)
+    return None
+
+
+def judge(name, arguments, row):
+    """Runs the audit of one cluster; `row` says which, where its inventory is and where its output goes."""
+    command = [find_binary(name), "audit", *arguments, "--inventory", row["inventory"], "--out", row["out"], "-q"]
+    began = time.monotonic()
+    tail = collections.deque(maxlen=STDERR_LINES)
+    try:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, preexec_fn=end_together(), **streams)
+    except OSError as error:
+        raise WorkerFailed(f"{command[0]} does not start: {error}") from None
+    try:
+        drain(process.stderr, tail)
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    said = "; ".join(tail)
+    # Who was killed is tried again, perhaps elsewhere. What the audit says itself, it would say again.
+    if code < 0:
+        words = f"overgrant audit of {row['cluster']} ended with signal {-code}"
+        raise WorkerFailed(f"{words}: {said or '(it said nothing)'}")
+    return {"cluster": row["cluster"], "exit": code, "seconds": time.monotonic() - began, "said": said}
+
+
+def judges(name, arguments):
+    """The functions of `applyInArrow`, a cluster a group, and of `mapInArrow`, a cluster a task."""
+    kinds = {"cluster": pa.string(), "exit": pa.int32(), "seconds": pa.float64(), "said": pa.string()}
+    schema = pa.schema(kinds.items())
+
+    def of_group(group):
+        return pa.Table.from_pylist([judge(name, arguments, row) for row in group.to_pylist()], schema)
+
+    def of_task(batches):
+        for batch in batches:
+            for row in batch.to_pylist():
+                yield from pa.Table.from_pylist([judge(name, arguments, row)], schema).to_batches()
+
+    return of_group, of_task
+
+
 # ---- steps ----------------------------------------------------------------------------------------------------------
 
 
@@ -268,14 +332,31 @@ def balanced(spark, listing, partitions):
     turn = (in_range + of_range * 7919) % (2 * partitions)
     part = F.when(F.col("turn") < partitions, F.col("turn")).otherwise(2 * partitions - 1 - F.col("turn"))
     dealt = listing.orderBy(F.col("size").desc(), "uri").withColumn("turn", turn).withColumn("part", part)
+    return placed(spark, dealt.select(*listing.columns, "part"), partitions).drop("value")
+
+
+def placed(spark, rows, partitions):
+    """Rows in the partitions that their column `part` says; the column `value` is in its place then."""
     # Spark places a row by the hash of a value, which would put two parts into one task. So each part gets a value
     # that is placed where no other is. Should a Spark hash otherwise than `hash`, only the balance suffers.
     span = partitions * 32 + 1024
     place = F.pmod(F.hash("id"), F.lit(partitions))
     values = spark.range(span).select("id", place.alias("part")).groupBy("part").agg(F.min("id").alias("value"))
     value = F.coalesce("value", F.col("part")).alias("value")
-    placed = dealt.join(F.broadcast(values), "part", "left").select(*listing.columns, value)
-    return placed.repartition(partitions, "value").drop("value")
+    columns = [column for column in rows.columns if column != "part"]
+    return rows.join(F.broadcast(values), "part", "left").select(*columns, value).repartition(partitions, "value")
+
+
+@contextlib.contextmanager
+def words_of_workers():
+    """A job that ends by a worker ends with what it said."""
+    try:
+        yield
+    except Exception as error:
+        said = re.search(r"WorkerFailed: ([^\n]*)", str(error))
+        if said is None:
+            raise
+        raise SystemExit(f"overgrant_spark: {said.group(1)}") from None
 
 
 def schema_of(binary, table):
@@ -283,6 +364,11 @@ def schema_of(binary, table):
     if done.returncode != 0:
         raise SystemExit(f"overgrant_spark: overgrant schema ended with exit code {done.returncode}: {done.stderr}")
     return done.stdout.strip()
+
+
+def schemas_of(binary):
+    done = subprocess.run([binary, "schema", "--format", "json"], capture_output=True, text=True, check=True)
+    return {schema["table"]: schema for schema in json.loads(done.stdout)}
 
 
 def scan_step(spark, options, name):
@@ -295,26 +381,162 @@ def scan_step(spark, options, name):
         scanner(name, options.facts, options.region), schema_of(binary, "scanned")
     )
     records = join(options.facts, "records")
-    write = rows.sortWithinPartitions("kind", "key").write.partitionBy("kind").mode("overwrite")
-    try:
+    # By place, whoever joins one cluster brings no facts of others; each task writes a file for each place then.
+    by = ["kind", "place"] if options.by_place == "yes" else ["kind"]
+    write = rows.sortWithinPartitions(*by, "key").write.partitionBy(*by).mode("overwrite")
+    with words_of_workers():
         write.option("compression", "zstd").parquet(records)
-    except Exception as error:
-        said = re.search(r"WorkerFailed: ([^\n]*)", str(error))
-        if said is None:
-            raise
-        raise SystemExit(f"overgrant_spark: {said.group(1)}") from None
     outcomes = spark.read.parquet(records).where("kind = 'object'").groupBy("outcome").count()
     told = ", ".join(f"{row['count']} {row['outcome']}" for row in outcomes.orderBy("outcome").collect())
     print(f"overgrant_spark: objects: {told or 'none'}", file=sys.stderr, flush=True)
 
 
-def reports_step(spark, options):
-    """The shipped statements over the tables of a run. REPORTS/NAME.parquet is a folder whose files are in order."""
+def instant(text):
+    """An instant of RFC 3339; `None` for anything else."""
+    if not isinstance(text, str):
+        return None
+    with contextlib.suppress(ValueError):
+        # Python 3.9 reads three digits of a second, or six.
+        text = re.sub(r"\.(\d+)", lambda digits: "." + (digits[1] + "000000")[:6], text)
+        read = datetime.datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
+        return read if read.tzinfo else read.replace(tzinfo=datetime.timezone.utc)
+    return None
+
+
+def snapshots(spark, inventory):
+    """The newest snapshot of each cluster by ARN, as `overgrant audit` takes it: when it was taken, and its folder."""
+    found = {}
+    for place in [place for place in inventory.split(",") if place]:
+        reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
+        files = reader.option("pathGlobFilter", "{inventory,cluster}.json").load(place).select("path", "content")
+        folders = {}
+        for row in files.collect():
+            folder, name = re.sub("^file:/+", "/", row["path"]).rsplit("/", 1)
+            with contextlib.suppress(ValueError):
+                folders.setdefault(folder, {})[name] = json.loads(bytes(row["content"]))
+        for folder, read in sorted(folders.items()):
+            header, described = read.get("inventory.json", {}), read.get("cluster.json", {})
+            arn = header.get("cluster_arn") or header.get("clusterArn")
+            arn = arn or described.get("cluster", described).get("arn") or ""
+            text = header.get("captured_at") or header.get("capturedAt")
+            at = instant(text)
+            if at is None or ":cluster/" not in arn:
+                what = "captured_at" if at is None else "cluster_arn"
+                words = f"{folder}: {what} is missing or does not read: this cluster cannot be judged"
+                print(f"overgrant_spark: {words}", file=sys.stderr, flush=True)
+            elif arn not in found or at >= found[arn][0]:
+                found[arn] = (at, text, folder)
+    if not found:
+        raise SystemExit(f"overgrant_spark: no cluster can be judged by {inventory}")
+    return found
+
+
+def part_of(arn):
+    """A name for the output of a cluster that no other has: ACCOUNT_REGION_NAME."""
+    _, _, _, region, account, resource = arn.split(":", 5)
+    return re.sub(r"[^A-Za-z0-9._-]", "-", f"{account}_{region}_{resource.split('/', 1)[1]}")
+
+
+def clusters_step(spark, options, name):
+    """One audit a cluster, each a task; gives the folders of their tables."""
+    if spark.sparkContext.getConf().get("spark.speculation", "false") == "true":
+        raise SystemExit("overgrant_spark: two tasks may not write one output: set spark.speculation to false")
+    found = snapshots(spark, options.inventory)
+    # The end that one run over all clusters would have.
+    until = options.until or max(found.values())[1]
+    options.until = until
+    threads = spark.sparkContext.getConf().get("spark.task.cpus", "1")
+    arguments = ["--facts", options.facts, *of_both(options, inventory=False), *of_audit(options), "--threads", threads]
+    rows = [
+        (part, arn, folder, join(options.parts, part_of(arn)))
+        for part, (arn, (_, _, folder)) in enumerate(sorted(found.items()))
+    ]
+    columns = "part bigint, cluster string, inventory string, out string"
+    clusters = placed(spark, spark.createDataFrame(rows, columns), len(rows))
+    of_group, of_task = judges(name, arguments)
+    # The groups are where they are to be already. Spark 3.5 has no applyInArrow.
+    if hasattr(GroupedData, "applyInArrow"):
+        judged = clusters.groupBy("value").applyInArrow(of_group, JUDGED)
+    else:
+        judged = clusters.mapInArrow(of_task, JUDGED)
+    with words_of_workers():
+        ended = sorted(judged.collect(), key=lambda row: row["cluster"])
+    for row in ended:
+        words = f"{row['cluster']}: exit code {row['exit']}, {row['seconds']:.1f} s"
+        print(f"overgrant_spark: {words}{': ' if row['said'] else ''}{row['said']}", file=sys.stderr, flush=True)
+    failed = [row for row in ended if row["exit"] not in (0, 1, 3)]
+    if failed or len(ended) != len(rows):
+        first = f": {failed[0]['cluster']}: {failed[0]['said']}" if failed else ""
+        lost = len(rows) - len(ended) + len(failed)
+        raise SystemExit(f"overgrant_spark: {lost} of {len(rows)} clusters failed{first}")
+    return [join(out, "tables") for _, _, _, out in rows]
+
+
+def of_all(spark, folders, schema, parts):
+    """A table of all clusters, each row once; `parts` is how many audits they are of."""
+    table, key, names = schema["table"], schema["key"], [column["name"] for column in schema["columns"]]
+    read = spark.read.parquet(*(join(folder, table) for folder in folders))
+    rows = read.select(*names)
+    if table == "run":
+        # One run it was not, but of one window and version: see `parts_of`.
+        others = [F.first(name).alias(name) for name in names if name != "clusters"]
+        return rows.agg(*others, F.sum("clusters").alias("clusters")).select(*names)
+    if table == "api_access":
+        return rows  # the one that is large, and each audit has that of its cluster alone
+    if not key:
+        # Equal rows of one audit are not one row: as many of them as the audit has that has most.
+        folder = F.regexp_extract("_metadata.file_path", "(.*)/", 1).alias("_folder")
+        equal = read.select(*names, folder).groupBy(*names, "_folder").agg(F.count("*").alias("_equal"))
+        times = equal.groupBy(*names).agg(F.max("_equal").alias("_times"))
+        return times.select(*names, F.explode(F.expr("array_repeat(0, int(_times))"))).select(*names)
+    # What is read by each audit comes from each. An access key is last seen where it was used last.
+    pick = {"first_seen": F.min, "last_seen": F.max}
+    others = [pick.get(name, F.first)(name).alias(name) for name in names if name not in key]
+    merged = rows.groupBy(*key).agg(*others, F.count("*").alias("_parts"))
+    if table == "notes":
+        # A rule that covers nothing in one cluster may cover something in another.
+        merged = merged.where((F.col("code") != "suppression_unmatched") | (F.col("_parts") == parts))
+    return merged.select(*names)
+
+
+def matching(spark, patterns):
+    """Folders that patterns name, by whatever Spark reads them with."""
+    hadoop, conf = spark.sparkContext._jvm.org.apache.hadoop.fs, spark.sparkContext._jsc.hadoopConfiguration()
+    found = []
+    for pattern in patterns:
+        path = hadoop.Path(pattern)
+        found += [one.getPath().toString() for one in path.getFileSystem(conf).globStatus(path) or []]
+    if not found:
+        raise SystemExit(f"overgrant_spark: --tables {','.join(patterns)}: no such folder")
+    return sorted(found)
+
+
+def parts_of(spark, folders):
+    """How many audits there are below `folders`; they must be of one window and one version."""
+    rows = spark.read.parquet(*(join(folder, "run") for folder in folders)).collect()
+    windows = {(str(row["since"]), str(row["until"]), row["tool_version"]) for row in rows}
+    if len(windows) > 1:
+        words = " and ".join(" ".join(window) for window in sorted(windows))
+        raise SystemExit(f"overgrant_spark: tables of several windows or versions: {words}")
+    return len(rows)
+
+
+def reports_step(spark, options, folders=None, binary=None):
+    """The shipped statements over the tables of a run. REPORTS/NAME.parquet is a folder whose files are in order.
+
+    `folders` are those of the tables of several clusters."""
     files = spark.sparkContext.wholeTextFiles(join(options.queries, "*.sql")).collect()
     statements = {place.rsplit("/", 1)[-1][: -len(".sql")]: text for place, text in files}
     statements.pop("schema", None)
-    for table in sorted(tables_read_by(statements.values())):
-        spark.read.parquet(join(options.out, f"tables/{table}")).createOrReplaceTempView(table)
+    schemas, parts = ({}, 0) if folders is None else (schemas_of(binary), parts_of(spark, folders))
+    for table in sorted(set(tables_read_by(statements.values()))):
+        if folders is None:
+            rows = spark.read.parquet(join(options.out, f"tables/{table}"))
+        else:
+            rows = of_all(spark, folders, schemas[table], parts)
+            # Most are read by several statements.
+            rows = rows if table == "api_access" else rows.persist()
+        rows.createOrReplaceTempView(table)
     for report, statement in sorted(statements.items()):
         target = join(options.reports, report + ".parquet")
         write_report(spark, statement, target)
@@ -337,44 +559,64 @@ def repeated(flag, text):
     return [part for value in (text or "").split(",") if value for part in (flag, value)]
 
 
-def of_both(options):
+def of_both(options, inventory=True):
     """What the listing and the audit must be told alike."""
-    given = [("--inventory", options.inventory), ("--cluster-map", options.cluster_map), ("--region", options.region)]
+    given = [("--inventory", options.inventory)] if inventory else []
+    given += [("--cluster-map", options.cluster_map), ("--region", options.region)]
     given += [("--since", options.since), ("--until", options.until)]
     given += [("--max-object", options.max_object)]
     hide = ["--hide-secret-names"] if options.hide_secret_names == "yes" else []
     return [part for flag, text in given for part in repeated(flag, text)] + hide
 
 
+def of_audit(options):
+    given = [("--memory", options.memory), ("--config", options.config)]
+    return [part for flag, text in given for part in repeated(flag, text)]
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0], allow_abbrev=False)
-    parser.add_argument("--steps", default="list,scan,audit", help="of list,scan,audit,reports (default: %(default)s)")
+    parser.add_argument("--steps", default="list,scan,audit", help=f"of {','.join(STEPS)} (default: %(default)s)")
     parser.add_argument("--facts", required=True, help="where plan, listing and records are: a folder or s3://")
     parser.add_argument("--overgrant", default="overgrant", help="the binary: see the head of this file")
     parser.add_argument("--logs", help="comma separated; for list")
-    parser.add_argument("--inventory", help="comma separated; for list and audit")
-    parser.add_argument("--since", help="for list and audit")
-    parser.add_argument("--until", help="for list and audit")
-    parser.add_argument("--cluster-map", help="KEYPREFIX=ARN, comma separated; for list and audit")
+    parser.add_argument("--inventory", help="comma separated; for list, audit and clusters")
+    parser.add_argument("--since", help="for list, audit and clusters")
+    parser.add_argument("--until", help="for list, audit and clusters")
+    parser.add_argument("--cluster-map", help="KEYPREFIX=ARN, comma separated; for list, audit and clusters")
     parser.add_argument("--region", help="of the buckets, where the environment does not say it")
-    parser.add_argument("--max-object", help="MiB that one object may inflate to; for list and audit")
-    parser.add_argument("--hide-secret-names", choices=["yes", "no"], default="no", help="for list and audit")
+    parser.add_argument("--max-object", help="MiB that one object may inflate to; for all of them")
+    parser.add_argument("--hide-secret-names", choices=["yes", "no"], default="no", help="for list, audit and clusters")
+    parser.add_argument("--memory", help="MiB of an audit beside what it reads; for audit and clusters")
+    parser.add_argument("--config", help="overgrant.toml, where each audit can read it; for audit and clusters")
     parser.add_argument("--out", help="the output of the audit; for audit and reports")
+    parser.add_argument("--parts", help="folder for an output a cluster; for clusters, and reports after it")
+    parser.add_argument("--tables", help="folders or patterns, comma separated, in place of OUT/tables; for reports")
     parser.add_argument("--queries", help="folder of the statements; for reports")
-    parser.add_argument("--reports", help="where they are written; for reports (default: OUT-spark/reports)")
+    parser.add_argument("--reports", help="where they are written; for reports (default: …-spark/reports)")
     parser.add_argument("--partitions", type=int, default=0, help="tasks of the scan (default: by size)")
     parser.add_argument("--partition-mib", type=int, default=256, help="compressed MiB a task (default: %(default)s)")
+    parser.add_argument("--by-place", choices=["yes", "no"], default="no", help="of records; for scan before clusters")
     options, others = parser.parse_known_args(arguments)
     if others:
         print(f"overgrant_spark: passed over: {' '.join(others)}", file=sys.stderr)
     steps = [step for step in options.steps.split(",") if step]
-    needs = {"list": ["logs"], "scan": [], "audit": ["inventory", "out"], "reports": ["out", "queries"]}
+    needs = {
+        "list": ["logs"],
+        "scan": [],
+        "audit": ["inventory", "out"],
+        "clusters": ["inventory", "parts"],
+        "reports": ["queries"],
+    }
     for step in steps:
         if step not in needs:
             parser.error(f"--steps {step}: one of {', '.join(STEPS)}")
         for need in needs[step]:
             if not getattr(options, need):
                 parser.error(f"--{need} is needed for the step {step}")
+    base = options.parts if "clusters" in steps else options.out
+    if "reports" in steps and not (options.reports if options.tables else base):
+        parser.error("--out, or --tables and --reports, are needed for the step reports")
 
     spark = SparkSession.builder.appName("overgrant").getOrCreate()
     configure(spark)
@@ -386,10 +628,14 @@ def main(arguments=None):
     if "scan" in steps:
         scan_step(spark, options, name)
     if "audit" in steps:
-        run_here(find_binary(name), "audit", "--facts", options.facts, *both, "--out", options.out)
+        arguments = ["--facts", options.facts, *both, *of_audit(options), "--out", options.out]
+        run_here(find_binary(name), "audit", *arguments)
+    folders = clusters_step(spark, options, name) if "clusters" in steps else None
     if "reports" in steps:
-        options.reports = options.reports or options.out.rstrip("/") + "-spark/reports"
-        reports_step(spark, options)
+        if options.tables:
+            folders = matching(spark, [pattern for pattern in options.tables.split(",") if pattern])
+        options.reports = options.reports or base.rstrip("/") + "-spark/reports"
+        reports_step(spark, options, folders, find_binary(name) if folders else None)
     spark.stop()
 
 

@@ -65,6 +65,18 @@ impl Lens {
         self.names_other_clusters(old, outcome).then_some(Why::Clusters)
     }
 
+    /// The same with the clusters of `old` too, but for namesakes of those that are asked for. For whoever
+    /// leaves out facts of other clusters when facts are read: then a cluster that is gone needs nothing,
+    /// unless records that could have been a namesake's are no longer ambiguous.
+    #[must_use]
+    pub fn with_strangers_of(&self, old: &Lens) -> Lens {
+        let names: BTreeSet<_> = self.clusters.iter().map(|arn| name_of(arn)).collect();
+        let strangers = old.clusters.iter().filter(|arn| !names.contains(&name_of(arn)));
+        let mut all = self.clone();
+        all.clusters.extend(strangers.cloned());
+        all
+    }
+
     /// True when every call that `self` wants was kept by `old`.
     fn sees_as_much_as(&self, old: &Lens) -> bool {
         let all = old.accounts.is_empty();

@@ -166,6 +166,32 @@ fn another_cluster_matters_where_it_may_take_or_give_a_name() {
     assert_eq!(why(&namesake, &lens(), &of_prod()), Some(Why::Clusters), "a namesake is gone");
 }
 
+#[test]
+fn whoever_leaves_out_facts_of_a_cluster_needs_nothing_where_it_is_gone() {
+    let dev = "arn:aws:eks:r2:111122223333:cluster/dev";
+    let namesake = "arn:aws:eks:r2:111122223333:cluster/prod";
+    let scanned = |other: &str| {
+        let mut lens = lens();
+        lens.clusters.insert(other.to_owned());
+        lens
+    };
+    let stream = LogStream::Audit { cluster: dev.to_owned(), stream: String::new() };
+    let proofs = BTreeMap::from([((stream, Hour(300)), Proof::default())]);
+    let mut outcome = Outcome { proofs, ..of_stream(Stream::Audit) };
+    let old = scanned(dev);
+    assert!(lens().lacks(&old, &outcome).is_some(), "its records are counted as kept");
+    let asked = lens().with_strangers_of(&old);
+    assert_eq!(asked, old);
+    assert_eq!(asked.lacks(&old, &outcome), None);
+
+    let old = scanned(namesake);
+    let asked = lens().with_strangers_of(&old);
+    assert_eq!(asked, lens());
+    let counts = outcome.streams.get_mut(&Stream::Audit).unwrap();
+    counts.rejected.insert(Reason::ClusterAmbiguous, 1);
+    assert_eq!(asked.lacks(&old, &outcome), Some(Why::Clusters), "whose they are is told anew");
+}
+
 fn unit(day: i32) -> Unit {
     Unit { place: 1, day: Day(day) }
 }

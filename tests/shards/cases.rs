@@ -1,5 +1,6 @@
 //! What a scan tells, what can go wrong between scans and join, and that it is said.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 use overgrant::pipeline::shards::ShardError;
@@ -72,6 +73,53 @@ fn a_shorter_window_and_a_smaller_inventory_are_enough() {
         bytes
     };
     same(&tables("out"), &tables("whole"), "a window of a week");
+}
+
+#[test]
+fn one_cluster_is_joined_without_the_others() {
+    let world = World::new(2);
+    let second = world.at("inventory/stage");
+    copy(&project("samples/inventory"), &world.at("inventory"));
+    copy(&world.at("inventory/prod"), &second);
+    for file in files_below(&second) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("cluster/prod", "cluster/stage")).unwrap();
+    }
+    for log in files_below(&world.at("logs/eks-audit")) {
+        let renamed = of_stage(std::fs::read(&log).unwrap());
+        std::fs::write(log.with_extension("stage"), renamed).unwrap();
+    }
+    let of = |inventory: &str, plan: Plan| Plan {
+        inventories: vec![location(&world.at(inventory))],
+        ..plan
+    };
+    scan(&of("inventory", world.plan("facts")), Some(Shard { number: 0, of: 1 }), &mut Deaf)
+        .unwrap();
+    for name in ["prod", "stage"] {
+        let (alone, inventory) = (format!("of-{name}"), format!("inventory/{name}"));
+        let joined = audit(&of(&inventory, world.join_plan("facts", &alone))).unwrap();
+        let whole = format!("whole-{name}");
+        let read = audit(&of(&inventory, world.plan(&whole))).unwrap();
+        let tables = |out: &str| {
+            let mut bytes = report_of(&world.at(out));
+            bytes.retain(|path, _| path.starts_with("reports/") || path.starts_with("tables/"));
+            bytes
+        };
+        assert!(tables(&whole).len() > 30);
+        same(&tables(&alone), &tables(&whole), name);
+        assert_eq!(joined.summary.verdicts, read.summary.verdicts);
+    }
+}
+
+/// The same log of the other cluster. Some are packed twice.
+fn of_stage(bytes: Vec<u8>) -> Vec<u8> {
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        let text = String::from_utf8(bytes).unwrap();
+        return text.replace("/aws/eks/prod/", "/aws/eks/stage/").into_bytes();
+    }
+    let mut inner = Vec::new();
+    flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut inner).unwrap();
+    gzip(&of_stage(inner))
 }
 
 #[test]

@@ -14,13 +14,20 @@ read, by the end of their names). Steps:
                 object that cannot be read is a row and no end of the job
     killed      an executor is killed in the middle of a scan: the same rows as without
     pipes       a worker that says and answers much before it listens, and a caller that asks much: nobody waits for ever
+    clusters    list, scan by place, an audit a cluster: tables of all clusters are those of one audit over both
+    united      reports over them are those of that audit, but for what docs/spark.md says of a role that one
+                inventory does not know (after clusters)
+    cautious    a cluster that lacks audit logs, alone and beside one that has them (after clusters)
+    unjudged    an audit of a cluster that fails, or is killed (after clusters)
     refused     a worker that cannot go on fails the job, and the job says what the worker said
 
 Differences go to stdout; the exit code is 1 when there are any.
 """
 
 import ast
+import collections
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -121,7 +128,8 @@ class Bench:
         self.facts = self.work / "facts"
 
     def options(self, **others):
-        given = {"facts": str(self.facts), "partition_mib": 256, "region": None, **others}
+        given = dict.fromkeys(("cluster_map", "config", "max_object", "memory", "region", "since", "until"))
+        given |= {"facts": str(self.facts), "partition_mib": 256, "hide_secret_names": "no", "by_place": "no", **others}
         return type("Options", (), given)
 
     def run(self, *arguments):
@@ -318,6 +326,221 @@ def killed(bench):
     count("rows in spite of it", len(got))
 
 
+SECOND = "stage"
+# The second inventory does not know it, but it goes on to use the cluster.
+STRANGER, PATH = "arn:aws:iam::111122223333:role/datadog", "arn:aws:iam::111122223333:role/monitoring/datadog"
+RULES = """
+[[suppress]]
+principal = "*:role/old-contractor"
+cluster = "prod"
+owner = "a@example.com"
+reason = "covers something in one cluster"
+expires = 2027-06-30
+[[suppress]]
+principal = "nobody"
+owner = "a@example.com"
+reason = "covers nothing anywhere"
+expires = 2027-06-30
+"""
+
+
+def renamed(read):
+    if read[:2] == b"\x1f\x8b":
+        return gzip.compress(renamed(gzip.decompress(read)), 1)
+    return read.replace(b"/aws/eks/prod/", f"/aws/eks/{SECOND}/".encode())
+
+
+def two_clusters(folder):
+    """Logs and inventory of two clusters in one account: the samples' and its copy, which knows a role less."""
+    samples = ROOT / "samples"
+    for log in sorted(file for file in (samples / "logs").rglob("*") if file.is_file() and "/2026/11/" in str(file)):
+        to = folder / log.relative_to(samples)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_bytes(log.read_bytes())
+        if "eks-audit" in to.parts:
+            to.with_name(f"{to.name}-2").write_bytes(renamed(log.read_bytes()))
+    # Below one another and older snapshots beside: the newest of each cluster is taken.
+    shutil.copytree(samples / "inventory", folder / "inventory")
+    second = folder / "inventory/others/of-the-team"
+    shutil.copytree(samples / "inventory/prod", second)
+    for file in second.glob("*.json"):
+        file.write_text(file.read_text().replace('"prod"', f'"{SECOND}"').replace("cluster/prod", f"cluster/{SECOND}"))
+
+    def change(name, how):
+        read = json.loads((second / name).read_text())
+        (second / name).write_text(json.dumps(how(read)))
+
+    change("inventory.json", lambda header: {**header, "captured_at": "2026-11-23T12:00:00Z"})
+    change("access-entries.json", lambda all: [one for one in all if one["accessEntry"]["principalArn"] != PATH])
+    change("iam-roles.json", lambda all: [one for one in all if one["Arn"] != PATH])
+    old = folder / "inventory/others/last-week"
+    shutil.copytree(second, old)
+    (old / "inventory.json").write_text((second / "inventory.json").read_text().replace("11-23T", "11-16T"))
+    (old / "access-entries.json").write_text("[]")
+    (folder / "overgrant.toml").write_text(RULES)
+
+
+def without_path(row):
+    """A row as an audit says it whose inventory does not know the role."""
+    of_second = str(row.get("cluster")).endswith(f"/{SECOND}")
+    return {name: STRANGER if of_second and cell == PATH else cell for name, cell in row.items()}
+
+
+def clusters(bench):
+    folder = bench.work / "two"
+    folder.mkdir()
+    two_clusters(folder)
+    inventory, rules, since = str(folder / "inventory"), str(folder / "overgrant.toml"), "2026-11-03"
+    window = ["--inventory", inventory, "--since", since]
+    whole = folder / "whole"
+    bench.run("audit", folder / "logs", *window, "--config", rules, "--out", whole, "-q")
+    tell("two clusters, one machine")
+    facts, parts = folder / "facts", folder / "parts"
+    bench.run("scan", folder / "logs", *window, "--list", "--out", facts)
+    name = bench.script("overgrant-two", 'exec "$REAL" "$@"')
+    options = bench.options(
+        facts=str(facts),
+        inventory=inventory,
+        since=since,
+        config=rules,
+        parts=str(parts),
+        partitions=2,
+        by_place="yes",
+    )
+    overgrant_spark.scan_step(bench.spark, options, name)
+    tell("scanned by place")
+    bare = sorted(str(path) for path in (facts / "records/kind=fact").glob("*.parquet"))
+    if bare:
+        fail(f"clusters: not in the folder of a place: {bare}")
+    folders = overgrant_spark.clusters_step(bench.spark, options, name)
+    expected = [str(parts / f"111122223333_us-west-2_{name}" / "tables") for name in ("prod", SECOND)]
+    if folders != expected:
+        fail(f"clusters: {folders}")
+    tell("an audit a cluster")
+    # By the pattern, as the step is run alone.
+    folders = overgrant_spark.matching(bench.spark, [str(parts / "*" / "tables")])
+    if [folder.removeprefix("file:") for folder in folders] != expected:
+        fail(f"clusters: {folders}")
+    schemas = overgrant_spark.schemas_of(bench.binary)
+    for name in ("aws_access", "coverage", "grant_changes", "notes", "run", "session_keys", "session_tags", "sessions"):
+        got = folder / "tables" / name
+        rows = overgrant_spark.of_all(bench.spark, folders, schemas[name], 2)
+        rows.coalesce(1).write.parquet(str(got))
+        one, both = table(whole / "tables" / name), table(got)
+        if one.schema.names != both.schema.names or sorted(map(repr, one.to_pylist())) != sorted(
+            map(repr, both.to_pylist())
+        ):
+            differ = set(map(repr, one.to_pylist())) ^ set(map(repr, both.to_pylist()))
+            fail(f"clusters: {name}: {one.num_rows} and {both.num_rows} rows: {sorted(differ)[:4]}")
+        count("tables of clusters")
+    # No audit kept what another cluster's log says.
+    for file in sorted(parts.glob("*/tables/api_access/*.parquet")):
+        arns = set(pq.ParquetFile(file).read(["cluster"]).column("cluster").to_pylist())
+        if {arn.rsplit("/", 1)[1] for arn in arns} != {file.parts[-4].rsplit("_", 1)[1]}:
+            fail(f"clusters: {file}: {arns}")
+        count("audits of clusters")
+    tell("tables of both")
+
+
+def united(bench):
+    """Reports of both, after `clusters`."""
+    folder = bench.work / "two"
+    folders = overgrant_spark.matching(bench.spark, [str(folder / "parts/*/tables")])
+    options = bench.options(reports=str(folder / "reports"), queries=str(QUERIES))
+    # Tiny tables: to plan for them anew after each stage takes longer than they do.
+    bench.spark.conf.set("spark.sql.adaptive.enabled", "false")
+    overgrant_spark.reports_step(bench.spark, options, folders, bench.binary)
+    tell("reports of both")
+    changed = collections.Counter()
+    for path in sorted(path for path in QUERIES.glob("*.sql") if path.name != "schema.sql"):
+        one = table(folder / "whole/reports" / f"{path.stem}.parquet")
+        both = table(folder / "reports" / f"{path.stem}.parquet")
+        rows, other = one.to_pylist(), [without_path(row) for row in one.to_pylist()]
+        if rows == other:
+            compare(f"reports of clusters: {path.stem}", one, both)
+            continue
+        # The one difference, and where it is.
+        changed[path.stem] = sum(left != right for left, right in zip(rows, other))
+        if one.schema != both.schema or sorted(map(repr, other)) != sorted(map(repr, both.to_pylist())):
+            fail(f"clusters: {path.stem}: {set(map(repr, other)) ^ set(map(repr, both.to_pylist()))}")
+        count("reports of clusters")
+    print(f"rows that name a role by less: {dict(changed)}")
+    if set(changed) != {"denied_access", "unmanaged_access"}:
+        fail(f"clusters: {dict(changed)}")
+    bench.spark.conf.set("spark.sql.adaptive.enabled", "true")
+
+
+def silenced(read):
+    """An export of CloudWatch without the events of a user whose tokens CloudTrail never saw redeemed."""
+    if read[:2] == b"\x1f\x8b":
+        return gzip.compress(silenced(gzip.decompress(read)), 1)
+    text, at, kept = read.decode(), 0, []
+    while at < len(text):
+        envelope, at = json.JSONDecoder().raw_decode(text, at)
+        at += len(text) - at - len(text[at:].lstrip())
+        events = [event for event in envelope["logEvents"] if "user/terraform" not in event["message"]]
+        kept.append(json.dumps({**envelope, "logEvents": events}))
+    return "".join(kept).encode()
+
+
+def cautious(bench):
+    """Where the audit log of a cluster is missing, it is judged by CloudTrail, if that shows every redemption. The
+    logs of all clusters of a run prove or disprove it: judged alone, a cluster may be trusted less, and more."""
+    cases = {
+        # One cluster proves it for the one that has no log.
+        "proved": ({"prod": silenced}, ("no_logs", "no_session")),
+        # One disproves it for the one that has a log of few days, which alone would prove it.
+        "disproved": ({"prod": bytes, SECOND: silenced}, ("no_session", "coverage")),
+    }
+    for case, (given, expected) in cases.items():
+        folder = bench.work / case
+        shutil.copytree(bench.work / "two/inventory", folder / "inventory")
+        for log in sorted(file for file in (bench.work / "two/logs").rglob("*") if file.is_file()):
+            to = folder / log.relative_to(bench.work / "two")
+            how = bytes
+            if "eks-audit" in to.parts:
+                name = SECOND if log.name.endswith("-2") else "prod"
+                how = given.get(name)
+                if name == SECOND and "/2026/11/2" not in str(log):
+                    how = None
+            if how:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.write_bytes(how(log.read_bytes()))
+        reasons = {}
+        for what in ("", "others"):
+            window = ["--inventory", folder / "inventory" / what, "--since", "2026-11-03", "--until", "2026-11-24"]
+            bench.run("audit", folder / "logs", *window, "--out", folder / f"out-{what}", "-q")
+            rows = table(folder / f"out-{what}/tables/verdicts/part-0.parquet").to_pylist()
+            reasons[what] = {row["grant_id"]: row["reason"] for row in rows if row["cluster"].endswith(f"/{SECOND}")}
+        both, alone = reasons.values()
+        pairs = [(alone[grant], reason) for grant, reason in both.items()]
+        changes = collections.Counter(pair for pair in pairs if pair[0] != pair[1])
+        if both.keys() != alone.keys() or set(changes) != {expected}:
+            fail(f"cautious: {case}: {dict(changes)}")
+        count("cautious")
+        tell(f"{case}: {dict(changes)}")
+
+
+def unjudged(bench):
+    """An audit that refuses is told with its words, and is no end of the others; one that is killed is."""
+    folder = bench.work / "two"
+    said = 'case "$*" in *of-the-team*) echo "error: not today" >&2; exit 4;; esac; exit 0'
+    for words, text in {"not today": said, "signal 9": "kill -9 $$"}.items():
+        name = bench.script(f"overgrant-{words[-1]}", f'if [ "$1" != audit ]; then exec "$REAL" "$@"; fi\n{text}')
+        inventory = str(folder / "inventory")
+        options = bench.options(facts=str(folder / "facts"), inventory=inventory, parts=str(folder / "none"))
+        try:
+            overgrant_spark.clusters_step(bench.spark, options, name)
+        except SystemExit as ended:
+            told = str(ended.code)
+            if words not in told or "\n" in told or ("1 of 2" in told) != (words == "not today"):
+                fail(f"unjudged: {told!r}")
+            count("unjudged")
+            tell(told)
+        else:
+            fail(f"unjudged: {name} ended well")
+
+
 LOUD = """
 import sys, pyarrow as pa
 schema = pa.schema([("kind", pa.string()), ("body", pa.binary())])
@@ -380,7 +603,8 @@ def refused(bench):
             fail(f"refused: {name} left records")
 
 
-STEPS = {step.__name__: step for step in (equal, killed, pipes, refused, reports, investigations)}
+ALL = (equal, killed, clusters, united, cautious, unjudged, pipes, refused, reports, investigations)
+STEPS = {step.__name__: step for step in ALL}
 
 
 def main():

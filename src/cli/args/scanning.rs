@@ -131,7 +131,7 @@ pub struct FromFacts {
     /// Join what `overgrant scan` left in this folder or s3://bucket/prefix, in place of reading logs
     ///
     /// The inventory, --cluster-map, --max-object and --hide-secret-names must be those of the scans; the
-    /// window may be shorter.
+    /// window may be shorter, and clusters may be missing.
     #[arg(long, value_name = "FACTS", conflicts_with_all = ["logs", "verify", "rescan", "dry_run"])]
     pub facts: Option<String>,
 }

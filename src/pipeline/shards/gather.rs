@@ -18,6 +18,7 @@ use crate::facts::records::run_of;
 use crate::ledger::diff::Why;
 use crate::ledger::entry::{Entry, Name};
 use crate::ledger::lens::Lens;
+use crate::model::coverage::LogStream;
 use crate::model::outcome::Unit;
 use crate::model::time::{Day, Window};
 use crate::pipeline::catch_up::{Facts, Site, fold, totals_of};
@@ -86,9 +87,14 @@ pub(in crate::pipeline) fn gather(
     let written = fold(site, &mut memory, runs, &wanted, &BTreeMap::new())?;
     let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
     let state = memory.save(entries, &lens, written, site.folders)?;
-    let (paths, known) = (memory.fact_paths().collect(), memory.known_facts());
     let work = agreed.work(&[]);
-    let totals = totals_of(&memory, &work, window, &context)?;
+    let mut totals = totals_of(&memory, &work, window, &context)?;
+    // Nor does it matter when they were heard of.
+    totals.deliveries.by_hour.retain(|(stream, _), _| match stream {
+        LogStream::Audit { cluster, .. } => known.contains(cluster),
+        LogStream::CloudTrail { .. } => true,
+    });
+    let (paths, known) = (memory.fact_paths().collect(), memory.known_facts());
     Ok(Facts {
         vouched: Vouched::default(),
         paths,
@@ -127,6 +133,8 @@ fn check_lens(
     place: &Location,
 ) -> Result<(), PipelineError> {
     let scanned = &agreed.pinned.lens;
+    // Facts of clusters that are not asked for are left out here, by their place.
+    let lens = &lens.with_strangers_of(scanned);
     if scanned == lens {
         return Ok(());
     }
