@@ -27,10 +27,11 @@ pub(super) fn run_scan(args: &Scan, ui: &mut Ui) -> Result<Exit, UserError> {
     let told = scan(&plan, shard, ui);
     ui.finish_progress();
     let told = told?;
-    ui.print(&match args.format {
-        ToldFormat::Table => text(&told),
-        ToldFormat::Json => as_json(&told),
-    });
+    match args.format {
+        ToldFormat::Table if ui.is_quiet() => {}
+        ToldFormat::Table => ui.print(&text(&told)),
+        ToldFormat::Json => ui.print(&as_json(&told)),
+    }
     Ok(if told.unread > 0 { Exit::Partial } else { Exit::Complete })
 }
 

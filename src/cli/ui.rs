@@ -197,6 +197,11 @@ impl Ui {
         self.print(&lines.join("\n"));
     }
 
+    /// True when nobody wants to be told what was done.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Prints data on stdout; a closed pipe is no error.
     pub fn print(&self, text: &str) {
         let mut out = std::io::stdout().lock();

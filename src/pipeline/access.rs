@@ -25,7 +25,7 @@ use crate::join::usage::Usage;
 use crate::model::arn::Arn;
 use crate::model::digest;
 use crate::model::fact::{
-    AccessFact, AwsCallFact, ChangeFact, Decision, LoginFact, TokenState, Via,
+    AccessFact, AwsCallFact, ChangeFact, Decision, IssuedBy, LoginFact, TokenState, Via,
 };
 use crate::model::grant::IdentityKind;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
@@ -328,6 +328,11 @@ impl Sink<'_, '_> {
 impl FactSink for Sink<'_, '_> {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
         match fact {
+            // A token of a cluster that this inventory has not is in the trail of no account: only an audit
+            // log tells of it.
+            Folded::Session(issued)
+                if issued.body.issued_by == IssuedBy::TokenRequest
+                    && !self.has_cluster(&issued.body.role_id) => {}
             Folded::Session(issued) => {
                 self.joined.presence.see_caller(&issued.body.source, issued.at);
                 self.issued.add(&issued);

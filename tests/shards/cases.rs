@@ -4,10 +4,11 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use overgrant::pipeline::shards::ShardError;
+use overgrant::table::rows::evidence::GrantChangeRow;
 
 use super::*;
 use crate::support::s3::{Fault, Server};
-use crate::support::{copy, samples_plan};
+use crate::support::{copy, rows, samples_plan};
 
 fn why(result: Result<impl std::fmt::Debug, PipelineError>) -> ShardError {
     match result {
@@ -103,10 +104,16 @@ fn one_cluster_is_joined_without_the_others() {
         let tables = |out: &str| {
             let mut bytes = report_of(&world.at(out));
             bytes.retain(|path, _| path.starts_with("reports/") || path.starts_with("tables/"));
+            // CloudTrail tells a run over logs of changes in clusters of no inventory, too.
+            bytes.retain(|path, _| !path.contains("grant_changes") && !path.contains("timeline"));
             bytes
         };
         assert!(tables(&whole).len() > 30);
         same(&tables(&alone), &tables(&whole), name);
+        let mut changes: Vec<GrantChangeRow> = rows(&world.at(&whole));
+        changes.retain(|row| row.cluster.ends_with(&format!("cluster/{name}")));
+        assert!(!changes.is_empty());
+        assert_eq!(rows::<GrantChangeRow>(&world.at(&alone)), changes, "{name}");
         assert_eq!(joined.summary.verdicts, read.summary.verdicts);
     }
 }
@@ -115,6 +122,9 @@ fn one_cluster_is_joined_without_the_others() {
 fn of_stage(bytes: Vec<u8>) -> Vec<u8> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         let text = String::from_utf8(bytes).unwrap();
+        // Requests of its own: one event is of one cluster.
+        let text = text.replace(r#"auditID\":\""#, r#"auditID\":\"5"#);
+        let text = text.replace(r#""auditID":""#, r#""auditID":"5"#);
         return text.replace("/aws/eks/prod/", "/aws/eks/stage/").into_bytes();
     }
     let mut inner = Vec::new();
