@@ -112,7 +112,8 @@ fn one_cluster_is_joined_without_the_others() {
         same(&tables(&alone), &tables(&whole), name);
         let mut changes: Vec<GrantChangeRow> = rows(&world.at(&whole));
         changes.retain(|row| row.cluster.ends_with(&format!("cluster/{name}")));
-        assert!(!changes.is_empty());
+        // The trail of the samples tells of `prod` alone.
+        assert_eq!(changes.is_empty(), name == "stage");
         assert_eq!(rows::<GrantChangeRow>(&world.at(&alone)), changes, "{name}");
         assert_eq!(joined.summary.verdicts, read.summary.verdicts);
     }
