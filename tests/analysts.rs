@@ -2,17 +2,14 @@
 
 use std::process::Command;
 
-use crate::support::{audit, project, samples_plan};
+use crate::support::{self, audit, project, samples_plan, told};
 
 /// A Python that has DuckDB: the one that is named, else the one on the path.
 fn python() -> Option<String> {
-    let named = std::env::var("OVERGRANT_PYTHON").ok().filter(|name| !name.is_empty());
-    let python = named.clone().unwrap_or_else(|| "python3".to_owned());
-    let has = Command::new(&python).args(["-c", "import duckdb, pytz"]).output();
-    let has = has.is_ok_and(|done| done.status.success());
-    // Whoever names one means it.
-    assert!(has || named.is_none(), "OVERGRANT_PYTHON={python} cannot import duckdb and pytz");
-    has.then_some(python)
+    support::python("OVERGRANT_PYTHON", "cannot import duckdb and pytz", |python| {
+        let has = Command::new(python).args(["-c", "import duckdb, pytz"]).output();
+        has.is_ok_and(|done| done.status.success())
+    })
 }
 
 #[test]
@@ -31,12 +28,7 @@ fn duckdb_answers_the_same() {
         .arg(out.path())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    let errors = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{told}\n{errors}");
-    for line in told.lines().filter(|line| line.starts_with("SKIPPED")) {
-        eprintln!("{line}");
-    }
+    let told = told(&done);
     // Nothing was passed over in silence.
     let last = told.lines().last().unwrap_or_default();
     let reports = overgrant::report::catalogue::QUERIES.len();

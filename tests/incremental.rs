@@ -11,7 +11,7 @@ use overgrant::pipeline::{Plan, Since};
 use overgrant::source::Location;
 use proptest::prelude::*;
 
-use crate::support::{audit, bytes_of, plan, project, report_of, same};
+use crate::support::{audit, bytes_of, files_below, plan, project, report_of, same};
 
 /// Logs of the samples of three weeks and more, as paths below the project's logs.
 fn logs() -> Vec<PathBuf> {
@@ -21,23 +21,9 @@ fn logs() -> Vec<PathBuf> {
 /// Logs whose path has `part`.
 fn logs_below(part: &str) -> Vec<PathBuf> {
     let root = project("samples/logs");
-    let mut found = Vec::new();
-    let mut folders = vec![root.clone()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let relative = path.strip_prefix(&root).unwrap().to_path_buf();
-                if relative.display().to_string().contains(part) {
-                    found.push(relative);
-                }
-            }
-        }
-    }
-    found.sort();
-    found
+    let relative = |path: PathBuf| path.strip_prefix(&root).unwrap().to_path_buf();
+    let all = files_below(&root).into_iter().map(relative);
+    all.filter(|path| path.display().to_string().contains(part)).collect()
 }
 
 /// A place of logs that grows, and outputs of runs over it.

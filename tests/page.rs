@@ -7,7 +7,7 @@ use overgrant::source::Location;
 use serde_json::{Value, json};
 
 use crate::hostile::corpus::message;
-use crate::support::{audit, copy, gzip, project, samples_plan};
+use crate::support::{self, audit, copy, gzip, project, samples_plan, told};
 
 /// Names as an attacker chooses them; `tests/browser/hard.py` looks for them in the page.
 const PAYLOADS: [&str; 16] = [
@@ -34,20 +34,11 @@ const MADE_AT: &str = "2026-05-08T00:00:00Z";
 
 /// A Python that has Playwright, with a Chromium: the one that is named, else the one on the path.
 fn python() -> Option<String> {
-    let named = std::env::var("OVERGRANT_BROWSER_PYTHON").ok().filter(|name| !name.is_empty());
-    let python = named.clone().unwrap_or_else(|| "python3".to_owned());
-    let probe = Command::new(&python)
-        .arg("-B")
-        .arg(project("tests/browser/check_report.py"))
-        .arg("--probe")
-        .output();
-    let has = probe.is_ok_and(|done| done.status.success());
-    // Whoever names one means it.
-    assert!(
-        has || named.is_none(),
-        "OVERGRANT_BROWSER_PYTHON={python} has no playwright or Chromium"
-    );
-    has.then_some(python)
+    support::python("OVERGRANT_BROWSER_PYTHON", "has no playwright or Chromium", |python| {
+        let script = project("tests/browser/check_report.py");
+        let probe = Command::new(python).arg("-B").arg(script).arg("--probe").output();
+        probe.is_ok_and(|done| done.status.success())
+    })
 }
 
 fn changed(path: &Path, change: impl FnOnce(&mut Value)) {
@@ -169,12 +160,7 @@ fn the_page_of_a_run_holds_in_a_browser() {
         .arg(logged.path().join("report.html"))
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    let errors = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{told}\n{errors}");
-    for line in told.lines().filter(|line| line.starts_with("SKIPPED")) {
-        eprintln!("{line}");
-    }
+    let told = told(&done);
     // Nothing was passed over in silence.
     for page in ["report.html", "logged.html", "plain.html", "big.html", "hostile.html"] {
         let ran = told.lines().any(|line| line.starts_with(&format!("ok    {page} ")));

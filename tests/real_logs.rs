@@ -1,7 +1,6 @@
 //! Public logs, where they are: nothing panics, counters partition, sessions resolve.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use overgrant::decode::gunzip::Limits;
@@ -12,21 +11,7 @@ use overgrant::join::sessions::Sessions;
 use overgrant::model::fact::{Fact, FactBody};
 use overgrant::model::time::{Micros, Window};
 
-use crate::support::shared;
-
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
+use crate::support::{files_below, shared};
 
 fn extractor(relevant: &[&str]) -> Extractor {
     let window = Window {

@@ -14,7 +14,7 @@ use overgrant::pipeline::{Outcome, PipelineError, Plan, Since};
 use overgrant::source::Location;
 use proptest::prelude::*;
 
-use crate::support::{Deaf, audit, bytes_of, gzip, plan, project, report_of, same};
+use crate::support::{Deaf, audit, bytes_of, files_below, gzip, plan, project, report_of, same};
 
 /// Logs, facts and outputs.
 struct World {
@@ -106,24 +106,6 @@ impl World {
 
 fn location(path: &Path) -> Location {
     Location::parse(&path.display().to_string()).unwrap()
-}
-
-/// Files below a folder, sorted.
-fn files_below(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![root.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
 }
 
 /// What happens to a shard on its way.

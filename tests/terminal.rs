@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::ask::run;
-use crate::support::project;
+use crate::support::{project, told};
 
 #[test]
 fn somebody_types_at_the_prompt() {
@@ -17,9 +17,7 @@ fn somebody_types_at_the_prompt() {
         .args([env!("CARGO_BIN_EXE_overgrant").as_ref(), run().as_os_str()])
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&done.stdout);
-    let errors = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{told}\n{errors}");
+    let told = told(&done);
     // Nothing was passed over in silence.
     assert_eq!(told.lines().filter(|line| line.starts_with("ok ")).count(), 10, "{told}");
 }

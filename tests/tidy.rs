@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::project;
+use crate::support::{self, project};
 
 /// Room and the rooms it may name. A new edge is a reviewed line.
 const EDGES: &[(&str, &[&str])] = &[
@@ -82,16 +82,8 @@ const EDGES: &[(&str, &[&str])] = &[
 const MAX_LINES: usize = 600;
 
 fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_below(&path, extension));
-        } else if path.extension().is_some_and(|e| e == extension) {
-            found.push(path);
-        }
-    }
-    found.sort();
+    let mut found = support::files_below(folder);
+    found.retain(|path| path.extension().is_some_and(|e| e == extension));
     found
 }
 

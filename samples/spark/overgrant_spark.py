@@ -176,24 +176,35 @@ def drain(pipe, tail):
             print(f"overgrant worker: {text}", file=sys.stderr, flush=True)
 
 
+@contextlib.contextmanager
+def started(command, **streams):
+    """A process of the binary that does not outlive its task, also when that is stopped in the middle."""
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, **streams)
+    except OSError as error:
+        raise WorkerFailed(f"{command[0]} does not start: {error}") from None
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 def ask(command, batches, answered=None):
     """Batches of Arrow that `command` writes while `batches` are fed to it, a line of JSON a row.
 
     `answered` counts the answers in a batch, where each row that is asked has exactly one."""
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except OSError as error:
-        raise WorkerFailed(f"{command[0]} does not start: {error}") from None
-    state = {"asked": 0, "error": None}
-    tail = collections.deque(maxlen=STDERR_LINES)
-    threads = [
-        threading.Thread(target=feed, args=(batches, process.stdin, state), daemon=True),
-        threading.Thread(target=drain, args=(process.stderr, tail), daemon=True),
-    ]
-    for thread in threads:
-        thread.start()
-    answers = 0
-    try:
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        state = {"asked": 0, "error": None}
+        tail = collections.deque(maxlen=STDERR_LINES)
+        threads = [
+            threading.Thread(target=feed, args=(batches, process.stdin, state), daemon=True),
+            threading.Thread(target=drain, args=(process.stderr, tail), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        answers = 0
         try:
             with pa.ipc.open_stream(process.stdout) as stream:
                 for batch in stream:
@@ -218,11 +229,6 @@ def ask(command, batches, answered=None):
             raise WorkerFailed(f"overgrant {command[1]} wrote no stream of Arrow: {broken}: {said}")
         if answered and answers != state["asked"]:
             raise WorkerFailed(f"overgrant {command[1]} answered for {answers} of {state['asked']} rows")
-    finally:
-        # Also when the task is stopped in the middle.
-        if process.poll() is None:
-            process.kill()
-            process.wait()
 
 
 def objects_in(batch):
@@ -258,18 +264,10 @@ def judge(name, arguments, row):
     command = [find_binary(name), "audit", *arguments, "--inventory", row["inventory"], "--out", row["out"], "-q"]
     began = time.monotonic()
     tail = collections.deque(maxlen=STDERR_LINES)
-    try:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, preexec_fn=end_together(), **streams)
-    except OSError as error:
-        raise WorkerFailed(f"{command[0]} does not start: {error}") from None
-    try:
+    nowhere = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    with started(command, preexec_fn=end_together(), **nowhere) as process:
         drain(process.stderr, tail)
         code = process.wait()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
     said = "; ".join(tail)
     # Who was killed is tried again, perhaps elsewhere. What the audit says itself, it would say again.
     if code < 0:

@@ -180,7 +180,7 @@ fn of_grant(id: &str, a: &Indexed<'_>, b: &Indexed<'_>) -> Vec<Change> {
         what,
         from: None,
         to: None,
-        suppression: is.and_then(suppression),
+        suppression: is.and_then(VerdictRow::suppression),
         worse: false,
         new: false,
     };
@@ -210,18 +210,6 @@ fn of_grant(id: &str, a: &Indexed<'_>, b: &Indexed<'_>) -> Vec<Change> {
             all
         }
     }
-}
-
-/// Who answers for a finding, as its verdict says.
-fn suppression(row: &VerdictRow) -> Option<Suppression> {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    // The instant is the first at which it no longer holds.
-    let last = row.suppressed_until.map(|until| Micros(until.0.saturating_sub(1)).day().to_iso());
-    (row.suppressed == Some(true)).then(|| Suppression {
-        owner: text(&row.suppressed_by),
-        reason: text(&row.suppressed_reason),
-        expires: last.unwrap_or_default(),
-    })
 }
 
 /// What the grant is that it was not: name, before, after.

@@ -12,7 +12,6 @@ use crate::ledger::days::Days;
 use crate::ledger::entry::{Entry, Name};
 use crate::ledger::lens::Lens;
 use crate::ledger::{FACTS_VERSION, LedgerError};
-use crate::model::digest;
 use crate::model::outcome::Unit;
 use crate::model::time::Day;
 use crate::publish::place::Place;
@@ -298,10 +297,5 @@ fn write<R: Row>(
     }
     let bytes = writer.finish()?.0;
     crate::publish::write_file(&root.join(path), &bytes)?;
-    Ok(KeptFile {
-        path: path.to_owned(),
-        at: String::new(),
-        bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        sha256: digest::hex(&digest::of_bytes(&bytes), 64),
-    })
+    Ok(KeptFile::of(path.to_owned(), &bytes))
 }

@@ -19,7 +19,7 @@ use crate::ledger::entry::{Details, Listed};
 use crate::model::digest;
 use crate::model::outcome::{Hash, Outcome, Unit};
 use crate::model::tally::{Counts, Reason, Stream};
-use crate::model::time::{Day, Micros, Window};
+use crate::model::time::{Day, Window};
 use crate::source::key::read_key;
 use crate::source::{Fetched, Location, Object, Prune, S3Options, Store};
 
@@ -148,11 +148,15 @@ pub(super) fn list(
     Ok(work)
 }
 
-/// What the extractors must know: whole days, so that what a day holds is the same for any window.
+/// From the start of the first day to the end of the last: what a day holds is the same for any window.
+pub(super) fn whole_days(days: (Day, Day)) -> Window {
+    Window { since: days.0.start(), until: Day(days.1.0.saturating_add(1)).start() }
+}
+
+/// What the extractors must know.
 pub(super) fn context(plan: &Plan, days: (Day, Day), world: &World) -> Context {
-    let until = Micros(Day(days.1.0.saturating_add(1)).start().0);
     Context {
-        window: Window { since: days.0.start(), until },
+        window: whole_days(days),
         relevant_ids: world.principals.relevant_ids().into_iter().collect(),
         relevant_names: world.principals.relevant_names().iter().cloned().collect(),
         clusters: ClusterResolver::new(&world.arns(), &plan.cluster_map),

@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{
     FOLDERS, Finished, GENERATIONS, HISTORY, KeptFile, LEDGER, MANIFEST, PublishError, RUN,
-    STATE_FILE, STATES, State, write_file,
+    STATE_FILE, STATES, State, files_below, write_file,
 };
 use crate::model::digest;
 use crate::source::s3::Bucket;
@@ -277,13 +277,4 @@ fn digest_of(manifest: &[u8]) -> String {
 fn read(root: &Path, path: &str) -> Result<Vec<u8>, PublishError> {
     let path = root.join(path);
     read_file(&path).map_err(|source| PublishError::Io { doing: "read", path, source })
-}
-
-/// Paths of all files below a folder, with `/`, sorted.
-fn files_below(root: &Path) -> Result<Vec<String>, PublishError> {
-    let folder = crate::source::local::Folder::open(root)?;
-    let listing = folder.list(&crate::source::Prune::everything())?;
-    let mut paths: Vec<String> = listing.objects.into_iter().map(|object| object.key).collect();
-    paths.sort();
-    Ok(paths)
 }

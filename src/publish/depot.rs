@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{PublishError, io, is_below, write_file};
+use super::{KeptFile, PublishError, files_below, io, is_absent, is_below, write_file};
 use crate::source::s3::Bucket;
 use crate::source::s3::output::{Only, Put};
 use crate::source::{Location, S3Options};
@@ -99,21 +99,33 @@ impl Depot {
         Ok(self.get(key).await?.unwrap_or(bytes))
     }
 
-    /// Where a file can be read, fetched below `scratch` if need be; `None` when it is not there.
+    /// Where a file can be read, fetched below `scratch` if need be; `None` when it is not there, or is not
+    /// what it is known to be.
     ///
     /// # Errors
     /// When it cannot be fetched.
-    pub async fn file(&self, key: &str, scratch: &Path) -> Result<Option<PathBuf>, PublishError> {
+    pub async fn file(
+        &self,
+        key: &str,
+        known: Option<&KeptFile>,
+        scratch: &Path,
+    ) -> Result<Option<PathBuf>, PublishError> {
         if !is_below(key) {
             return Ok(None);
         }
         match self {
             Depot::Local(root) => {
                 let path = root.join(key);
-                Ok(path.is_file().then_some(path))
+                let whole = match known {
+                    Some(known) => fs::read(&path).is_ok_and(|bytes| known.is(&bytes)),
+                    None => path.is_file(),
+                };
+                Ok(whole.then_some(path))
             }
             Depot::Bucket(bucket) => {
-                let Some((bytes, _)) = bucket.get(key).await? else { return Ok(None) };
+                let found = bucket.get(key).await?.map(|(bytes, _)| bytes);
+                let whole = |bytes: &Vec<u8>| known.is_none_or(|known| known.is(bytes));
+                let Some(bytes) = found.filter(whole) else { return Ok(None) };
                 let path = scratch.join(key);
                 write_file(&path, &bytes)?;
                 Ok(Some(path))
@@ -121,17 +133,20 @@ impl Depot {
         }
     }
 
-    /// Keys below a folder, sorted; none where there is no such folder.
+    /// All keys, sorted; none where there is no such place yet.
     ///
     /// # Errors
     /// When they cannot be listed.
-    pub async fn keys_below(&self, folder: &str) -> Result<Vec<String>, PublishError> {
-        let mut keys = match self {
-            Depot::Local(root) => local_keys(root, folder)?,
-            Depot::Bucket(bucket) => bucket.keys_below(folder).await?,
-        };
-        keys.sort();
-        Ok(keys)
+    pub async fn keys(&self) -> Result<Vec<String>, PublishError> {
+        match self {
+            Depot::Local(root) if !root.try_exists().map_err(io("list", root))? => Ok(Vec::new()),
+            Depot::Local(root) => files_below(root),
+            Depot::Bucket(bucket) => {
+                let mut keys = bucket.keys_below("").await?;
+                keys.sort();
+                Ok(keys)
+            }
+        }
     }
 }
 
@@ -146,32 +161,4 @@ fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, PublishE
         .map_err(io("create a file in", folder))?;
     fs::write(file.path(), bytes).map_err(io("write", file.path()))?;
     Ok(file)
-}
-
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-fn local_keys(root: &Path, folder: &str) -> Result<Vec<String>, PublishError> {
-    let mut keys = Vec::new();
-    let mut folders = vec![(root.join(folder), folder.trim_end_matches('/').to_owned())];
-    while let Some((path, key)) = folders.pop() {
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if is_absent(&error) => continue,
-            Err(error) => return Err(io("list", &path)(error)),
-        };
-        for entry in entries {
-            let entry = entry.map_err(io("list", &path))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let key = if key.is_empty() { name } else { format!("{key}/{name}") };
-            let about = entry.file_type().map_err(io("list", &path))?;
-            if about.is_dir() {
-                folders.push((entry.path(), key));
-            } else {
-                keys.push(key);
-            }
-        }
-    }
-    Ok(keys)
 }

@@ -113,6 +113,32 @@ fn is_below(path: &str) -> bool {
     Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
+/// True where nothing is.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+/// Paths of all files below a folder, with `/`, sorted.
+fn files_below(root: &Path) -> Result<Vec<String>, PublishError> {
+    let folder = crate::source::local::Folder::open(root)?;
+    let listing = folder.list(&crate::source::Prune::everything())?;
+    // What cannot be looked at may be anything.
+    if let Some((at, why)) = listing.unlisted.into_iter().chain(listing.unreadable).next() {
+        return Err(io("list", &root.join(at))(std::io::Error::other(why)));
+    }
+    let mut paths: Vec<String> = listing.objects.into_iter().map(|object| object.key).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// What a file of this room holds: JSON with a final newline.
+#[must_use]
+pub fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
 /// Writes a file below a staging folder.
 ///
 /// # Errors

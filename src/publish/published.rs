@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::local::CURRENT;
-use super::{GENERATIONS, HISTORY, MANIFEST, PublishError, io, is_below, write_file};
+use super::{GENERATIONS, HISTORY, MANIFEST, PublishError, io, is_absent, is_below, write_file};
 use crate::model::digest;
 use crate::source::s3::Bucket;
 use crate::source::{Location, S3Options};
@@ -151,10 +151,6 @@ impl Published {
         let folder = scratch.path().join(HISTORY).join("verdicts");
         Ok(folder.is_dir().then_some(folder))
     }
-}
-
-fn is_absent(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// Paths and digests of a manifest; `None` when it is none.

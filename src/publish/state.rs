@@ -24,6 +24,17 @@ pub struct KeptFile {
 }
 
 impl KeptFile {
+    /// A file that is in no place yet.
+    #[must_use]
+    pub fn of(path: String, bytes: &[u8]) -> Self {
+        KeptFile {
+            path,
+            at: String::new(),
+            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            sha256: digest::hex(&digest::of_bytes(bytes), 64),
+        }
+    }
+
     /// True when these are its bytes.
     #[must_use]
     pub fn is(&self, bytes: &[u8]) -> bool {
@@ -47,9 +58,7 @@ impl State {
     /// JSON with a final newline.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
-        bytes.push(b'\n');
-        bytes
+        super::to_json(self)
     }
 
     /// Reads what `to_json` wrote; a format that is not known is said, and bytes that are none are as

@@ -114,8 +114,11 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
             continue;
         }
         // Somebody answers for it: a break-glass principal is not taken away for want of use.
-        if let (false, Some(true)) = (named, verdict.suppressed) {
-            bundle.known.push((grant.grant_id.clone(), known(verdict)));
+        if let (false, Some(by)) = (named, verdict.suppression()) {
+            let ends = verdict.suppressed_until.map(|at| format!(", ends {}", at.day().to_iso()));
+            let ends = ends.unwrap_or_default();
+            let why = format!("suppressed by {}: {}{ends}", by.owner, by.reason);
+            bundle.known.push((grant.grant_id.clone(), why));
             continue;
         }
         let proposals = proposed.get(grant.grant_id.as_str()).map_or(&[][..], Vec::as_slice);
@@ -159,18 +162,6 @@ pub fn bundle(tables: &Tables, only: Option<&BTreeSet<String>>) -> Result<Bundle
         bundle.files.insert(path, text.into_bytes());
     }
     Ok(bundle)
-}
-
-/// Who answers for a finding, why, and when that ends.
-fn known(verdict: &VerdictRow) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let ends = verdict.suppressed_until.map(|at| format!(", ends {}", at.day().to_iso()));
-    format!(
-        "suppressed by {}: {}{}",
-        text(&verdict.suppressed_by),
-        text(&verdict.suppressed_reason),
-        ends.unwrap_or_default()
-    )
 }
 
 fn header(tables: &Tables, bundle: &Bundle, guarded: bool) -> Vec<String> {

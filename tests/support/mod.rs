@@ -126,6 +126,45 @@ pub(crate) fn verdicts(out: &Path) -> Verdicts {
         .collect()
 }
 
+/// Files below a folder, sorted.
+pub(crate) fn files_below(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A Python that is fit for a test: the one that `variable` names, else the one on the path.
+pub(crate) fn python(variable: &str, what: &str, fits: impl Fn(&str) -> bool) -> Option<String> {
+    let named = std::env::var(variable).ok().filter(|name| !name.is_empty());
+    let python = named.clone().unwrap_or_else(|| "python3".to_owned());
+    let has = fits(&python);
+    // Whoever names one means it.
+    assert!(has || named.is_none(), "{variable}={python} {what}");
+    has.then_some(python)
+}
+
+/// What a script told; it must have ended well. What it passed over is said.
+pub(crate) fn told(done: &std::process::Output) -> String {
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{told}\n{errors}");
+    for line in told.lines().filter(|line| line.starts_with("SKIPPED")) {
+        eprintln!("{line}");
+    }
+    told
+}
+
 /// Copies a folder and all below it.
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();

@@ -64,6 +64,7 @@ pub(in crate::pipeline) fn gather(
     let known = world.arns();
     let others: BTreeSet<u32> = agreed
         .pinned
+        .asked
         .lens
         .clusters
         .iter()
@@ -79,7 +80,7 @@ pub(in crate::pipeline) fn gather(
 
     events.stage("fold");
     let mut memory = Memory::default();
-    memory.lenses.insert(agreed.pinned.lens.digest(), agreed.pinned.lens.clone());
+    memory.lenses.insert(agreed.pinned.asked.lens.digest(), agreed.pinned.asked.lens.clone());
     let runs = Runs { fresh: files.facts.into_iter().map(run_of).collect(), again: Vec::new() };
     let wanted = |unit: Unit, _: bool| {
         days.0 <= unit.day && unit.day <= days.1 && !others.contains(&unit.place)
@@ -113,7 +114,7 @@ pub(in crate::pipeline) fn gather(
 
 /// The window may be shorter than that of the scans, and not longer.
 fn check_days(agreed: &Agreed, days: (Day, Day), place: &Location) -> Result<(), ShardError> {
-    let (from, to) = agreed.pinned.days;
+    let (from, to) = agreed.pinned.asked.days;
     if from <= days.0 && days.1 <= to {
         return Ok(());
     }
@@ -132,7 +133,7 @@ fn check_lens(
     lens: &Lens,
     place: &Location,
 ) -> Result<(), PipelineError> {
-    let scanned = &agreed.pinned.lens;
+    let scanned = &agreed.pinned.asked.lens;
     // Facts of clusters that are not asked for are left out here, by their place.
     let lens = &lens.with_strangers_of(scanned);
     if scanned == lens {
@@ -193,7 +194,7 @@ async fn bring(
     place: &Location,
 ) -> Result<Files, PipelineError> {
     let depot = &agreed.depot;
-    let keys = depot.keys_below("").await?;
+    let keys = depot.keys().await?;
     let mut sets: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for shard in keys.iter().filter_map(|key| shard_of(key)) {
         sets.entry(shard.of).or_default().insert(shard.number);
@@ -202,8 +203,8 @@ async fn bring(
     if let Some((of, _)) = sets.iter().find(whole) {
         return bring_shards(agreed, *of, scratch).await;
     }
-    if depot.get(SUCCESS).await?.is_some() {
-        return bring_records(depot, scratch, others).await;
+    if keys.iter().any(|key| key == SUCCESS) {
+        return bring_records(depot, keys, scratch, others).await;
     }
     let missing = match sets.iter().max_by_key(|(_, numbers)| numbers.len()) {
         Some((of, numbers)) => {
@@ -252,9 +253,8 @@ async fn bring_kept(
 ) -> Result<Vec<PathBuf>, PipelineError> {
     stream::iter(files)
         .map(|file| async move {
-            let path = depot.file(&file.path, scratch).await?;
-            let whole = path.filter(|path| read_file(path).is_ok_and(|bytes| file.is(&bytes)));
-            whole.ok_or_else(|| ShardError::Damaged { file: file.path.clone() }.into())
+            let path = depot.file(&file.path, Some(file), scratch).await?;
+            path.ok_or_else(|| ShardError::Damaged { file: file.path.clone() }.into())
         })
         .buffered(IN_FLIGHT)
         .try_collect()
@@ -265,18 +265,18 @@ async fn bring_kept(
 /// Files that are of one place and of no use are left where they are.
 async fn bring_records(
     depot: &Depot,
+    keys: Vec<String>,
     scratch: &Path,
     others: &BTreeSet<u32>,
 ) -> Result<Files, PipelineError> {
     let mut files = Files::default();
-    let keys = depot.keys_below(RECORDS).await?;
     let rows = keys.into_iter().filter(|key| {
         let useless = place_of(key).is_some_and(|place| others.contains(&place));
-        key.ends_with(".parquet") && !useless
+        key.starts_with(RECORDS) && key.ends_with(".parquet") && !useless
     });
     let brought: Vec<(String, PathBuf)> = stream::iter(rows)
         .map(|key| async move {
-            let path = depot.file(&key, scratch).await?;
+            let path = depot.file(&key, None, scratch).await?;
             let path = path.ok_or_else(|| ShardError::Damaged { file: key.clone() })?;
             Ok::<_, PipelineError>((key, path))
         })

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::scan::{Share, Work};
+use super::scan::{Share, Work, whole_days};
 use super::{PipelineError, Plan};
 use crate::decode::gunzip::Limits;
 use crate::extract::Context;
@@ -31,9 +31,9 @@ use crate::ledger::diff::Why;
 use crate::ledger::entry::Listed;
 use crate::ledger::lens::Lens;
 use crate::model::digest;
-use crate::model::time::{Day, Micros, Window};
-use crate::publish::KeptFile;
+use crate::model::time::Day;
 use crate::publish::depot::Depot;
+use crate::publish::{KeptFile, to_json};
 use crate::source::{Location, Store};
 use crate::table::Row;
 use crate::table::parquet::{CodecError, RowWriter, rows_of};
@@ -153,9 +153,9 @@ pub enum ShardError {
     Stdin(#[source] std::io::Error),
 }
 
-/// What all scans of a place agree on.
+/// What each scan of a place is told, and must be told alike.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Pinned {
+struct Asked {
     format: u32,
     /// Version of the tool that made the listing.
     version: String,
@@ -164,6 +164,13 @@ struct Pinned {
     lens: Lens,
     /// Places of logs, as they were given.
     logs: Vec<String>,
+}
+
+/// What all scans of a place agree on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Pinned {
+    #[serde(flatten)]
+    asked: Asked,
     listing: KeptFile,
     objects: u64,
     pruned: BTreeMap<String, u64>,
@@ -171,9 +178,9 @@ struct Pinned {
     unlisted: Vec<(String, String)>,
 }
 
-impl Pinned {
-    /// What is other in a plan that was first; `None` where nothing is.
-    fn differs(&self, first: &Pinned) -> Option<&'static str> {
+impl Asked {
+    /// What is other in what was asked first; `None` where nothing is.
+    fn differs(&self, first: &Asked) -> Option<&'static str> {
         if first.format != self.format || first.lens.version != self.lens.version {
             return Some("another version of overgrant made it");
         }
@@ -186,18 +193,19 @@ impl Pinned {
         (first.lens != self.lens)
             .then_some("its inventory, or an option that decides what is read, is another")
     }
+}
 
+impl Pinned {
     /// What the extractors must know.
     fn context(&self) -> Context {
-        let clusters: Vec<String> = self.lens.clusters.iter().cloned().collect();
-        let until = Micros(Day(self.days.1.0.saturating_add(1)).start().0);
+        let clusters: Vec<String> = self.asked.lens.clusters.iter().cloned().collect();
         Context {
-            window: Window { since: self.days.0.start(), until },
-            relevant_ids: self.lens.ids.iter().cloned().collect(),
-            relevant_names: self.lens.names.iter().cloned().collect(),
-            clusters: ClusterResolver::new(&clusters, &self.lens.cluster_map),
-            limits: Limits { max_inflated: self.lens.max_inflated },
-            hide_secret_names: self.lens.hide_secret_names,
+            window: whole_days(self.asked.days),
+            relevant_ids: self.asked.lens.ids.iter().cloned().collect(),
+            relevant_names: self.asked.lens.names.iter().cloned().collect(),
+            clusters: ClusterResolver::new(&clusters, &self.asked.lens.cluster_map),
+            limits: Limits { max_inflated: self.asked.lens.max_inflated },
+            hide_secret_names: self.asked.lens.hide_secret_names,
         }
     }
 
@@ -301,14 +309,8 @@ fn listing_rows(work: &Work) -> Vec<ListingRow> {
 
 /// A file whose name tells its content.
 fn named(folder: &str, what: &str, bytes: &[u8]) -> KeptFile {
-    let sha256 = digest::hex(&digest::of_bytes(bytes), 64);
-    let id = sha256.get(..16).unwrap_or_default();
-    KeptFile {
-        path: format!("{folder}{what}-{id}.parquet"),
-        at: String::new(),
-        bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        sha256,
-    }
+    let id = digest::hex(&digest::of_bytes(bytes), 16);
+    KeptFile::of(format!("{folder}{what}-{id}.parquet"), bytes)
 }
 
 /// Rows as the bytes of a file.
@@ -323,7 +325,7 @@ fn parquet<R: Row>(rows: impl IntoIterator<Item = R>) -> Result<Vec<u8>, CodecEr
 /// Lists, unless somebody did: whoever is first decides what all read.
 fn agree(
     plan: &Plan,
-    mine: &Pinned,
+    mine: &Asked,
     runtime: &tokio::runtime::Runtime,
     list: impl FnOnce() -> Result<Work, PipelineError>,
 ) -> Result<Agreed, PipelineError> {
@@ -340,17 +342,17 @@ fn agree(
         let listing = named("", "listing", &bytes);
         runtime.block_on(depot.put(&listing.path, bytes))?;
         let pinned = Pinned {
+            asked: mine.clone(),
             listing,
             objects,
             pruned: work.pruned.iter().map(|(why, n)| ((*why).to_owned(), *n)).collect(),
             unreadable: work.unreadable,
             unlisted: work.unlisted,
-            ..mine.clone()
         };
-        runtime.block_on(depot.pin(PLAN, json(&pinned)))?
+        runtime.block_on(depot.pin(PLAN, to_json(&pinned)))?
     };
     let pinned = parse(&first)?;
-    match mine.differs(&pinned) {
+    match mine.differs(&pinned.asked) {
         Some(what) => Err(ShardError::OtherPlan { place, what: what.to_owned() }.into()),
         None => runtime.block_on(Agreed::of(depot, pinned)),
     }
@@ -364,14 +366,8 @@ async fn refuse_foreign(depot: &Depot, place: &str) -> Result<(), PipelineError>
         let ours = ["listing-", "of-", ".part-"];
         [PLAN, "records"].contains(&top) || ours.iter().any(|begin| top.starts_with(begin))
     };
-    match depot.keys_below("").await?.into_iter().find(|key| !ours(key)) {
+    match depot.keys().await?.into_iter().find(|key| !ours(key)) {
         Some(found) => Err(ShardError::Foreign { place: place.to_owned(), found }.into()),
         None => Ok(()),
     }
-}
-
-fn json<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes
 }

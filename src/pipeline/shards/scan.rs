@@ -4,12 +4,11 @@
 //! order, a row for each object that was read, and, last, the file that names them. Their bytes depend
 //! on the objects alone, not on threads or on what another scan does.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agreed, FORMAT, Pinned, Shard, ShardError, agree, json, named, parquet};
+use super::{Agreed, Asked, FORMAT, Shard, ShardError, agree, named, parquet};
 use crate::facts::records;
 use crate::facts::sort::{Run, SpillDir};
 use crate::ledger::entry::{Entry, is_unread};
@@ -17,7 +16,7 @@ use crate::ledger::share::shares;
 use crate::model::tally::Stream;
 use crate::pipeline::scan::{self as reading, How};
 use crate::pipeline::{Events, PipelineError, Plan, catch_up, memory, read_world, runtime, window};
-use crate::publish::KeptFile;
+use crate::publish::{KeptFile, to_json};
 use crate::source::{Location, Store};
 use crate::table::Row;
 use crate::table::parquet::RowWriter;
@@ -40,7 +39,7 @@ pub(super) struct Note {
 }
 
 /// What a scan came to, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Told {
     /// Which of how many; `None` where nothing but the listing was made.
     pub shard: Option<Shard>,
@@ -84,22 +83,12 @@ pub fn scan(
     }
     let days = reading::days_of(window);
     let lens = memory::lens(&reading::context(plan, days, &world), plan, &world.arns());
-    let mine = Pinned {
+    let mine = Asked {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         days,
         lens,
         logs: plan.logs.iter().map(whole).collect(),
-        listing: KeptFile {
-            path: String::new(),
-            at: String::new(),
-            bytes: 0,
-            sha256: String::new(),
-        },
-        objects: 0,
-        pruned: BTreeMap::new(),
-        unreadable: Vec::new(),
-        unlisted: Vec::new(),
     };
     events.stage("list");
     let list = || {
@@ -111,16 +100,10 @@ pub fn scan(
     let mut told = Told {
         shard,
         listed: agreed.pinned.objects,
-        objects: 0,
-        bytes: 0,
-        records: 0,
-        facts: 0,
-        written: 0,
-        rejected: 0,
-        unread: 0,
         hidden: u64::try_from(agreed.pinned.unreadable.len() + agreed.pinned.unlisted.len())
             .unwrap_or(u64::MAX),
         out: plan.out.to_string(),
+        ..Told::default()
     };
     if let Some(shard) = shard {
         read(plan, &agreed, shard, &runtime, &mut told, events)?;
@@ -176,8 +159,8 @@ fn read(
     }
     events.stage("fold");
     let folder = shard.folder();
-    let entries =
-        catch_up::entries(&work, scanned.outcomes, agreed.pinned.days, &agreed.pinned.lens);
+    let Asked { days, lens, .. } = &agreed.pinned.asked;
+    let entries = catch_up::entries(&work, scanned.outcomes, *days, lens);
     let mut rows = entries.iter().map(Entry::row).collect::<Result<Vec<_>, _>>()?;
     rows.sort_by(|a, b| (&a.source, &a.object).cmp(&(&b.source, &b.object)));
     let bytes = parquet(rows)?;
@@ -194,7 +177,7 @@ fn read(
     told.written = facts.iter().chain([&objects]).map(|file| file.bytes).sum();
     let listing = agreed.pinned.listing.sha256.clone();
     let note = Note { format: FORMAT, facts, objects: vec![objects], listing };
-    runtime.block_on(agreed.depot.put(&shard.note(), json(&note)))?;
+    runtime.block_on(agreed.depot.put(&shard.note(), to_json(&note)))?;
     Ok(())
 }
 

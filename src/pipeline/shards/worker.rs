@@ -224,7 +224,7 @@ fn decode(
 ) -> Result<(), PipelineError> {
     let mut extractor = Extractor::new(context);
     let mut rows = Rows { held: Vec::new(), bytes: 0, to };
-    let lens: Arc<str> = pinned.lens.digest().into();
+    let lens: Arc<str> = pinned.asked.lens.digest().into();
     loop {
         let next = match fetched.lock() {
             Ok(mut fetched) => fetched.blocking_recv(),
@@ -261,7 +261,7 @@ fn decode(
         }
         let outcome = Outcome { units, ..batch.into_outcome() };
         let details = Details::of(&outcome).map_err(crate::facts::FactsError::from)?;
-        let (listed, days, lens) = (wanted.listed, pinned.days, Arc::clone(&lens));
+        let (listed, days, lens) = (wanted.listed, pinned.asked.days, Arc::clone(&lens));
         rows.push(Entry { listed, days, lens, details }.row()?.into())?;
         rows.flush()?;
     }

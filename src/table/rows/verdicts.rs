@@ -1,5 +1,6 @@
 //! The run, and what it says of every grant.
 
+use crate::model::suppression::Suppression;
 use crate::model::time::Micros;
 use crate::table::table;
 
@@ -87,5 +88,21 @@ table! {
         "Names, empty for any." resource_names: Vec<String>,
         "Paths." non_resource_urls: Vec<String>,
         "Cells that the candidate as a whole allows beyond the use." excess: i64,
+    }
+}
+
+impl VerdictRow {
+    /// Who answers for what is found, if somebody does.
+    #[must_use]
+    pub fn suppression(&self) -> Option<Suppression> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        // The instant is the first at which it no longer holds.
+        let last =
+            self.suppressed_until.map(|until| Micros(until.0.saturating_sub(1)).day().to_iso());
+        (self.suppressed == Some(true)).then(|| Suppression {
+            owner: text(&self.suppressed_by),
+            reason: text(&self.suppressed_reason),
+            expires: last.unwrap_or_default(),
+        })
     }
 }
