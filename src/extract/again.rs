@@ -73,8 +73,7 @@ pub(super) fn extract(
         let (verb, uri) = (glance.verb.as_str(), glance.request_uri.as_str());
         let (group, id) = ident(audit_id, [verb, uri], &said.who, Some(at));
         let object = &glance.object;
-        let shown = sees_name(verb, object.subresource.as_str());
-        let name = if shown { object.name.bounded() } else { "".into() };
+        let name = if sees_name(verb, object) { object.name.bounded() } else { "".into() };
         let name = if said.hides_name { secret_names::mark(&name).into() } else { name };
         let (rank, body) = (rank_of(glance.stage.as_str()), Rc::clone(&said.body));
         take(Fact { group, id, ordinal: 0, rank, at, name, body });

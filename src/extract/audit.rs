@@ -376,11 +376,7 @@ impl<'a> Reading<'a> {
             let path = path_of(self.event.request_uri.as_str());
             return Permission { verb, path: path.to_owned(), ..Permission::default() };
         }
-        let name = if sees_name(&verb, object.subresource.as_str()) {
-            object.name.to_owned()
-        } else {
-            String::new()
-        };
+        let name = if sees_name(&verb, object) { object.name.to_owned() } else { String::new() };
         Permission {
             verb,
             api_group: object.api_group.to_owned(),
@@ -447,10 +443,11 @@ impl<'a> Reading<'a> {
 }
 
 /// True when authorization saw the object's name. The audit log also fills it from the body of a
-/// create, which RBAC never sees.
-pub(super) fn sees_name(verb: &str, subresource: &str) -> bool {
+/// create, which RBAC never sees; and what is no resource has a path in place of a name.
+pub(super) fn sees_name(verb: &str, object: &ObjectRef<'_>) -> bool {
     match verb {
-        "create" => !subresource.is_empty(),
+        _ if object.resource.as_str().is_empty() => false,
+        "create" => !object.subresource.as_str().is_empty(),
         "deletecollection" => false,
         _ => true,
     }

@@ -25,6 +25,7 @@ fn event() -> impl Strategy<Value = String> {
         r#"{"resource":"configmaps","namespace":"kube-system","name":"aws-auth"}"#,
         r#"{"resource":"subjectaccessreviews","apiGroup":"authorization.k8s.io"}"#,
         "null",
+        r#"{"namespace":"shop","name":"of-nothing"}"#,
         r#"{"resource":7}"#,
     ]);
     let annotations = pick(&[
