@@ -78,7 +78,6 @@ fn make(n_grants: u64, n_uses: u64) -> Made {
         let grants: Vec<(usize, bool)> = (first..made.grants.len()).map(|g| (g, true)).collect();
         let member = made.usage.members.len();
         made.usage.members.push(Member {
-            cluster: 0,
             principal_id: format!("AROA{idx}"),
             username: format!("arn:aws:iam::1:role/r{idx}"),
             groups,
@@ -113,7 +112,6 @@ fn uses(usage: &mut Usage, member: usize, grants: &[(usize, bool)], n: u64, dice
         };
         if seen.insert(permission.clone()) {
             usage.uses.push(Use {
-                cluster: 0,
                 member,
                 via: Via::Direct,
                 permission,
@@ -203,7 +201,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
     let usage = &made.usage;
     let sessions = Sessions::default();
     let evidence = meter
-        .stage("evidence", (uses, "uses"), || collect(0, &cluster, usage, &sessions, None, window));
+        .stage("evidence", (uses, "uses"), || collect(&cluster, usage, &sessions, None, window));
     let namespaces: Vec<String> = (0..NAMESPACES).map(|n| format!("ns{n}")).collect();
     let permissions = usage.uses.iter().map(|used| &used.permission);
     let universe = Universe::new(None, &namespaces, permissions);
@@ -229,7 +227,7 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
         offers: &offers,
         universe,
     };
-    let all_paths = meter.stage("paths", (uses, "uses"), || paths::of_uses(0, &cluster, usage));
+    let all_paths = meter.stage("paths", (uses, "uses"), || paths::of_uses(&cluster, usage));
     let threads = arguments.threads;
     let widths: Vec<u64> = meter.stage("widths", (n_grants, "grants"), || {
         parallel::map(threads, &made.grants, |_, grant| width(grant, &case.universe))
@@ -249,7 +247,6 @@ pub(crate) fn run(arguments: &Arguments) -> bool {
         let rivals = paths::rivals(made.grants.len(), &all_paths);
         let advice = advise(&made.grants, &evidence, &verdicts, &rivals, false);
         propose::propose(&propose::Case {
-            cluster_idx: 0,
             cluster: &cluster,
             mode: Some(AuthMode::Api),
             members: &[],

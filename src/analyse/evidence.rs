@@ -42,7 +42,37 @@ pub struct Evidence<'a> {
     pub count: i64,
 }
 
+/// What a verdict and a finding say of [`Evidence`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Who used it.
+    pub members: usize,
+    /// Distinct permissions used.
+    pub permissions: usize,
+    /// Earliest use.
+    pub first: Option<Micros>,
+    /// Latest use.
+    pub last: Option<Micros>,
+    /// Distinct days with use.
+    pub days: usize,
+    /// Requests, or sessions issued.
+    pub count: i64,
+}
+
 impl Evidence<'_> {
+    /// In numbers.
+    #[must_use]
+    pub fn observed(&self) -> Observed {
+        Observed {
+            members: self.members.len(),
+            permissions: self.permissions.len(),
+            first: self.first,
+            last: self.last,
+            days: self.days.len(),
+            count: self.count,
+        }
+    }
+
     /// True when the grant was used at all.
     #[must_use]
     pub fn is_used(&self) -> bool {
@@ -67,11 +97,10 @@ impl Evidence<'_> {
     }
 }
 
-/// Evidence for every grant of cluster number `cluster_idx`, in grant order. `issuer` is the cluster's
+/// Evidence for every grant of a cluster, in grant order. `issuer` is the cluster's
 /// own OIDC issuer.
 #[must_use]
 pub fn collect<'a>(
-    cluster_idx: usize,
     cluster: &Cluster<'_>,
     usage: &'a Usage,
     sessions: &Sessions,
@@ -80,9 +109,6 @@ pub fn collect<'a>(
 ) -> Vec<Evidence<'a>> {
     let mut all = vec![Evidence::default(); cluster.grants.len()];
     for (use_idx, used) in usage.uses.iter().enumerate() {
-        if used.cluster != cluster_idx {
-            continue;
-        }
         for &(grant, credited) in &used.grants {
             let valid_from = cluster.grants.get(grant).and_then(|grant| grant.valid_from);
             let Some(evidence) = all.get_mut(grant) else { continue };

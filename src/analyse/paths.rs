@@ -23,13 +23,13 @@ pub type Paths = Arc<[Vec<usize>]>;
 
 /// The paths of every use of a cluster, by index into [`Usage::uses`].
 #[must_use]
-pub fn of_uses(cluster_idx: usize, cluster: &Cluster<'_>, usage: &Usage) -> BTreeMap<usize, Paths> {
+pub fn of_uses(cluster: &Cluster<'_>, usage: &Usage) -> BTreeMap<usize, Paths> {
     let mut known: FxHashMap<(Vec<usize>, Via), Paths> = FxHashMap::default();
     usage
         .uses
         .iter()
         .enumerate()
-        .filter(|(_, used)| used.cluster == cluster_idx && !used.grants.is_empty())
+        .filter(|(_, used)| !used.grants.is_empty())
         .map(|(idx, used)| {
             let covering: Vec<usize> = used.grants.iter().map(|(grant, _)| *grant).collect();
             if let Some(paths) = known.get(&(covering.clone(), used.via)) {

@@ -17,6 +17,7 @@ pub mod read;
 pub mod records;
 mod rows;
 pub mod sort;
+pub mod spool;
 pub mod store;
 
 use std::path::PathBuf;

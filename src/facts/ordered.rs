@@ -4,6 +4,9 @@
 //! whatever follows it. Output: the same rows, ascending. What does not fit is spilled as sorted
 //! runs, so memory does not grow with the table.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::FactsError;
 use super::key::SortKey;
 use super::sort::{Run, RunWriter, SpillDir, merge};
@@ -20,6 +23,8 @@ pub struct Ordered<'a> {
     /// Start and length.
     index: Vec<(usize, usize)>,
     runs: Vec<Run>,
+    /// Room for one.
+    row: Vec<u8>,
 }
 
 impl<'a> Ordered<'a> {
@@ -27,7 +32,7 @@ impl<'a> Ordered<'a> {
     #[must_use]
     pub fn new(spill: &'a SpillDir, max_bytes: usize) -> Self {
         let (arena, index, runs) = (Vec::new(), Vec::new(), Vec::new());
-        Ordered { spill, max_bytes, arena, index, runs }
+        Ordered { spill, max_bytes, arena, index, runs, row: Vec::new() }
     }
 
     /// Takes a row.
@@ -39,6 +44,39 @@ impl<'a> Ordered<'a> {
         self.arena.extend_from_slice(row);
         let held = self.arena.len() + self.index.len() * size_of::<(usize, usize)>();
         if held > self.max_bytes { self.spill_run() } else { Ok(()) }
+    }
+
+    /// Takes a value to be handed on in the order of `key`, which [`Key`] wrote.
+    ///
+    /// # Errors
+    /// As of [`Ordered::push`].
+    pub fn put(&mut self, key: &[u8], value: &impl Serialize) -> Result<(), FactsError> {
+        let mut row = std::mem::take(&mut self.row);
+        row.clear();
+        row.extend_from_slice(key);
+        row = postcard::to_extend(value, row)?;
+        let key_len = u64::try_from(key.len()).unwrap_or(u64::MAX);
+        row.extend_from_slice(&key_len.to_be_bytes());
+        let pushed = self.push(&row);
+        self.row = row;
+        pushed
+    }
+
+    /// Hands on all values that were [put](Ordered::put), in the order of their keys, and values of one
+    /// key in that of their bytes.
+    ///
+    /// # Errors
+    /// As of [`Ordered::drain`], and when they are of another type.
+    pub fn values<T: DeserializeOwned, E: From<FactsError>>(
+        self,
+        mut each: impl FnMut(T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.drain(|row| {
+            let Some((row, key_len)) = row.split_last_chunk::<8>() else { return Ok(()) };
+            let key_len = usize::try_from(u64::from_be_bytes(*key_len)).unwrap_or(usize::MAX);
+            let value = row.get(key_len..).unwrap_or_default();
+            each(postcard::from_bytes(value).map_err(FactsError::from)?)
+        })
     }
 
     /// Hands on all rows, the smallest first.

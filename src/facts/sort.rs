@@ -486,6 +486,8 @@ fn merge_open(
         let mut head = Head { key, body, run, number: None };
         if reader.next(&mut head)? {
             heap.push(head);
+        } else {
+            reader.remove()?;
         }
         readers.push(reader);
     }

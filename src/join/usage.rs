@@ -1,6 +1,6 @@
 //! Use, added up: which permission of whom was used when, and which grants cover it.
 //!
-//! Input: hourly access facts in order of time. Output: one [`Use`] per cluster, member, way and
+//! Input: hourly access facts of a cluster in order of time. Output: one [`Use`] per member, way and
 //! permission, with every grant that covers it and those the authorizer credited. Evaluation is
 //! remembered per class of caller and permission, so an hour that repeats the last one costs two
 //! look-ups.
@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
+use serde::{Deserialize, Serialize};
 
 use crate::model::fact::{AccessFact, Decision, KubeUser, Via};
 use crate::model::grant::IdentityKind;
@@ -24,10 +25,8 @@ use super::profile;
 const MAX_REMEMBERED: usize = 200_000;
 
 /// Use of one permission by one member.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Use {
-    /// Index of the cluster.
-    pub cluster: usize,
     /// Who used it: an index into [`Usage::members`].
     pub member: usize,
     /// How.
@@ -49,10 +48,8 @@ pub struct Use {
 }
 
 /// Someone whose rights were used.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Member {
-    /// Index of the cluster.
-    pub cluster: usize,
     /// `AROA…`/`AIDA…`, or empty.
     pub principal_id: String,
     /// Kubernetes username; for IAM roles the same over all sessions (the canonical ARN).
@@ -76,7 +73,7 @@ pub struct Joined {
 /// What an evaluation depends on: member, way, permission and the authorizer's words.
 type Asked = (usize, Via, Permission, String);
 
-/// All use of a window.
+/// All use of a cluster in a window.
 #[derive(Debug, Default)]
 pub struct Usage {
     /// Ordered by first sight until [`Usage::finish`] sorts them.
@@ -90,17 +87,16 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Joins one hourly fact and adds it up. Facts of one cluster must come in order of hour.
+    /// Joins one hourly fact and adds it up. Facts must come in order of hour.
     pub fn add(
         &mut self,
-        cluster_idx: usize,
         cluster: &Cluster<'_>,
         who: &Who,
         fact: &AccessFact,
         seen: (Micros, Micros, i64),
         profile: u32,
     ) -> Joined {
-        let member = self.member(cluster_idx, fact);
+        let member = self.member(fact);
         let asked_by_service = who.component || who.kind == Some(IdentityKind::ServiceAccount);
         // Anybody with the right may ask what somebody else may do; only servers ask because that
         // one is using it.
@@ -121,7 +117,7 @@ impl Usage {
         };
         let credited = shown(cluster, &grants);
         let covering = grants.len();
-        self.add_use(cluster_idx, member, fact, grants, seen, profile);
+        self.add_use(member, fact, grants, seen, profile);
         Joined { credited, covering, member }
     }
 
@@ -131,8 +127,7 @@ impl Usage {
         self.use_idx = HashTable::new();
         let members = &self.members;
         self.uses.sort_by(|a, b| {
-            (a.cluster, members.get(a.member), a.via, &a.permission, &a.grants).cmp(&(
-                b.cluster,
+            (members.get(a.member), a.via, &a.permission, &a.grants).cmp(&(
                 members.get(b.member),
                 b.via,
                 &b.permission,
@@ -141,11 +136,10 @@ impl Usage {
         });
     }
 
-    fn member(&mut self, cluster: usize, fact: &AccessFact) -> usize {
+    fn member(&mut self, fact: &AccessFact) -> usize {
         let subject = &fact.subject;
         let direct = fact.via == Via::Direct;
         let member = Member {
-            cluster,
             principal_id: if direct { fact.caller.principal_id.clone() } else { String::new() },
             username: stable_username(subject, direct.then_some(&fact.caller)),
             groups: subject.groups.clone(),
@@ -161,7 +155,6 @@ impl Usage {
 
     fn add_use(
         &mut self,
-        cluster: usize,
         member: usize,
         fact: &AccessFact,
         grants: Vec<(usize, bool)>,
@@ -191,7 +184,6 @@ impl Usage {
             uses.get(idx).map_or(0, |used| hash_of(used.member, used.via, &used.permission))
         });
         uses.push(Use {
-            cluster,
             member,
             via: fact.via,
             permission: fact.permission.clone(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustc_hash::FxHashSet;
 
+use super::used::UsedBy;
 use super::vouched::Vouched;
 use super::world::World;
 use super::{PipelineError, finish};
@@ -40,6 +41,7 @@ const NAMED: usize = 1_000;
 pub(super) struct FactFiles<'a> {
     reader: FactReader<'a>,
     context: &'a Context,
+    spill: &'a SpillDir,
 }
 
 impl<'a> FactFiles<'a> {
@@ -50,7 +52,7 @@ impl<'a> FactFiles<'a> {
         spill: &'a SpillDir,
         context: &'a Context,
     ) -> Self {
-        FactFiles { reader: FactReader::new(root, paths, window, spill), context }
+        FactFiles { reader: FactReader::new(root, paths, window, spill), context, spill }
     }
 
     /// AWS calls, or token redemptions, day by day.
@@ -75,7 +77,6 @@ impl<'a> FactFiles<'a> {
 pub(super) struct Joined<'a> {
     pub(super) clusters: Vec<Cluster<'a>>,
     pub(super) sessions: Sessions,
-    pub(super) usage: Usage,
     pub(super) profiles: Profiles,
     pub(super) logins: Vec<Hourly<LoginFact>>,
     pub(super) seen: Vec<Seen>,
@@ -127,7 +128,7 @@ pub(super) fn join<'a>(
     window: Window,
     vouched: &Vouched,
     out: &OutputDir,
-) -> Result<Joined<'a>, PipelineError> {
+) -> Result<(Joined<'a>, UsedBy), PipelineError> {
     let clusters: Vec<Cluster<'a>> = world
         .clusters
         .iter()
@@ -146,15 +147,18 @@ pub(super) fn join<'a>(
     let mut sink = Sink {
         world,
         context: facts.context,
+        spill: facts.spill,
         vouched,
         window,
         issued: SessionsBuilder::default(),
         known: Known::Nothing,
+        at: None,
+        usage: Usage::default(),
+        used: UsedBy::default(),
         writer: out.table_writer::<ApiAccessRow>()?,
         joined: Joined {
             clusters,
             sessions: Sessions::default(),
-            usage: Usage::default(),
             profiles: Profiles::default(),
             logins: Vec::new(),
             seen,
@@ -173,22 +177,28 @@ pub(super) fn join<'a>(
         .collect();
     facts.reader.read(|place| order.get(place).copied(), &mut sink)?;
     sink.know_calls();
-    let Sink { writer, mut joined, .. } = sink;
+    sink.leave_cluster()?;
+    let Sink { writer, mut joined, used, .. } = sink;
     finish(writer)?;
-    joined.usage.finish();
     let mut presence = std::mem::take(&mut joined.presence);
     joined.logins.iter().for_each(|login| presence.see_login(login));
     joined.presence = presence;
-    Ok(joined)
+    Ok((joined, used))
 }
 
 struct Sink<'a, 'b> {
     world: &'a World,
     context: &'b Context,
+    spill: &'b SpillDir,
     vouched: &'b Vouched,
     window: Window,
     issued: SessionsBuilder,
     known: Known,
+    /// The cluster whose accesses are read.
+    at: Option<usize>,
+    /// What was used of it.
+    usage: Usage,
+    used: UsedBy,
     writer: RowWriter<ApiAccessRow, BufWriter<File>>,
     joined: Joined<'a>,
 }
@@ -238,18 +248,26 @@ impl Sink<'_, '_> {
         self.joined.sessions.observe_key(&call.body.caller, call.first, call.last);
     }
 
+    /// Puts aside what was used of the cluster that was read.
+    fn leave_cluster(&mut self) -> Result<(), FactsError> {
+        let Some(cluster) = self.at.take() else { return Ok(()) };
+        self.used.keep(cluster, std::mem::take(&mut self.usage), self.spill)
+    }
+
     fn join_one(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
         let fact = access.body;
         let found = self.joined.clusters.iter().position(|cluster| cluster.arn == fact.cluster);
-        let (Some(idx), Some(cluster)) = (found, found.and_then(|i| self.joined.clusters.get(i)))
-        else {
-            return Ok(());
-        };
+        let Some(idx) = found else { return Ok(()) };
+        if self.at != Some(idx) {
+            self.leave_cluster()?;
+            self.at = Some(idx);
+        }
+        let Some(cluster) = self.joined.clusters.get(idx) else { return Ok(()) };
         let who = cluster.who(&fact.caller);
         let times = (access.first, access.last, access.count);
         let (session, confidence) = self.joined.sessions.of_kube_user(&fact.caller, access.first);
         let profile = self.joined.profiles.of(&self.joined.sessions, session, &fact.caller);
-        let joined = self.joined.usage.add(idx, cluster, &who, &fact, times, profile);
+        let joined = self.usage.add(cluster, &who, &fact, times, profile);
         let corroborated = session
             .and_then(|idx| self.joined.sessions.get(idx))
             .is_some_and(|session| self.is_verified(session));

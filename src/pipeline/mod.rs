@@ -18,11 +18,13 @@ mod finished;
 pub mod inputs;
 mod memory;
 pub mod remediate;
+mod reports;
 mod scan;
 pub mod shards;
 pub mod snapshot;
 mod tables;
 pub mod trust;
+mod used;
 pub mod verify;
 mod vouched;
 mod world;
@@ -40,24 +42,20 @@ use crate::model::digest;
 use crate::model::tally::Stream;
 use crate::model::time::{Hour, MICROS_PER_HOUR, Micros, Window};
 use crate::publish::place::Place;
-use crate::publish::{Finished, MANIFEST, PAGE, PublishError};
+use crate::publish::{Finished, MANIFEST, PublishError};
 use crate::rbac::exact::VerbGroups;
 use crate::rbac::policies::{PolicyTable, PolicyTableError};
 use crate::rbac::sensitive::Severity;
-use crate::report::catalogue::QUERIES;
-use crate::report::engine::{Engine, EnginePlan};
 use crate::report::manifest::{Input, Manifest, Share};
 use crate::report::metrics::Figures;
 use crate::report::output::OutputDir;
-use crate::report::page::page;
 use crate::report::summary::SummaryInput;
 use crate::report::{self, ReportError};
 use crate::source::{self, Location, S3Options, SourceError};
 use crate::suppress::Rule;
 pub use crate::table::SCHEMA_VERSION as SCHEMA;
 use crate::table::SCHEMA_VERSION;
-use crate::table::parquet::{CodecError, plain_schema, write_batches};
-use crate::table::rows::ALL;
+use crate::table::parquet::CodecError;
 pub use events::Events;
 
 use catch_up::Site;
@@ -373,8 +371,8 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         verb_groups: plan.verb_groups,
         ..AnalysePlan::new(window)
     };
-    let joined = access::join(&world, &files, window, &facts.vouched, &out)?;
-    let judged = tables::write(&tables::Inputs {
+    let (joined, used) = access::join(&world, &files, window, &facts.vouched, &out)?;
+    let inputs = tables::Inputs {
         world: &world,
         policies: &policies,
         joined: &joined,
@@ -391,7 +389,8 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
         rules: &plan.rules,
         threads: plan.threads,
         out: &out,
-    })?;
+    };
+    let judged = tables::write(&inputs, used)?;
     // The engine of the reports gets the room.
     drop(joined);
     clock.lap("judge");
@@ -404,7 +403,7 @@ pub fn run(plan: &Plan, events: &mut dyn Events) -> Result<Outcome, PipelineErro
     let rejects = too_many.then(|| format!("{share}: see tables/rejects"));
     let partial = judged.lowered > 0 || too_many;
     let on_page: Vec<String> = warnings.iter().cloned().chain(rejects.clone()).collect();
-    runtime.block_on(write_reports(plan, &out, &spill_path, &on_page, !partial))?;
+    runtime.block_on(reports::write(plan, &out, &spill_path, &on_page, !partial))?;
     let manifest = Manifest {
         tool: "overgrant",
         version: env!("CARGO_PKG_VERSION"),
@@ -541,29 +540,6 @@ fn window(plan: &Plan, world: &World) -> Result<(Window, &'static str), Pipeline
         return Err(PipelineError::EmptyWindow { since, until });
     }
     Ok((Window { since, until }, from))
-}
-
-async fn write_reports(
-    plan: &Plan,
-    out: &OutputDir,
-    spill: &std::path::Path,
-    warnings: &[String],
-    complete: bool,
-) -> Result<(), PipelineError> {
-    let engine_plan = EnginePlan { memory: plan.memory / 2, spill: spill.to_path_buf() };
-    let engine = Engine::open(out.staging(), &ALL, &engine_plan).await?;
-    for query in QUERIES {
-        let (schema, batches) = engine.run(query).await?;
-        let schema = plain_schema(&schema);
-        let batches: Result<Vec<_>, _> =
-            batches.into_iter().map(|batch| batch.with_schema(schema.clone())).collect();
-        let batches = batches.map_err(CodecError::from)?;
-        let bytes = write_batches(Vec::new(), schema, &batches)?;
-        out.write(&format!("reports/{}.parquet", query.name), &bytes)?;
-    }
-    out.write(PAGE, &page(&engine, warnings, complete).await?)?;
-    out.write("tables/schema.sql", crate::table::reference::schema_sql().as_bytes())?;
-    Ok(())
 }
 
 /// The largest share of rejects of a stream, in words, and whether it is too large.

@@ -8,15 +8,17 @@ mod migration;
 mod proposals;
 mod sessions;
 mod tokens;
+mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PipelineError;
 use super::access::{FactFiles, Joined, some};
+use super::used::UsedBy;
 use super::vouched::Vouched;
 use super::world::World;
 use crate::analyse::coverage::{self, Coverage, Unreadable};
-use crate::analyse::evidence::{Evidence, collect};
+use crate::analyse::evidence::{Evidence, Observed, collect};
 use crate::analyse::propose::{self, Decision};
 use crate::analyse::recommend::advise;
 use crate::analyse::scope::{rules_of, width};
@@ -25,6 +27,7 @@ use crate::analyse::{AnalysePlan, parallel, paths};
 use crate::facts::fold::Dated;
 use crate::facts::sort::SpillDir;
 use crate::join::sessions::Sessions;
+use crate::join::usage::Usage;
 use crate::model::arn::PrincipalName;
 use crate::model::coverage::{Deliveries, LogStream};
 use crate::model::fact::ChangeFact;
@@ -40,6 +43,7 @@ use crate::suppress::Rule;
 use crate::table::parquet::RowWriter;
 use crate::table::rows::verdicts::{RunRow, VerdictHistoryRow, VerdictRow};
 use crate::table::{Row, SCHEMA_VERSION};
+use used::UsedRows;
 
 pub(super) struct Inputs<'a> {
     pub(super) world: &'a World,
@@ -83,21 +87,25 @@ pub(super) struct Judged {
     pub(super) history: Vec<u8>,
 }
 
-/// One cluster, judged.
-pub(super) struct JudgedCluster<'a> {
-    pub(super) evidence: Vec<Evidence<'a>>,
+/// One cluster, judged. What was used of it is in the tables by then.
+#[derive(Default)]
+pub(super) struct JudgedCluster {
+    pub(super) observed: Vec<Observed>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) decisions: Vec<Decision>,
     /// Cells beyond the use; `None` where the rules are not known.
     excess: Vec<Option<i64>>,
 }
 
-pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
+pub(super) fn write(inputs: &Inputs<'_>, mut used: UsedBy) -> Result<Judged, PipelineError> {
     let (coverage, undated) = coverage_of(inputs);
     let people = people(&inputs.joined.sessions, inputs.analyse.window);
-    let judged: Vec<JudgedCluster<'_>> = (0..inputs.joined.clusters.len())
-        .map(|idx| judge_cluster(inputs, &coverage, &people, idx))
-        .collect();
+    let mut rows = UsedRows::new(inputs);
+    let mut judged = Vec::with_capacity(inputs.joined.clusters.len());
+    for idx in 0..inputs.joined.clusters.len() {
+        let usage = used.take(idx, inputs.spill)?;
+        judged.push(judge_cluster(inputs, &coverage, &people, (idx, &usage), &mut rows)?);
+    }
 
     let run = RunRow {
         since: inputs.analyse.window.since,
@@ -108,7 +116,8 @@ pub(super) fn write(inputs: &Inputs<'_>) -> Result<Judged, PipelineError> {
         clusters: i64::try_from(inputs.world.clusters.len()).unwrap_or(i64::MAX),
     };
     inputs.out.write_table([run])?;
-    grants::write(inputs, &judged)?;
+    let observed = rows.write(inputs)?;
+    grants::write(inputs, observed)?;
     sessions::write(inputs)?;
     let marks = findings::Marked::new(inputs, &judged);
     evidence::write(inputs, &coverage, marks.notes())?;
@@ -142,32 +151,26 @@ fn coverage_of(inputs: &Inputs<'_>) -> (Coverage, Option<String>) {
     (Coverage::new(inputs.deliveries, &unreadable, window), lost::warning(&undated))
 }
 
-fn judge_cluster<'a>(
-    inputs: &Inputs<'a>,
+fn judge_cluster(
+    inputs: &Inputs<'_>,
     coverage: &Coverage,
     people: &People<'_>,
-    idx: usize,
-) -> JudgedCluster<'a> {
-    let empty = || JudgedCluster {
-        evidence: Vec::new(),
-        verdicts: Vec::new(),
-        decisions: Vec::new(),
-        excess: Vec::new(),
-    };
+    (idx, usage): (usize, &Usage),
+    rows: &mut UsedRows<'_>,
+) -> Result<JudgedCluster, PipelineError> {
     let (Some(cluster), Some((inventory, found)), Some(seen)) = (
         inputs.joined.clusters.get(idx),
         inputs.world.clusters.get(idx),
         inputs.joined.seen.get(idx),
     ) else {
-        return empty();
+        return Ok(JudgedCluster::default());
     };
-    let usage = &inputs.joined.usage;
     let window = inputs.analyse.window;
     let issuer = inventory.cluster.as_ref().and_then(|cluster| cluster.oidc_issuer.as_deref());
-    let evidence = collect(idx, cluster, usage, &inputs.joined.sessions, issuer, window);
+    let evidence = collect(cluster, usage, &inputs.joined.sessions, issuer, window);
     let namespaces =
         inventory.kubernetes.as_ref().map(|k| k.namespaces.as_slice()).unwrap_or_default();
-    let used = usage.uses.iter().filter(|used| used.cluster == idx).map(|used| &used.permission);
+    let used = usage.uses.iter().map(|used| &used.permission);
     let universe = Universe::new(inventory.api_resources.as_deref(), namespaces, used);
     let multi_region = inventory.trails.iter().flatten().any(|trail| trail.multi_region);
     let offers = Offers::new(inputs.policies, &universe);
@@ -191,7 +194,7 @@ fn judge_cluster<'a>(
         offers: &offers,
         universe,
     };
-    let all_paths = paths::of_uses(idx, cluster, usage);
+    let all_paths = paths::of_uses(cluster, usage);
     let threads = inputs.threads;
     let widths: Vec<u64> =
         parallel::map(threads, cluster.grants, |_, grant| width(grant, &case.universe));
@@ -213,7 +216,6 @@ fn judge_cluster<'a>(
     let advice = advise(cluster.grants, &evidence, &verdicts, &rivals, stale);
     let min_age = inputs.analyse.min_age_days.saturating_mul(24 * MICROS_PER_HOUR);
     let decisions = propose::propose(&propose::Case {
-        cluster_idx: idx,
         cluster,
         mode: inventory.cluster.as_ref().map(|cluster| cluster.auth_mode),
         members: &found.members,
@@ -242,7 +244,9 @@ fn judge_cluster<'a>(
             known.unwrap_or_else(|| needed_cells(&rules, &seen.permissions, &case.universe));
         i64::try_from(widths.get(idx)?.saturating_sub(needs)).ok()
     });
-    JudgedCluster { evidence, verdicts, decisions, excess }
+    rows.add(cluster, usage, &evidence)?;
+    let observed = evidence.iter().map(Evidence::observed).collect();
+    Ok(JudgedCluster { observed, verdicts, decisions, excess })
 }
 
 /// People that were seen with sessions of a role.
@@ -269,7 +273,7 @@ fn people(sessions: &Sessions, window: Window) -> People<'_> {
 /// Writes the verdicts; returns what of them is kept for good.
 fn write_verdicts(
     inputs: &Inputs<'_>,
-    judged: &[JudgedCluster<'_>],
+    judged: &[JudgedCluster],
     marks: &findings::Marked<'_>,
 ) -> Result<Vec<u8>, PipelineError> {
     let mut rows = Vec::new();
@@ -283,11 +287,10 @@ fn write_verdicts(
             .grants
             .iter()
             .zip(&judged.verdicts)
-            .zip(&judged.evidence)
+            .zip(&judged.observed)
             .zip(&judged.decisions);
         for (grant_idx, (((grant, verdict), seen), decision)) in all.enumerate() {
             let also: Vec<&str> = verdict.also.iter().map(|kind| kind.as_str()).collect();
-            let observed = i64::try_from(seen.members.len()).unwrap_or(i64::MAX);
             let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
             let mark = marks.of(idx, grant_idx);
             let rule = mark.and_then(|mark| mark.rule);
@@ -305,13 +308,13 @@ fn write_verdicts(
                 coverage: verdict.share.ratio(),
                 window_start: verdict.span.since,
                 window_end: verdict.span.until,
-                members: observed.max(known.get(&grant_idx).copied().unwrap_or(0)),
+                members: count(seen.members).max(known.get(&grant_idx).copied().unwrap_or(0)),
                 first_used: seen.first,
                 last_used: seen.last,
                 last_authenticated: verdict.last_authenticated,
-                used_days: count(seen.days.len()),
+                used_days: count(seen.days),
                 used_count: seen.count,
-                used_permissions: count(seen.permissions.len()),
+                used_permissions: count(seen.permissions),
                 recommendation: decision.advice.as_str().to_owned(),
                 recommendation_detail: some(decision.why.join("; ")),
                 excess_before: judged.excess.get(grant_idx).copied().flatten(),

@@ -1,8 +1,10 @@
 //! The join of many sessions and many rows of use, in one process of bounded memory.
 //!
 //! Facts are made as a scan would leave them, and joined by the program itself, whose memory is read while
-//! it works. Small by default; `OVERGRANT_SCALE=ROWS,SESSIONS,MIB` says how many, and how much memory the
-//! program may take. `docs/scale.md` tells what it came to.
+//! it works. Small by default; `OVERGRANT_SCALE=ROWS,SESSIONS,MIB,CLUSTERS,NAMES` says how many, how much
+//! memory the program may take, over how many clusters the rows go and how many objects of each kind
+//! are named; `OVERGRANT_SCALE_PROGRAM` another program than that of this build. `docs/scale.md` tells
+//! what it came to.
 
 use std::borrow::Cow;
 use std::process::{Command, Stdio};
@@ -23,7 +25,6 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
 use super::*;
 
-const CLUSTER: &str = "arn:aws:eks:us-west-2:111122223333:cluster/prod";
 const HOUR: i64 = 3_600_000_000;
 /// Hours of the window.
 const HOURS: u64 = 14 * 24;
@@ -44,6 +45,31 @@ const KINDS: [(&str, &str); 5] = [
 struct Load {
     rows: u64,
     sessions: u64,
+    clusters: u64,
+    names: u64,
+}
+
+/// The name of a cluster; the first is that of the samples.
+fn cluster(number: u64) -> String {
+    if number == 0 { "prod".to_owned() } else { format!("prod-{number}") }
+}
+
+/// The inventory of the samples, once for each cluster.
+fn take_inventory(world: &World, clusters: u64) {
+    let of_samples = project("samples/inventory/prod");
+    for number in 0..clusters {
+        let name = cluster(number);
+        let folder = world.at("inventory").join(&name);
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in files_below(&of_samples) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let text = text
+                .replace("cluster/prod", &format!("cluster/{name}"))
+                .replace(r#""name": "prod""#, &format!(r#""name": "{name}""#))
+                .replace(r#""clusterName": "prod""#, &format!(r#""clusterName": "{name}""#));
+            std::fs::write(folder.join(file.file_name().unwrap()), text).unwrap();
+        }
+    }
 }
 
 impl Load {
@@ -101,13 +127,17 @@ impl Load {
             ..KubeUser::default()
         };
         let body = AccessFact {
-            cluster: CLUSTER.to_owned(),
+            cluster: format!(
+                "arn:aws:eks:us-west-2:111122223333:cluster/{}",
+                cluster((session + turn) % self.clusters)
+            ),
             caller,
             permission: Permission {
                 verb: verb.to_owned(),
                 api_group: group.to_owned(),
                 resource: resource.to_owned(),
                 namespace,
+                name: n.checked_rem(self.names).map_or_else(String::new, |n| format!("web-{n}")),
                 ..Permission::default()
             },
             decision: Decision::Allow,
@@ -189,22 +219,29 @@ fn peak(pid: u32) -> Option<u64> {
 
 #[test]
 fn many_rows_and_sessions_are_joined_in_bounded_memory() {
-    let given = std::env::var("OVERGRANT_SCALE").unwrap_or_else(|_| "40000,4000,700".to_owned());
+    let given =
+        std::env::var("OVERGRANT_SCALE").unwrap_or_else(|_| "40000,4000,700,3,10".to_owned());
     let numbers: Vec<u64> = given.split(',').map(|n| n.parse().unwrap()).collect();
-    let [rows, sessions, most] = numbers.as_slice() else { panic!("ROWS,SESSIONS,MIB: {given}") };
-    let load = Load { rows: *rows, sessions: *sessions };
+    let &[rows, sessions, most, clusters, names] = numbers.as_slice() else {
+        panic!("ROWS,SESSIONS,MIB,CLUSTERS,NAMES: {given}")
+    };
+    let load = Load { rows, sessions, clusters, names };
     let world = World::new(3);
-    let window = Plan { since: Since::Days(14), ..world.plan("facts") };
+    take_inventory(&world, clusters);
+    let inventories = vec![location(&world.at("inventory"))];
+    let window = Plan { since: Since::Days(14), inventories, ..world.plan("facts") };
     scan(&window, Some(Shard { number: 0, of: 1 }), &mut Deaf).unwrap();
     let begun = Instant::now();
     leave(&world, &load);
     let made = begun.elapsed();
     let begun = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_overgrant"))
+    let program = std::env::var_os("OVERGRANT_SCALE_PROGRAM")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_overgrant").into());
+    let mut child = Command::new(program)
         .args(["audit", "--since", "14d", "--memory", "1024", "--format", "json", "--facts"])
         .arg(world.at("facts"))
         .arg("--inventory")
-        .arg(project("samples/inventory"))
+        .arg(world.at("inventory"))
         .arg("--out")
         .arg(world.at("out"))
         .stdout(Stdio::null())
@@ -227,7 +264,7 @@ fn many_rows_and_sessions_are_joined_in_bounded_memory() {
         u64::try_from(metadata.metadata().file_metadata().num_rows()).unwrap()
     };
     eprintln!(
-        "scale: {rows} rows and {sessions} sessions: facts made in {made:.0?}, {} MiB; joined in {:.0?}, peak {most_used} MiB; \
+        "scale: {rows} rows and {sessions} sessions in {clusters} clusters, {names} names: facts made in {made:.0?}, {} MiB; joined in {:.0?}, peak {most_used} MiB; \
          {} rows of use, {} sessions, {} grant_usage",
         files_below(&world.at("facts")).iter().map(|p| p.metadata().unwrap().len()).sum::<u64>()
             >> 20,
@@ -236,6 +273,6 @@ fn many_rows_and_sessions_are_joined_in_bounded_memory() {
         of("sessions"),
         of("grant_usage"),
     );
-    assert_eq!((of("api_access"), of("sessions")), (*rows, *sessions));
-    assert!(most_used <= *most, "{most_used} MiB");
+    assert_eq!((of("api_access"), of("sessions")), (rows, sessions));
+    assert!(most_used <= most, "{most_used} MiB");
 }

@@ -65,8 +65,6 @@ pub struct Part {
 
 /// Everything a proposal rests on.
 pub struct Case<'a> {
-    /// Number of the cluster in [`Usage`].
-    pub cluster_idx: usize,
     /// Identities and grants.
     pub cluster: &'a Cluster<'a>,
     /// Which mapping counts.
@@ -120,7 +118,7 @@ pub fn propose(case: &Case<'_>) -> Vec<Decision> {
     case.choose_halves(&mut decisions);
     case.explain_spare(&mut decisions);
     case.give_each_policy_once(&mut decisions);
-    let replay = Replay::new(case.cluster_idx, case.cluster, case.usage, case.paths);
+    let replay = Replay::new(case.cluster, case.usage, case.paths);
     case.prove(&mut decisions, &replay);
     for idx in 0..decisions.len() {
         case.split(idx, &mut decisions);

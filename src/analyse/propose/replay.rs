@@ -44,14 +44,12 @@ impl<'a> Replay<'a> {
     /// Looks for writers among the members of the cluster.
     #[must_use]
     pub fn new(
-        cluster_idx: usize,
         cluster: &'a Cluster<'a>,
         usage: &'a Usage,
         paths: &'a BTreeMap<usize, Paths>,
     ) -> Self {
         let mut writers: BTreeMap<usize, Writer> = BTreeMap::new();
-        let of_cluster = || usage.uses.iter().filter(|used| used.cluster == cluster_idx);
-        for used in of_cluster() {
+        for used in &usage.uses {
             let (wrote_rbac, approved) =
                 (writes_rbac(&used.permission), approves(&used.permission));
             if wrote_rbac || approved {
@@ -64,7 +62,7 @@ impl<'a> Replay<'a> {
                 writer.approved |= approved;
             }
         }
-        for used in of_cluster() {
+        for used in &usage.uses {
             if let Some(writer) = writers.get_mut(&used.member) {
                 writer.grants.extend(used.grants.iter().map(|(grant, _)| *grant));
             }

@@ -65,7 +65,6 @@ impl Small<'_> {
         let window = window();
         let mut usage = Usage::default();
         usage.members.push(Used {
-            cluster: 0,
             principal_id: "AROA1".to_owned(),
             username: ROLE.to_owned(),
             groups,
@@ -74,7 +73,6 @@ impl Small<'_> {
         for (text, grants, team) in &self.uses {
             let profile = profiles.of_attributes(&[("tag:team", team), ("person", team)]);
             usage.uses.push(Use {
-                cluster: 0,
                 member: 0,
                 via: Via::Direct,
                 permission: permission(text),
@@ -86,11 +84,11 @@ impl Small<'_> {
                 profiles: vec![profile],
             });
         }
-        let evidence = collect(0, &cluster, &usage, &Sessions::default(), None, window);
+        let evidence = collect(&cluster, &usage, &Sessions::default(), None, window);
         let namespaces = ["shop".to_owned(), "pay".to_owned()];
         let universe = Universe::new(None, &namespaces, usage.uses.iter().map(|u| &u.permission));
         let offers = Offers::new(PolicyTable::builtin(), &universe);
-        let all_paths = paths::of_uses(0, &cluster, &usage);
+        let all_paths = paths::of_uses(&cluster, &usage);
         let widths: Vec<u64> = self.grants.iter().map(|g| width(g, &universe)).collect();
         let inventory = inventory();
         let case = verdict::Case {
@@ -112,7 +110,6 @@ impl Small<'_> {
         let advice =
             super::super::recommend::advise(&self.grants, &evidence, &verdicts, &rivals, false);
         let decisions = propose(&super::Case {
-            cluster_idx: 0,
             cluster: &cluster,
             mode: Some(AuthMode::Api),
             members: &self.members,

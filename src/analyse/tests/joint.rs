@@ -137,11 +137,11 @@ proptest! {
                 ..AccessFact::default()
             };
             let who = cluster.who(&fact.caller);
-            usage.add(0, &cluster, &who, &fact, (Micros(1), Micros(2), 1), 0);
+            usage.add(&cluster, &who, &fact, (Micros(1), Micros(2), 1), 0);
         }
         usage.finish();
-        let evidence = collect(0, &cluster, &usage, &Sessions::default(), None, window());
-        let all_paths = paths::of_uses(0, &cluster, &usage);
+        let evidence = collect(&cluster, &usage, &Sessions::default(), None, window());
+        let all_paths = paths::of_uses(&cluster, &usage);
         let inventory = inventory();
         let case = case(&cluster, &inventory);
         let redundant = paths::redundant(&cluster, &evidence, &all_paths, |idx| scope::width(&grants[idx], &case.universe));
@@ -173,7 +173,6 @@ proptest! {
             grants.iter().map(|grant| scope::width(grant, &case.universe)).collect();
         let offers = case.offers;
         let decisions = propose::propose(&propose::Case {
-            cluster_idx: 0,
             cluster: &cluster,
             mode: Some(AuthMode::Api),
             members: &[],

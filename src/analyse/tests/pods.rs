@@ -23,7 +23,7 @@ fn irsa_sessions_are_told_apart_by_their_provider() {
         };
         let sessions = Sessions::new([Issued { at: Micros(DAY), body }]);
         let usage = Usage::default();
-        let seen = collect(0, &cluster, &usage, &sessions, issuer, window());
+        let seen = collect(&cluster, &usage, &sessions, issuer, window());
         assert_eq!(seen[0].count, expected, "{provider} {issuer:?}");
     };
     let ours = "https://oidc.eks.r.amazonaws.com/id/A";

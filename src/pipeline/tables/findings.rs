@@ -41,12 +41,12 @@ pub(super) struct Marked<'a> {
 }
 
 impl<'a> Marked<'a> {
-    pub(super) fn new(inputs: &Inputs<'a>, judged: &[JudgedCluster<'_>]) -> Self {
+    pub(super) fn new(inputs: &Inputs<'a>, judged: &[JudgedCluster]) -> Self {
         let (rules, until) = (inputs.rules, inputs.analyse.window.until);
         let (mut places, mut cases, mut severities) = (BTreeMap::new(), Vec::new(), Vec::new());
         let mut broken = Vec::new();
         for (idx, (cluster, judged)) in inputs.joined.clusters.iter().zip(judged).enumerate() {
-            let all = cluster.grants.iter().zip(&judged.verdicts).zip(&judged.evidence);
+            let all = cluster.grants.iter().zip(&judged.verdicts).zip(&judged.observed);
             for (grant_idx, ((grant, verdict), seen)) in all.enumerate() {
                 let case = case_of(grant, verdict);
                 if is_finding(grant, verdict) {
@@ -190,7 +190,7 @@ fn is_finding(grant: &Grant, verdict: &Verdict) -> bool {
 pub(super) fn summarise(
     inputs: &Inputs<'_>,
     coverage: &Coverage,
-    judged: &[JudgedCluster<'_>],
+    judged: &[JudgedCluster],
     marks: &Marked<'_>,
 ) -> Judged {
     let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
@@ -277,7 +277,7 @@ fn worst_first(mut findings: Vec<(Severity, Finding)>) -> Vec<Finding> {
 fn without_audit(
     inventory: &ClusterInventory,
     cluster: Option<&Cluster<'_>>,
-    judged: Option<&JudgedCluster<'_>>,
+    judged: Option<&JudgedCluster>,
 ) -> String {
     let (mut silent, mut present, mut blind) = (0, 0, 0);
     let grants = cluster.map(|cluster| cluster.grants).unwrap_or_default();

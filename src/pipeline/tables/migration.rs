@@ -20,7 +20,7 @@ struct Place<'a> {
     inventory: &'a ClusterInventory,
     cluster: &'a Cluster<'a>,
     seen: &'a Seen,
-    judged: &'a JudgedCluster<'a>,
+    judged: &'a JudgedCluster,
     /// `None` when it was not read.
     mode: Option<AuthMode>,
     /// True when the audit log covers the window well enough for silence to mean something.
@@ -32,7 +32,7 @@ struct Place<'a> {
 pub(super) fn write(
     inputs: &Inputs<'_>,
     coverage: &Coverage,
-    judged: &[JudgedCluster<'_>],
+    judged: &[JudgedCluster],
 ) -> Result<Vec<ApiMove>, PipelineError> {
     let (mut rows, mut plan, mut moves) = (Vec::new(), Vec::new(), Vec::new());
     let all = inputs.world.clusters.iter().zip(&inputs.joined.clusters);

@@ -15,10 +15,7 @@ use crate::table::rows::verdicts::{ProposalRow, VerdictRow};
 /// Rules that a sentence names, at most.
 const MAX_WORDS: usize = 400;
 
-pub(super) fn write(
-    inputs: &Inputs<'_>,
-    judged: &[JudgedCluster<'_>],
-) -> Result<(), PipelineError> {
+pub(super) fn write(inputs: &Inputs<'_>, judged: &[JudgedCluster]) -> Result<(), PipelineError> {
     let mut rows = Vec::new();
     for (cluster, judged) in inputs.joined.clusters.iter().zip(judged) {
         for (grant, decision) in cluster.grants.iter().zip(&judged.decisions) {

@@ -2,7 +2,6 @@
 //! `group_sets`.
 
 use super::{Inputs, write_sorted};
-use crate::facts::FactsError;
 use crate::facts::fold::Hourly;
 use crate::facts::ordered::{Key, Ordered, ROW_BUFFER};
 use crate::join::sessions::texts::Text;
@@ -115,25 +114,16 @@ fn in_order(
     mut each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), PipelineError>,
 ) -> Result<(), PipelineError> {
     let mut ordered = Ordered::new(inputs.spill, ROW_BUFFER);
-    let mut row = Vec::new();
+    let mut sort_key = Vec::new();
     inputs.facts.each_call(redemptions, |call| {
-        row.clear();
-        if !key(&call, &mut Key(&mut row)) {
+        sort_key.clear();
+        if !key(&call, &mut Key(&mut sort_key)) {
             return Ok(());
         }
-        let key_len = u64::try_from(row.len()).unwrap_or(u64::MAX);
         let sums = (call.hour, call.count, call.first, call.last);
-        row = postcard::to_extend(&(&call.body, sums), std::mem::take(&mut row))
-            .map_err(FactsError::from)?;
-        row.extend_from_slice(&key_len.to_be_bytes());
-        Ok(ordered.push(&row)?)
+        Ok(ordered.put(&sort_key, &(&call.body, sums))?)
     })?;
-    ordered.drain(|row| {
-        let Some((row, key_len)) = row.split_last_chunk::<8>() else { return Ok(()) };
-        let key_len = usize::try_from(u64::from_be_bytes(*key_len)).unwrap_or(usize::MAX);
-        let fact = row.get(key_len..).unwrap_or_default();
-        let (body, (hour, count, first, last)) =
-            postcard::from_bytes(fact).map_err(FactsError::from)?;
+    ordered.values(|(body, (hour, count, first, last))| {
         each(Hourly { hour, body, count, first, last })
     })
 }
