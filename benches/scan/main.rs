@@ -29,7 +29,7 @@ use overgrant::decode::gunzip::{Inflater, Limits};
 use overgrant::extract::{Batch, Extractor};
 use overgrant::facts::FactsError;
 use overgrant::facts::fold::fold;
-use overgrant::facts::sort::{Run, Sorter, SpillDir};
+use overgrant::facts::sort::{Run, Sorter, SpillDir, merge};
 use overgrant::facts::store::FactStore;
 
 use corpus::Corpus;
@@ -157,6 +157,22 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
             let spill = SpillDir::new(folder.path().to_path_buf());
             let runs = sorted(corpus, &mut extractor, &spill)?;
             Ok(u64::try_from(runs.len())?)
+        }),
+    ));
+    let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));
+    all.push((
+        "merged",
+        Box::new(move || {
+            let folder = tempfile::tempdir()?;
+            let spill = SpillDir::new(folder.path().to_path_buf());
+            let runs = sorted(corpus, &mut extractor, &spill)?;
+            let mut facts = 0;
+            merge(runs, &spill, |_, fact| {
+                facts += 1;
+                black_box(fact);
+                Ok(())
+            })?;
+            Ok(facts)
         }),
     ));
     let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));

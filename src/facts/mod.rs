@@ -79,6 +79,9 @@ pub enum FactsError {
         /// The file.
         path: PathBuf,
     },
+    /// Whoever took facts takes no more; why is said elsewhere.
+    #[error("facts are not taken any more")]
+    NotTaken,
     /// A fact does not serialise or read back: the spill file was changed by someone else.
     #[error("a fact does not read back from the spill file")]
     Encoding(#[from] postcard::Error),

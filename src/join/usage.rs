@@ -5,7 +5,8 @@
 //! remembered per class of caller and permission, so an hour that repeats the last one costs two
 //! look-ups.
 
-use std::hash::{BuildHasher, BuildHasherDefault};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash};
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -66,12 +67,17 @@ pub struct Joined {
     pub credited: Option<usize>,
     /// How many cover it.
     pub covering: usize,
-    /// Who.
-    pub member: usize,
 }
 
-/// What an evaluation depends on: member, way, permission and the authorizer's words.
-type Asked = (usize, Via, Permission, String);
+/// An evaluation, and what it depends on: member, way, permission and the authorizer's words.
+#[derive(Debug)]
+struct Covered {
+    member: usize,
+    via: Via,
+    permission: Permission,
+    reason: String,
+    grants: Arc<[(usize, bool)]>,
+}
 
 /// All use of a cluster in a window.
 #[derive(Debug, Default)]
@@ -83,7 +89,9 @@ pub struct Usage {
     member_idx: FxHashMap<Member, usize>,
     /// Finds a use by member, way, permission and grants.
     use_idx: HashTable<usize>,
-    covering: FxHashMap<Asked, Vec<(usize, bool)>>,
+    covering: HashTable<Covered>,
+    /// The last one: most facts that follow each other are of one.
+    member: usize,
 }
 
 impl Usage {
@@ -102,28 +110,16 @@ impl Usage {
         // one is using it.
         let idle = (fact.via == Via::Delegated && !asked_by_service) || is_wild(&fact.permission);
         if fact.decision != Decision::Allow || idle {
-            return Joined { credited: None, covering: 0, member };
+            return Joined { credited: None, covering: 0 };
         }
-        let key = (member, fact.via, fact.permission.clone(), fact.reason.clone());
-        let grants = if let Some(grants) = self.covering.get(&key) {
-            grants.clone()
-        } else {
-            if self.covering.len() >= MAX_REMEMBERED {
-                self.covering.clear();
-            }
-            let grants = evaluate(cluster, who, fact);
-            self.covering.insert(key, grants.clone());
-            grants
-        };
-        let credited = shown(cluster, &grants);
-        let covering = grants.len();
-        self.add_use(member, fact, grants, seen, profile);
-        Joined { credited, covering, member }
+        let grants = self.covering((cluster, who), member, fact);
+        self.add_use(member, fact, &grants, seen, profile);
+        Joined { credited: shown(cluster, &grants), covering: grants.len() }
     }
 
     /// Puts everything into its final order.
     pub fn finish(&mut self) {
-        self.covering = FxHashMap::default();
+        self.covering = HashTable::new();
         self.use_idx = HashTable::new();
         let members = &self.members;
         self.uses.sort_by(|a, b| {
@@ -136,20 +132,65 @@ impl Usage {
         });
     }
 
+    /// Grants that cover the request; evaluated once for each class of caller and permission.
+    fn covering(
+        &mut self,
+        (cluster, who): (&Cluster<'_>, &Who),
+        member: usize,
+        fact: &AccessFact,
+    ) -> Arc<[(usize, bool)]> {
+        let hash = hash_of((member, fact.via, &fact.permission, &fact.reason));
+        let same = |known: &Covered| {
+            (known.member, known.via) == (member, fact.via)
+                && known.permission == fact.permission
+                && known.reason == fact.reason
+        };
+        if let Some(known) = self.covering.find(hash, same) {
+            return Arc::clone(&known.grants);
+        }
+        if self.covering.len() >= MAX_REMEMBERED {
+            self.covering.clear();
+        }
+        let grants: Arc<[(usize, bool)]> = evaluate(cluster, who, fact).into();
+        let covered = Covered {
+            member,
+            via: fact.via,
+            permission: fact.permission.clone(),
+            reason: fact.reason.clone(),
+            grants: Arc::clone(&grants),
+        };
+        let again =
+            |known: &Covered| hash_of((known.member, known.via, &known.permission, &known.reason));
+        self.covering.insert_unique(hash, covered, again);
+        grants
+    }
+
     fn member(&mut self, fact: &AccessFact) -> usize {
         let subject = &fact.subject;
-        let direct = fact.via == Via::Direct;
+        let caller = (fact.via == Via::Direct).then_some(&fact.caller);
+        let principal_id = caller.map_or("", |caller| caller.principal_id.as_str());
+        let username = stable_username(subject, caller);
+        let is_last = self.members.get(self.member).is_some_and(|last| {
+            last.principal_id == principal_id
+                && last.username == username
+                && last.groups == subject.groups
+        });
+        if is_last {
+            return self.member;
+        }
         let member = Member {
-            principal_id: if direct { fact.caller.principal_id.clone() } else { String::new() },
-            username: stable_username(subject, direct.then_some(&fact.caller)),
+            principal_id: principal_id.to_owned(),
+            username: username.to_owned(),
             groups: subject.groups.clone(),
         };
-        if let Some(&idx) = self.member_idx.get(&member) {
-            return idx;
-        }
-        let idx = self.members.len();
-        self.members.push(member.clone());
-        self.member_idx.insert(member, idx);
+        let idx = if let Some(&idx) = self.member_idx.get(&member) {
+            idx
+        } else {
+            self.members.push(member.clone());
+            self.member_idx.insert(member, self.members.len() - 1);
+            self.members.len() - 1
+        };
+        self.member = idx;
         idx
     }
 
@@ -157,12 +198,12 @@ impl Usage {
         &mut self,
         member: usize,
         fact: &AccessFact,
-        grants: Vec<(usize, bool)>,
+        grants: &[(usize, bool)],
         (first, last, count): (Micros, Micros, i64),
         profile: u32,
     ) {
         let Usage { uses, use_idx, .. } = self;
-        let hash = hash_of(member, fact.via, &fact.permission);
+        let hash = hash_of((member, fact.via, &fact.permission));
         // The same permission may be credited to another grant later: grants come and go.
         let same = |used: &Use| {
             (used.member, used.via, &used.permission) == (member, fact.via, &fact.permission)
@@ -181,13 +222,13 @@ impl Usage {
             return;
         }
         use_idx.insert_unique(hash, uses.len(), |&idx| {
-            uses.get(idx).map_or(0, |used| hash_of(used.member, used.via, &used.permission))
+            uses.get(idx).map_or(0, |used| hash_of((used.member, used.via, &used.permission)))
         });
         uses.push(Use {
             member,
             via: fact.via,
             permission: fact.permission.clone(),
-            grants,
+            grants: grants.to_vec(),
             first,
             last,
             days: vec![first.day()],
@@ -205,15 +246,15 @@ fn is_wild(permission: &Permission) -> bool {
         || path.ends_with('*')
 }
 
-fn hash_of(member: usize, via: Via, permission: &Permission) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one((member, via, permission))
+fn hash_of(of: impl Hash) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(of)
 }
 
 /// A name that does not change with the session: for a role the ARN without session.
-fn stable_username(subject: &KubeUser, caller: Option<&KubeUser>) -> String {
+fn stable_username<'a>(subject: &'a KubeUser, caller: Option<&'a KubeUser>) -> &'a str {
     match caller {
-        Some(caller) if !caller.canonical_arn.is_empty() => caller.canonical_arn.clone(),
-        _ => subject.username.clone(),
+        Some(caller) if !caller.canonical_arn.is_empty() => &caller.canonical_arn,
+        _ => &subject.username,
     }
 }
 

@@ -34,6 +34,26 @@ pub fn of_bytes(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// SHA-256 of all that can be read, and how many bytes that were; little of it is held.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn of_reader(mut input: impl std::io::Read) -> std::io::Result<([u8; 32], u64)> {
+    let mut hash = Sha256::new();
+    let (mut some, mut len) = (vec![0; 1 << 16], 0);
+    loop {
+        match input.read(&mut some) {
+            Ok(0) => return Ok((hash.finalize().into(), len)),
+            Ok(n) => {
+                hash.update(some.get(..n).unwrap_or_default());
+                len += u64::try_from(n).unwrap_or(0);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The first 128 bits of a digest.
 #[must_use]
 pub fn id(digest: &[u8; 32]) -> u128 {
@@ -58,6 +78,10 @@ mod tests {
         assert_ne!(of(&["a", ""]), of(&["a"]));
         assert_eq!(hex(&of_bytes(b"abc"), 16), "ba7816bf8f01cfea");
         assert_eq!(id(&of_bytes(b"abc")) >> 64, 0xba78_16bf_8f01_cfea);
+        for long in [vec![], b"abc".to_vec(), vec![7; 200_000]] {
+            let len = u64::try_from(long.len()).unwrap();
+            assert_eq!(of_reader(long.as_slice()).unwrap(), (of_bytes(&long), len));
+        }
         // However they are fed.
         for len in [0, 1, 239, 240, 241, 248, 256, 1000] {
             let long = "x".repeat(len);

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use rustc_hash::FxHashSet;
 
@@ -18,7 +20,7 @@ use crate::facts::fold::{Dated, FactSink, Folded, Hourly};
 use crate::facts::read::FactReader;
 use crate::facts::sort::SpillDir;
 use crate::facts::store::partition;
-use crate::join::cluster::{Cluster, is_iam};
+use crate::join::cluster::{Cluster, Who, is_iam};
 use crate::join::presence::{Presence, is_redemption};
 use crate::join::profile::Profiles;
 use crate::join::sessions::{Session, Sessions, SessionsBuilder};
@@ -26,7 +28,7 @@ use crate::join::usage::Usage;
 use crate::model::arn::Arn;
 use crate::model::digest;
 use crate::model::fact::{
-    AccessFact, AwsCallFact, ChangeFact, Decision, IssuedBy, LoginFact, TokenState, Via,
+    AccessFact, AwsCallFact, ChangeFact, Decision, IssuedBy, KubeUser, LoginFact, TokenState, Via,
 };
 use crate::model::grant::IdentityKind;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
@@ -144,6 +146,8 @@ pub(super) fn join<'a>(
         })
         .collect();
     let seen = clusters.iter().map(|_| Seen::default()).collect();
+    let writer = out.table_writer::<ApiAccessRow>()?;
+    let (to, from) = sync_channel(WAITING);
     let mut sink = Sink {
         world,
         context: facts.context,
@@ -155,7 +159,9 @@ pub(super) fn join<'a>(
         at: None,
         usage: Usage::default(),
         used: UsedBy::default(),
-        writer: out.table_writer::<ApiAccessRow>()?,
+        rows: Rows { batch: Vec::new(), to },
+        caller: None,
+        groups: (Vec::new(), String::new()),
         joined: Joined {
             clusters,
             sessions: Sessions::default(),
@@ -175,15 +181,68 @@ pub(super) fn join<'a>(
         .enumerate()
         .map(|(idx, (cluster, _))| (partition("p_cluster", &cluster.arn), idx))
         .collect();
-    facts.reader.read(|place| order.get(place).copied(), &mut sink)?;
-    sink.know_calls();
-    sink.leave_cluster()?;
-    let Sink { writer, mut joined, used, .. } = sink;
-    finish(writer)?;
+    let (mut joined, used) = std::thread::scope(|scope| {
+        let writing = scope.spawn(move || write_rows(writer, &from));
+        let read = facts.reader.read(|place| order.get(place).copied(), &mut sink);
+        sink.know_calls();
+        let left = read.and_then(|()| sink.leave_cluster()).and_then(|()| sink.rows.hand_over());
+        let Sink { rows, joined, used, .. } = sink;
+        // No more rows.
+        drop(rows);
+        // What ended the writing ended the reading.
+        writing.join().map_err(|_| PipelineError::Worker)??;
+        left.map(|()| (joined, used)).map_err(PipelineError::from)
+    })?;
     let mut presence = std::mem::take(&mut joined.presence);
     joined.logins.iter().for_each(|login| presence.see_login(login));
     joined.presence = presence;
     Ok((joined, used))
+}
+
+/// Who made a request, and what is known of that without the request.
+struct Caller {
+    cluster: usize,
+    user: KubeUser,
+    who: Who,
+    principal_arn: String,
+    /// The account of the access key that was shown, and the number of the key.
+    audited: Option<(String, u64)>,
+}
+
+/// Rows on their way to the thread that writes them: encoding takes as long as joining.
+struct Rows {
+    batch: Vec<ApiAccessRow>,
+    to: SyncSender<Vec<ApiAccessRow>>,
+}
+
+/// Rows that are handed over at once.
+const BATCH: usize = 4096;
+/// Batches that wait.
+const WAITING: usize = 2;
+
+impl Rows {
+    fn push(&mut self, row: ApiAccessRow) -> Result<(), FactsError> {
+        self.batch.push(row);
+        if self.batch.len() < BATCH { Ok(()) } else { self.hand_over() }
+    }
+
+    fn hand_over(&mut self) -> Result<(), FactsError> {
+        let full = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        self.to.send(full).map_err(|_| FactsError::NotTaken)
+    }
+}
+
+/// Writes what comes until nothing more does.
+fn write_rows(
+    mut writer: RowWriter<ApiAccessRow, BufWriter<File>>,
+    from: &Receiver<Vec<ApiAccessRow>>,
+) -> Result<(), PipelineError> {
+    while let Ok(rows) = from.recv() {
+        for row in rows {
+            writer.push(row)?;
+        }
+    }
+    finish(writer)
 }
 
 struct Sink<'a, 'b> {
@@ -199,7 +258,10 @@ struct Sink<'a, 'b> {
     /// What was used of it.
     usage: Usage,
     used: UsedBy,
-    writer: RowWriter<ApiAccessRow, BufWriter<File>>,
+    rows: Rows,
+    caller: Option<Rc<Caller>>,
+    /// The last set of groups, and its digest.
+    groups: (Vec<String>, String),
     joined: Joined<'a>,
 }
 
@@ -254,6 +316,42 @@ impl Sink<'_, '_> {
         self.used.keep(cluster, std::mem::take(&mut self.usage), self.spill)
     }
 
+    /// What is the same for all requests of a caller in a cluster.
+    fn caller(&mut self, cluster_idx: usize, user: &KubeUser) -> Option<Rc<Caller>> {
+        if let Some(last) = &self.caller
+            && last.cluster == cluster_idx
+            && last.user == *user
+        {
+            return Some(Rc::clone(last));
+        }
+        let who = self.joined.clusters.get(cluster_idx)?.who(user);
+        let principal_arn = if is_iam(user) {
+            let known = self.world.principals.arn_of(&user.principal_id);
+            known.map_or_else(|| user.canonical_arn.clone(), str::to_owned)
+        } else {
+            user.username.clone()
+        };
+        let audited = (!who.component && !user.access_key_id.is_empty()).then(|| {
+            let account = user.uid.split(':').nth(1).unwrap_or_default();
+            (account.to_owned(), number_of(&user.access_key_id))
+        });
+        let caller =
+            Caller { cluster: cluster_idx, user: user.clone(), who, principal_arn, audited };
+        let caller = Rc::new(caller);
+        self.caller = Some(Rc::clone(&caller));
+        Some(caller)
+    }
+
+    /// The digest of a set of groups, which is mostly that of the one before.
+    fn groups_digest(&mut self, groups: &[String]) -> String {
+        if self.groups.0 != groups || self.groups.1.is_empty() {
+            let digest = digest_of_groups(groups);
+            self.joined.group_sets.entry(digest.clone()).or_insert_with(|| groups.to_vec());
+            self.groups = (groups.to_vec(), digest);
+        }
+        self.groups.1.clone()
+    }
+
     fn join_one(&mut self, access: Hourly<AccessFact>) -> Result<(), FactsError> {
         let fact = access.body;
         let found = self.joined.clusters.iter().position(|cluster| cluster.arn == fact.cluster);
@@ -262,36 +360,29 @@ impl Sink<'_, '_> {
             self.leave_cluster()?;
             self.at = Some(idx);
         }
+        let Some(caller) = self.caller(idx, &fact.caller) else { return Ok(()) };
         let Some(cluster) = self.joined.clusters.get(idx) else { return Ok(()) };
-        let who = cluster.who(&fact.caller);
+        let who = &caller.who;
         let times = (access.first, access.last, access.count);
         let (session, confidence) = self.joined.sessions.of_kube_user(&fact.caller, access.first);
         let profile = self.joined.profiles.of(&self.joined.sessions, session, &fact.caller);
-        let joined = self.usage.add(cluster, &who, &fact, times, profile);
-        let corroborated = session
-            .and_then(|idx| self.joined.sessions.get(idx))
-            .is_some_and(|session| self.is_verified(session));
-        let session_id = session.and_then(|idx| self.joined.sessions.get(idx)).map(Session::id);
+        let joined = self.usage.add(cluster, who, &fact, times, profile);
+        let session = session.and_then(|idx| self.joined.sessions.get(idx));
+        let corroborated = session.is_some_and(|session| self.is_verified(session));
+        let session_id = session.map(Session::id);
         let credited =
             joined.credited.and_then(|idx| cluster.grants.get(idx)).map(|g| g.id.clone());
         let settled = access.first.0 >= self.window.since.0 + MICROS_PER_HOUR;
-        if settled && !who.component && !fact.caller.access_key_id.is_empty() {
-            let account = fact.caller.uid.split(':').nth(1).unwrap_or_default();
-            let keys = self.joined.audited_keys.entry(account.to_owned()).or_default();
-            keys.insert(number_of(&fact.caller.access_key_id));
+        if settled && let Some((account, key)) = &caller.audited {
+            match self.joined.audited_keys.get_mut(account) {
+                Some(keys) => keys.insert(*key),
+                None => self.joined.audited_keys.entry(account.clone()).or_default().insert(*key),
+            };
         }
-        let groups_digest = digest_of_groups(&fact.subject.groups);
-        if !self.joined.group_sets.contains_key(&groups_digest) {
-            self.joined.group_sets.insert(groups_digest.clone(), fact.subject.groups.clone());
-        }
-        let iam = is_iam(&fact.caller);
-        let principal_arn = if iam {
-            let known = self.world.principals.arn_of(&fact.caller.principal_id);
-            known.map_or_else(|| fact.caller.canonical_arn.clone(), str::to_owned)
-        } else {
-            fact.caller.username.clone()
-        };
-        if let Some(seen) = self.joined.seen.get_mut(idx) {
+        let groups_digest = self.groups_digest(&fact.subject.groups);
+        if let (Some(seen), Some(cluster)) =
+            (self.joined.seen.get_mut(idx), self.joined.clusters.get(idx))
+        {
             note(seen, &fact, times, who.kind, who.component);
             for identity in &who.identities {
                 let last = seen.identities.entry(*identity).or_insert(access.last);
@@ -299,7 +390,7 @@ impl Sink<'_, '_> {
                 let kind = cluster.identities.get(*identity).map(|identity| identity.kind);
                 if kind == Some(IdentityKind::AwsAuthAccount) {
                     let came = seen.of_accounts.entry(*identity).or_default();
-                    came.insert(principal_arn.clone());
+                    came.insert(caller.principal_arn.clone());
                     if came.len() > NAMED {
                         came.pop_last();
                     }
@@ -310,7 +401,7 @@ impl Sink<'_, '_> {
         let row = ApiAccessRow {
             cluster: fact.cluster,
             hour: access.hour.start(),
-            principal_arn,
+            principal_arn: caller.principal_arn.clone(),
             principal_id: some(fact.caller.principal_id),
             uid: fact.caller.uid,
             username: fact.caller.username,
@@ -339,7 +430,7 @@ impl Sink<'_, '_> {
             first_seen: access.first,
             last_seen: access.last,
         };
-        Ok(self.writer.push(row)?)
+        self.rows.push(row)
     }
 }
 

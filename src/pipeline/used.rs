@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::facts::FactsError;
 use crate::facts::sort::SpillDir;
@@ -14,20 +14,13 @@ use crate::join::usage::{Member, Usage, Use};
 #[derive(Debug, Default)]
 pub(super) struct UsedBy {
     /// Facts come cluster by cluster; where they do not, a cluster has several parts.
-    parts: BTreeMap<usize, Vec<Spooled>>,
+    parts: BTreeMap<usize, Vec<Part>>,
 }
 
-#[derive(Serialize)]
-enum Kept<'a> {
-    Member(&'a Member),
-    Use(&'a Use),
-}
-
-/// The same, as it comes back.
-#[derive(Deserialize)]
-enum Back {
-    Member(Member),
-    Use(Use),
+#[derive(Debug)]
+struct Part {
+    members: Spooled,
+    uses: Spooled,
 }
 
 impl UsedBy {
@@ -39,32 +32,33 @@ impl UsedBy {
         spill: &SpillDir,
     ) -> Result<(), FactsError> {
         usage.finish();
-        let mut spool = Spool::new(spill)?;
-        for member in &usage.members {
-            spool.push(&Kept::Member(member))?;
-        }
-        for used in &usage.uses {
-            spool.push(&Kept::Use(used))?;
-        }
-        self.parts.entry(cluster).or_default().push(spool.finish()?);
+        let part =
+            Part { members: spool(&usage.members, spill)?, uses: spool(&usage.uses, spill)? };
+        self.parts.entry(cluster).or_default().push(part);
         Ok(())
     }
 
     /// Gives it back, once.
     pub(super) fn take(&mut self, cluster: usize, spill: &SpillDir) -> Result<Usage, FactsError> {
         let mut usage = Usage::default();
-        for part in self.parts.remove(&cluster).unwrap_or_default() {
+        for Part { members, uses } in self.parts.remove(&cluster).unwrap_or_default() {
             let before = usage.members.len();
-            part.each(spill, |kept| match kept {
-                Back::Member(member) => usage.members.push(member),
-                Back::Use(used) => {
-                    usage.uses.push(Use { member: used.member + before, ..used });
-                }
+            members.each(spill, |member: Member| usage.members.push(member))?;
+            uses.each(spill, |used: Use| {
+                usage.uses.push(Use { member: used.member + before, ..used });
             })?;
         }
         usage.finish();
         Ok(usage)
     }
+}
+
+fn spool(values: &[impl Serialize], spill: &SpillDir) -> Result<Spooled, FactsError> {
+    let mut spool = Spool::new(spill)?;
+    for value in values {
+        spool.push(value)?;
+    }
+    spool.finish()
 }
 
 #[cfg(test)]

@@ -122,13 +122,10 @@ impl OutputDir {
 /// When it cannot be read.
 pub fn written(root: &Path, relative: &Path) -> Result<WrittenFile, ReportError> {
     let path = root.join(relative);
-    let bytes = fs::read(&path).map_err(io("read", &path))?;
+    let read = File::open(&path).and_then(digest::of_reader);
+    let (sha256, bytes) = read.map_err(io("read", &path))?;
     let parts: Vec<_> = relative.components().map(|c| c.as_os_str().to_string_lossy()).collect();
-    Ok(WrittenFile {
-        path: parts.join("/"),
-        bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-        sha256: digest::hex(&digest::of_bytes(&bytes), 64),
-    })
+    Ok(WrittenFile { path: parts.join("/"), bytes, sha256: digest::hex(&sha256, 64) })
 }
 
 /// Ends a table.
