@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use overgrant::model::needs::{CALLS, Feature};
 use overgrant::model::time::Micros;
+use overgrant::publish::place::Place;
+use overgrant::publish::{Finished, State};
 use overgrant::source::{FetchError, Location, Prune, SourceError, Store};
 
 use crate::support::s3::{Fault, Server};
@@ -100,10 +103,66 @@ fn the_audit_over_s3_gives_the_bytes_of_the_audit_over_folders() {
         .collect();
     let known: BTreeSet<(Feature, &str)> = CALLS
         .iter()
-        .filter(|call| call.call.starts_with("s3:"))
+        // Parts of what is large: `a_large_table_goes_in_parts`.
+        .filter(|call| call.call.starts_with("s3:") && call.call != "s3:AbortMultipartUpload")
         .map(|call| (call.feature, call.call))
         .collect();
     assert_eq!(made, known);
+}
+
+/// A finished run whose one table has so many bytes.
+fn run_of(bytes: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let table: Vec<u8> = (0..bytes).map(|n| u8::try_from(n % 251).unwrap()).collect();
+    put(folder.path(), "run/tables/large/part-0.parquet", &table);
+    put(folder.path(), "run/manifest.json", b"{}");
+    put(folder.path(), "state/ledger/days/part-0.parquet", b"x");
+    folder
+}
+
+#[test]
+fn a_large_table_goes_in_parts() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("results")).unwrap();
+    let refuse = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&refuse);
+    let server = Server::start(root.path(), move |_, path| {
+        let refused = asked.load(Ordering::Relaxed) && path.contains("partNumber=3");
+        if refused { Fault::Denied } else { Fault::None }
+    });
+    let publish = |out: &str| {
+        let run = run_of(40 << 20);
+        let out = Location::parse(out).unwrap();
+        let (of_run, of_state) = (run.path().join("run"), run.path().join("state"));
+        let finished = Finished {
+            run: &of_run,
+            state: &of_state,
+            generation: "0123456789abcdef",
+            run_json: b"{}",
+            history: &[],
+        };
+        server.block_on(async {
+            let place = Place::open(&out, &server.options()).await.unwrap();
+            place.publish(finished, &mut State::default()).await
+        })
+    };
+    publish("s3://results/whole").unwrap();
+    let got = std::fs::read(root.path().join("results/whole/tables/large/part-0.parquet")).unwrap();
+    assert!(
+        got.len() == 40 << 20
+            && got.iter().enumerate().all(|(n, byte)| n % 251 == usize::from(*byte))
+    );
+    let asked_for = |what: &str| {
+        server.requests.lock().unwrap().iter().filter(|request| request.contains(what)).count()
+    };
+    // Under the name of the run, and where readers by glob look.
+    assert_eq!((asked_for("partNumber=3"), asked_for("partNumber=4")), (2, 0));
+
+    refuse.store(true, Ordering::Relaxed);
+    let error = publish("s3://results/refused").unwrap_err();
+    assert!(format!("{error:?}").contains("UploadPart"), "{error:?}");
+    assert!(asked_for("DELETE /results/refused") > 0, "the parts are given up");
+    assert!(!root.path().join("results/refused/tables/large/part-0.parquet").exists());
 }
 
 #[test]

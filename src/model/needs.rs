@@ -90,6 +90,8 @@ pub const CALLS: &[Call] = &[
     call(Feature::WriteOutput, "", "kms:Decrypt", "arn:aws:kms:*:ACCOUNT:key/KEY-OF-OUTPUT"),
     of_its_name(Feature::WriteOutput, "s3:GetObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
     of_its_name(Feature::WriteOutput, "s3:PutObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
+    // Of a large table whose parts did not all come through.
+    of_its_name(Feature::WriteOutput, "s3:AbortMultipartUpload", "arn:aws:s3:::OUTPUT/PREFIX/*"),
     of_its_name(Feature::WriteOutput, "s3:DeleteObject", "arn:aws:s3:::OUTPUT/PREFIX/*"),
     of_its_name(Feature::Inventory, "eks:DescribeCluster", CLUSTERS),
     of_its_name(Feature::Inventory, "eks:ListAccessEntries", CLUSTERS),

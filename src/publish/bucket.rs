@@ -4,14 +4,18 @@
 //! glob get copies at names that never change: each object goes from one run to the next at once. Two
 //! runs at once both write; the manifest says which of them counts.
 
+#![expect(clippy::disallowed_methods, reason = "publish puts the files of a run")]
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::{
     FOLDERS, Finished, GENERATIONS, HISTORY, KeptFile, LEDGER, MANIFEST, PublishError, RUN,
-    STATE_FILE, STATES, State, files_below, write_file,
+    STATE_FILE, STATES, State, files_below, io, write_file,
 };
 use crate::model::digest;
 use crate::source::s3::Bucket;
@@ -253,10 +257,8 @@ impl Remote {
     async fn upload(&self, root: &Path, files: &[String], to: &str) -> Result<(), PublishError> {
         stream::iter(files)
             .map(|path| async move {
-                let bytes = read(root, path)?;
                 let key = if to.is_empty() { path.clone() } else { format!("{to}/{path}") };
-                self.bucket.put_bytes(&key, bytes, &Only::Always).await?;
-                Ok::<(), PublishError>(())
+                put_file(&self.bucket, &root.join(path), &key).await
             })
             .buffer_unordered(IN_FLIGHT)
             .try_collect::<Vec<()>>()
@@ -267,6 +269,39 @@ impl Remote {
     fn busy(&self) -> PublishError {
         PublishError::Busy { place: self.name.clone(), what: "another run was faster" }
     }
+}
+
+/// Bytes of a part, or more where a file would have too many parts.
+const PART: u64 = 16 << 20;
+/// Parts of an object; S3 takes some more.
+const MAX_PARTS: u64 = 9_000;
+
+/// Puts a file; one of many bytes in parts, so that it is not held.
+async fn put_file(bucket: &Bucket, path: &Path, key: &str) -> Result<(), PublishError> {
+    let mut file = File::open(path).map_err(io("read", path))?;
+    let len = file.metadata().map_err(io("read", path))?.len();
+    let part = PART.max(len / MAX_PARTS);
+    let mut next = || {
+        let mut bytes = Vec::new();
+        let read = file.by_ref().take(part).read_to_end(&mut bytes);
+        read.map(|_| bytes).map_err(io("read", path))
+    };
+    if len <= part {
+        bucket.put_bytes(key, next()?, &Only::Always).await?;
+        return Ok(());
+    }
+    let mut parts = bucket.begin_parts(key).await?;
+    for _ in 0..len.div_ceil(part) {
+        let put = match next() {
+            Ok(bytes) => parts.put(bytes).await.map_err(PublishError::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = put {
+            parts.give_up().await;
+            return Err(error);
+        }
+    }
+    Ok(parts.end().await?)
 }
 
 /// The name that a run has by its manifest.

@@ -14,6 +14,7 @@ mod access;
 mod fetch;
 mod list;
 pub mod output;
+pub mod parts;
 pub mod signed;
 
 use aws_config::{BehaviorVersion, Region};
