@@ -270,7 +270,11 @@ fn run_all(root: &Path, spill: &Path) -> Vec<Answer> {
         let engine = Engine::open(root, &ALL, &plan).await.unwrap();
         let mut all = Vec::new();
         for query in QUERIES {
-            let (schema, batches) = engine.run(query).await.unwrap();
+            let mut rows = engine.report(query).await.unwrap();
+            let (schema, mut batches) = (rows.schema(), Vec::new());
+            while let Some(batch) = rows.next().await.unwrap() {
+                batches.push(batch);
+            }
             all.push((query.name, schema, batches));
         }
         all

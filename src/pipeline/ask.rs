@@ -180,11 +180,13 @@ impl Asked {
                     Ok(writer.finish()?)
                 }
                 Shape::Parquet => {
-                    let mut writer = BatchWriter::new(out, plain_schema(&schema))?;
+                    let mut writer = BatchWriter::new(out, plain_schema(&schema));
                     while let Some(batch) = rows.next().await? {
                         writer.write(batch)?;
                     }
-                    Ok((writer.finish()?, 0))
+                    let (mut out, rows) = writer.finish()?;
+                    out.flush()?;
+                    Ok((rows, 0))
                 }
             }
         })

@@ -8,7 +8,6 @@ use crate::report::catalogue::QUERIES;
 use crate::report::engine::{Engine, EnginePlan};
 use crate::report::output::OutputDir;
 use crate::report::page::page;
-use crate::table::parquet::{CodecError, plain_schema, write_batches};
 use crate::table::rows::ALL;
 
 /// Writes them; `warnings` are for the page, which says whether the run is `complete`.
@@ -22,13 +21,7 @@ pub(super) async fn write(
     let engine_plan = EnginePlan { memory: plan.memory / 2, spill: spill.to_path_buf() };
     let engine = Engine::open(out.staging(), &ALL, &engine_plan).await?;
     for query in QUERIES {
-        let (schema, batches) = engine.run(query).await?;
-        let schema = plain_schema(&schema);
-        let batches: Result<Vec<_>, _> =
-            batches.into_iter().map(|batch| batch.with_schema(schema.clone())).collect();
-        let batches = batches.map_err(CodecError::from)?;
-        let bytes = write_batches(Vec::new(), schema, &batches)?;
-        out.write(&format!("reports/{}.parquet", query.name), &bytes)?;
+        out.write_report(query.name, engine.report(query).await?).await?;
     }
     out.write(PAGE, &page(&engine, warnings, complete).await?)?;
     out.write("tables/schema.sql", crate::table::reference::schema_sql().as_bytes())?;

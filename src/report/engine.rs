@@ -52,6 +52,8 @@ pub enum Parameter {
 pub struct Rows {
     schema: SchemaRef,
     stream: SendableRecordBatchStream,
+    /// The report that they are of.
+    report: Option<&'static str>,
 }
 
 impl Rows {
@@ -66,7 +68,10 @@ impl Rows {
     /// # Errors
     /// When the statement fails on the way.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, ReportError> {
-        self.stream.next().await.transpose().map_err(stated)
+        self.stream.next().await.transpose().map_err(|error| match self.report {
+            Some(name) => failed(name)(error),
+            None => stated(error),
+        })
     }
 }
 
@@ -144,17 +149,17 @@ impl Engine {
         Ok(named.iter().map(|table| table.table().to_owned()).collect())
     }
 
-    /// Runs one report; its schema and its rows.
+    /// Starts one report.
     ///
     /// # Errors
-    /// When the statement fails.
-    pub async fn run(&self, query: &Query) -> Result<(SchemaRef, Vec<RecordBatch>), ReportError> {
-        let run = async {
+    /// When the statement does not start.
+    pub async fn report(&self, query: &Query) -> Result<Rows, ReportError> {
+        let start = async {
             let frame = self.context.sql(query.sql).await?;
             let schema = Arc::new(frame.schema().as_arrow().clone());
-            Ok((schema, frame.collect().await?))
+            Ok(Rows { schema, stream: frame.execute_stream().await?, report: Some(query.name) })
         };
-        run.await.map_err(failed(query.name))
+        start.await.map_err(failed(query.name))
     }
 
     /// Starts a statement that reads.
@@ -178,7 +183,7 @@ impl Engine {
                 frame = frame.with_param_values(values)?;
             }
             let schema = Arc::new(frame.schema().as_arrow().clone());
-            Ok(Rows { schema, stream: frame.execute_stream().await? })
+            Ok(Rows { schema, stream: frame.execute_stream().await?, report: None })
         };
         ask.await.map_err(stated)
     }

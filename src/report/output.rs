@@ -8,10 +8,11 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use super::engine::Rows;
 use super::{ReportError, io};
 use crate::model::digest;
 use crate::table::Row;
-use crate::table::parquet::{CodecError, RowWriter};
+use crate::table::parquet::{BatchWriter, CodecError, RowWriter, plain_schema};
 
 /// A run's output in the making.
 #[derive(Debug)]
@@ -70,6 +71,21 @@ impl OutputDir {
         let path = self.staging.join("tables").join(R::TABLE.name).join("part-0.parquet");
         let file = create(&path)?;
         Ok(RowWriter::new(BufWriter::new(file)))
+    }
+
+    /// Writes a report as its rows come; little of it is held.
+    ///
+    /// # Errors
+    /// When its statement fails on the way, or it cannot be written.
+    pub async fn write_report(&self, name: &str, mut rows: Rows) -> Result<(), ReportError> {
+        let path = self.staging.join("reports").join(format!("{name}.parquet"));
+        let refused = |source: CodecError| ReportError::Table { table: name.to_owned(), source };
+        let file = BufWriter::new(create(&path)?);
+        let mut writer = BatchWriter::new(file, plain_schema(&rows.schema()));
+        while let Some(batch) = rows.next().await? {
+            writer.write(batch).map_err(refused)?;
+        }
+        ended(writer.finish().map_err(refused)?.0).map_err(refused)
     }
 
     /// Writes a file of bytes.
@@ -135,9 +151,11 @@ pub fn written(root: &Path, relative: &Path) -> Result<WrittenFile, ReportError>
 pub fn finish<R: Row>(writer: RowWriter<R, BufWriter<File>>) -> Result<(), ReportError> {
     let table = |source: CodecError| ReportError::Table { table: R::TABLE.name.to_owned(), source };
     let (file, _) = writer.finish().map_err(table)?;
-    file.into_inner()
-        .map(drop)
-        .map_err(|error| table(CodecError::Parquet(error.into_error().into())))
+    ended(file).map_err(table)
+}
+
+fn ended(file: BufWriter<File>) -> Result<(), CodecError> {
+    file.into_inner().map(drop).map_err(|error| CodecError::Parquet(error.into_error().into()))
 }
 
 fn create(path: &Path) -> Result<File, ReportError> {

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
@@ -81,6 +82,22 @@ enum Out<W: Write + Send> {
     Failed,
 }
 
+/// The writer of a file; `is_small` decides how one is written that has not begun.
+fn begin<W: Write + Send>(
+    out: Out<W>,
+    schema: &SchemaRef,
+    is_small: bool,
+) -> Result<Box<ArrowWriter<W>>, CodecError> {
+    match out {
+        Out::Begun(writer) => Ok(writer),
+        Out::Waiting(out) => {
+            let properties = properties(is_small);
+            Ok(Box::new(ArrowWriter::try_new(out, Arc::clone(schema), Some(properties))?))
+        }
+        Out::Failed => Err(ParquetError::General("an earlier batch failed".to_owned()).into()),
+    }
+}
+
 impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// Starts a file.
     pub fn new(out: W) -> Self {
@@ -109,18 +126,7 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// When `out` refuses.
     pub fn finish(mut self) -> Result<(W, u64), CodecError> {
         self.flush(true)?;
-        Ok((Self::begin(self.out, true)?.into_inner()?, self.rows))
-    }
-
-    fn begin(out: Out<W>, is_small: bool) -> Result<Box<ArrowWriter<W>>, CodecError> {
-        match out {
-            Out::Begun(writer) => Ok(writer),
-            Out::Waiting(out) => {
-                let properties = properties(is_small);
-                Ok(Box::new(ArrowWriter::try_new(out, schema(&R::TABLE), Some(properties))?))
-            }
-            Out::Failed => Err(ParquetError::General("an earlier batch failed".to_owned()).into()),
-        }
+        Ok((begin(self.out, &schema(&R::TABLE), true)?.into_inner()?, self.rows))
     }
 
     fn flush(&mut self, is_last: bool) -> Result<(), CodecError> {
@@ -128,7 +134,8 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
             return Ok(());
         }
         let is_small = is_last && self.buffer.len() <= SMALL.0 && self.buffered <= SMALL.1;
-        let mut writer = Self::begin(std::mem::replace(&mut self.out, Out::Failed), is_small)?;
+        let out = std::mem::replace(&mut self.out, Out::Failed);
+        let mut writer = begin(out, &schema(&R::TABLE), is_small)?;
         writer.write(&R::to_batch(&self.buffer)?)?;
         let (rows, bytes) = self.group;
         self.group = (rows + self.buffer.len(), bytes + self.buffered);
@@ -143,39 +150,23 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     }
 }
 
-/// Writes batches of one schema, as the report queries yield them.
-///
-/// # Errors
-/// When `out` refuses or a batch has another schema.
-pub fn write_batches<W: Write + Send>(
-    out: W,
-    schema: SchemaRef,
-    batches: &[RecordBatch],
-) -> Result<W, CodecError> {
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let mut writer = ArrowWriter::try_new(out, schema, Some(properties(rows <= SMALL.0)))?;
-    for batch in batches {
-        writer.write(batch)?;
-    }
-    Ok(writer.into_inner()?)
-}
-
-/// Writes batches of one schema as they come, however many.
+/// Writes batches of one schema as they come, however many. They are cut anew, so that the bytes do not
+/// depend on where whoever made them cut them.
 pub struct BatchWriter<W: Write + Send> {
-    writer: ArrowWriter<W>,
+    out: Out<W>,
     schema: SchemaRef,
+    batches: BatchCoalescer,
+    /// Rows of the row group in the making.
     group: usize,
-    rows: u64,
+    rows: usize,
 }
 
 impl<W: Write + Send> BatchWriter<W> {
     /// Starts a file.
-    ///
-    /// # Errors
-    /// When a column's type is none of Parquet's.
-    pub fn new(out: W, schema: SchemaRef) -> Result<Self, CodecError> {
-        let writer = ArrowWriter::try_new(out, Arc::clone(&schema), Some(properties(false)))?;
-        Ok(BatchWriter { writer, schema, group: 0, rows: 0 })
+    #[must_use]
+    pub fn new(out: W, schema: SchemaRef) -> Self {
+        let batches = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_BATCH);
+        BatchWriter { out: Out::Waiting(out), schema, batches, group: 0, rows: 0 }
     }
 
     /// Adds rows.
@@ -183,25 +174,39 @@ impl<W: Write + Send> BatchWriter<W> {
     /// # Errors
     /// When `out` refuses or the batch has other columns.
     pub fn write(&mut self, batch: RecordBatch) -> Result<(), CodecError> {
-        let batch = batch.with_schema(Arc::clone(&self.schema))?;
-        self.writer.write(&batch)?;
-        self.group += batch.num_rows();
-        self.rows += u64::try_from(batch.num_rows()).unwrap_or(0);
-        if self.group >= ROWS_PER_GROUP || self.writer.in_progress_size() >= BYTES_PER_GROUP {
-            self.group = 0;
-            self.writer.flush()?;
+        self.rows += batch.num_rows();
+        self.batches.push_batch(batch.with_schema(Arc::clone(&self.schema))?)?;
+        self.write_full()
+    }
+
+    fn write_full(&mut self) -> Result<(), CodecError> {
+        while let Some(batch) = self.batches.next_completed_batch() {
+            let is_small = self.rows <= SMALL.0;
+            let mut writer = self.begin(is_small)?;
+            writer.write(&batch)?;
+            self.group += batch.num_rows();
+            if self.group >= ROWS_PER_GROUP || writer.in_progress_size() >= BYTES_PER_GROUP {
+                self.group = 0;
+                writer.flush()?;
+            }
+            self.out = Out::Begun(writer);
         }
         Ok(())
     }
 
-    /// Ends the file; how many rows it has.
+    fn begin(&mut self, is_small: bool) -> Result<Box<ArrowWriter<W>>, CodecError> {
+        begin(std::mem::replace(&mut self.out, Out::Failed), &self.schema, is_small)
+    }
+
+    /// Ends the file; returns what it was written into and how many rows it has.
     ///
     /// # Errors
     /// When `out` refuses.
-    pub fn finish(self) -> Result<u64, CodecError> {
-        let mut out = self.writer.into_inner()?;
-        out.flush().map_err(|error| ParquetError::External(Box::new(error)))?;
-        Ok(self.rows)
+    pub fn finish(mut self) -> Result<(W, u64), CodecError> {
+        self.batches.finish_buffered_batch()?;
+        self.write_full()?;
+        let rows = u64::try_from(self.rows).unwrap_or(u64::MAX);
+        Ok((self.begin(true)?.into_inner()?, rows))
     }
 }
 
@@ -349,6 +354,26 @@ mod tests {
         })
         .unwrap();
         assert_eq!(back, rows);
+    }
+
+    #[test]
+    fn batches_give_the_same_bytes_however_they_are_cut() {
+        let row = |n: i64| SessionRow { session_id: format!("{n:04}"), ..SessionRow::default() };
+        for rows in [0, 1, 1024, 1025, 20_000] {
+            let all: Vec<SessionRow> = (0..rows).map(row).collect();
+            let bytes = |cut: usize| {
+                let mut writer = BatchWriter::new(Vec::new(), schema(&SessionRow::TABLE));
+                for some in all.chunks(cut) {
+                    writer.write(SessionRow::to_batch(some).unwrap()).unwrap();
+                }
+                let (bytes, written) = writer.finish().unwrap();
+                assert_eq!(written, u64::try_from(rows).unwrap());
+                bytes
+            };
+            let whole = bytes(usize::MAX);
+            assert!([1, 1000, 8192].into_iter().all(|cut| bytes(cut) == whole), "{rows}");
+            assert_eq!(rows_of::<SessionRow>(whole).unwrap(), all);
+        }
     }
 
     #[test]

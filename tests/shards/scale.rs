@@ -137,9 +137,6 @@ impl Load {
                 api_group: group.to_owned(),
                 resource: resource.to_owned(),
                 namespace,
-                name: (n / 7)
-                    .checked_rem(self.names)
-                    .map_or_else(String::new, |n| format!("web-{n}")),
                 ..Permission::default()
             },
             decision: Decision::Allow,
@@ -148,7 +145,8 @@ impl Load {
             ..AccessFact::default()
         };
         let at = Micros(self.issued_at(session).0 + 60_000_000);
-        fact(at, &format!("a{n}"), "", FactBody::Access(Box::new(body)))
+        let name = (n / 7).checked_rem(self.names).map_or_else(String::new, |n| format!("web-{n}"));
+        fact(at, &format!("a{n}"), &name, FactBody::Access(Box::new(body)))
     }
 }
 
