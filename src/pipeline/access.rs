@@ -313,7 +313,7 @@ impl Sink<'_, '_> {
     /// Puts aside what was used of the cluster that was read.
     fn leave_cluster(&mut self) -> Result<(), FactsError> {
         let Some(cluster) = self.at.take() else { return Ok(()) };
-        self.used.keep(cluster, std::mem::take(&mut self.usage), self.spill)
+        self.used.keep(cluster, &std::mem::take(&mut self.usage), self.spill)
     }
 
     /// What is the same for all requests of a caller in a cluster.
@@ -361,6 +361,7 @@ impl Sink<'_, '_> {
             self.at = Some(idx);
         }
         let Some(caller) = self.caller(idx, &fact.caller) else { return Ok(()) };
+        let groups_digest = self.groups_digest(&fact.subject.groups);
         let Some(cluster) = self.joined.clusters.get(idx) else { return Ok(()) };
         let who = &caller.who;
         let times = (access.first, access.last, access.count);
@@ -379,10 +380,7 @@ impl Sink<'_, '_> {
                 None => self.joined.audited_keys.entry(account.clone()).or_default().insert(*key),
             };
         }
-        let groups_digest = self.groups_digest(&fact.subject.groups);
-        if let (Some(seen), Some(cluster)) =
-            (self.joined.seen.get_mut(idx), self.joined.clusters.get(idx))
-        {
+        if let Some(seen) = self.joined.seen.get_mut(idx) {
             note(seen, &fact, times, who.kind, who.component);
             for identity in &who.identities {
                 let last = seen.identities.entry(*identity).or_insert(access.last);

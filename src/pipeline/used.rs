@@ -28,17 +28,16 @@ impl UsedBy {
     pub(super) fn keep(
         &mut self,
         cluster: usize,
-        mut usage: Usage,
+        usage: &Usage,
         spill: &SpillDir,
     ) -> Result<(), FactsError> {
-        usage.finish();
         let part =
             Part { members: spool(&usage.members, spill)?, uses: spool(&usage.uses, spill)? };
         self.parts.entry(cluster).or_default().push(part);
         Ok(())
     }
 
-    /// Gives it back, once.
+    /// Gives it back in its final order, once.
     pub(super) fn take(&mut self, cluster: usize, spill: &SpillDir) -> Result<Usage, FactsError> {
         let mut usage = Usage::default();
         for Part { members, uses } in self.parts.remove(&cluster).unwrap_or_default() {
@@ -81,9 +80,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spill = SpillDir::new(folder.path().to_path_buf());
         let mut used = UsedBy::default();
-        used.keep(1, usage("ann", &[1, 2]), &spill).unwrap();
-        used.keep(0, usage("bob", &[3]), &spill).unwrap();
-        used.keep(1, usage("carol", &[4]), &spill).unwrap();
+        used.keep(1, &usage("ann", &[1, 2]), &spill).unwrap();
+        used.keep(0, &usage("bob", &[3]), &spill).unwrap();
+        used.keep(1, &usage("carol", &[4]), &spill).unwrap();
         let mut check = |cluster: usize, expected: &[(&str, i64)]| {
             let usage = used.take(cluster, &spill).unwrap();
             let name = |used: &Use| usage.members[used.member].username.clone();
