@@ -209,7 +209,9 @@ function wireDrawer() {
     drawer.replaceChildren();
     drawerAt = -1;
     if (fromHash(location.hash).open === state.open) opened("");
-    grid.focus({ preventScroll: true });
+    // What had the focus has it again, given back by the browser. Where that is gone, or a link opened the drawer,
+    // the table gets it; never from somebody who is already further on.
+    if (document.activeElement === document.body) grid.focus({ preventScroll: true });
   });
   // The backdrop is the dialog itself, outside its box.
   drawer.addEventListener("click", (event) => {
