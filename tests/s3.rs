@@ -10,7 +10,7 @@ use overgrant::model::needs::{CALLS, Feature};
 use overgrant::model::time::Micros;
 use overgrant::publish::place::Place;
 use overgrant::publish::{Finished, State};
-use overgrant::source::{FetchError, Location, Prune, SourceError, Store};
+use overgrant::source::{FetchError, Location, Object, Prune, SourceError, Store};
 
 use crate::support::s3::{Fault, Server};
 use crate::support::{audit, bytes_of, copy, gzip, project, samples_plan};
@@ -182,8 +182,8 @@ fn listing_leaves_out_what_the_window_does_not_need() {
     let since = Micros::parse("2026-10-03T00:00:00Z").unwrap();
     let mut prune = Prune::window(since, Micros(since.0 + 3_600_000_000));
     prune.accounts = Some(std::iter::once("111122223333".to_owned()).collect());
-    let listing = server.block_on(open(&server, "s3://buck/").list(&prune)).unwrap();
-    let keys: Vec<&str> = listing.objects.iter().map(|object| object.key.as_str()).collect();
+    let objects = listed(&server, &open(&server, "s3://buck/"), &prune);
+    let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
     let base = "AWSLogs/111122223333/CloudTrail/us-west-2/2026/10";
     assert_eq!(keys, [2, 3, 4].map(|d| format!("{base}/0{d}/f-0{d}.json.gz")));
     assert_eq!(
@@ -194,6 +194,11 @@ fn listing_leaves_out_what_the_window_does_not_need() {
     assert_eq!(server.count(&["list-type=2", "2024"]), 0, "no page for an unwanted year");
 }
 
+fn listed(server: &Server, store: &Store, prune: &Prune) -> Vec<Object> {
+    let mut listing = server.block_on(store.list(prune)).unwrap();
+    listing.objects().unwrap().map(Result::unwrap).collect()
+}
+
 #[test]
 fn a_listing_of_many_pages_is_whole() {
     let root = tempfile::tempdir().unwrap();
@@ -201,9 +206,9 @@ fn a_listing_of_many_pages_is_whole() {
         put(root.path(), &format!("buck/flat/{n:05}"), b"x");
     }
     let server = Server::start(root.path(), |_, _| Fault::None);
-    let listing = server.block_on(open(&server, "s3://buck/flat/").list(&everything())).unwrap();
-    assert_eq!(listing.objects.len(), 2100);
-    assert!(listing.objects.is_sorted());
+    let objects = listed(&server, &open(&server, "s3://buck/flat/"), &everything());
+    assert_eq!(objects.len(), 2100);
+    assert!(objects.is_sorted());
     assert!(server.count(&["continuation-token"]) >= 2, "pages were followed");
 }
 
@@ -224,8 +229,8 @@ fn a_cut_body_is_resumed_and_a_storm_is_waited_out() {
         }
     });
     let store = open(&server, "s3://buck/");
-    let listing = server.block_on(store.list(&everything())).unwrap();
-    let got = server.block_on(store.fetch(&listing.objects[0])).unwrap();
+    let objects = listed(&server, &store, &everything());
+    let got = server.block_on(store.fetch(&objects[0])).unwrap();
     assert_eq!(got, body);
 }
 
@@ -242,13 +247,10 @@ fn what_changed_or_went_since_the_listing_is_told_apart() {
             _ => Fault::None,
         });
     let store = open(&server, "s3://buck/");
-    let listing = server.block_on(store.list(&everything())).unwrap();
+    let objects = listed(&server, &store, &everything());
     std::fs::remove_file(root.path().join("buck/gone")).unwrap();
-    let errors: Vec<FetchError> = listing
-        .objects
-        .iter()
-        .map(|object| server.block_on(store.fetch(object)).unwrap_err())
-        .collect();
+    let errors: Vec<FetchError> =
+        objects.iter().map(|object| server.block_on(store.fetch(object)).unwrap_err()).collect();
     assert_eq!(errors[0], FetchError::Changed);
     assert_eq!(errors[1], FetchError::Gone);
     assert!(

@@ -70,6 +70,7 @@ pub(super) fn hint(error: &PipelineError) -> Option<&'static str> {
             "facts or spill files were changed by someone else: run again, and with --rescan if that does not help",
         ),
         PipelineError::Worker
+        | PipelineError::Packed(_)
         | PipelineError::Remedy(RemedyError::Yaml(_))
         | PipelineError::Report(ReportError::Manifest(_)) => Some(OF_MISTAKES),
         // Their words say what to do.
@@ -139,6 +140,7 @@ fn of_source(error: &SourceError) -> &'static str {
             FetchError::Expired { .. } => "renew the credentials and run again",
             FetchError::Failed { .. } => OF_BUCKETS,
         },
+        SourceError::Packed(_) => OF_MISTAKES,
     }
 }
 

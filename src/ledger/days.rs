@@ -9,7 +9,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LedgerError;
-use super::entry::{Entry as Object, Name, is_unread};
+use super::entries::Entries;
+use super::entry::{Listed, Name, is_unread};
 use crate::model::outcome::{Family, Reused, Unit, UnitCounts};
 use crate::model::time::{Hour, Window};
 use crate::table::ledger::DayRow;
@@ -187,17 +188,21 @@ pub struct Sums {
     pub reused: Reused,
 }
 
+/// Tells which of some objects are there as they were when they were read.
+pub type Present<'a> =
+    dyn FnMut(&BTreeMap<Name, Listed>) -> Result<BTreeSet<Name>, LedgerError> + 'a;
+
 /// What to do with days that exist and are touched by objects that were read now. `entries` are those
-/// of before, `read` the names that were read now, and `present` tells which objects can be had.
+/// of before, `read` tells which of them were read now, and `present` which of some can be had.
 ///
 /// # Errors
-/// When the ledger was changed by someone else.
+/// When the ledger was changed by someone else, or `present` fails.
 pub fn rebuild(
     touched: &BTreeSet<Unit>,
     days: &Days,
-    entries: &BTreeMap<Name, Object>,
-    read: &BTreeSet<Name>,
-    present: &dyn Fn(&Name, &Object) -> bool,
+    entries: &Entries,
+    read: &dyn Fn(&Name) -> bool,
+    present: &mut Present<'_>,
 ) -> Result<Rebuild, LedgerError> {
     let mut touched: BTreeSet<Unit> =
         touched.iter().copied().filter(|unit| days.holds(*unit)).collect();
@@ -207,20 +212,27 @@ pub fn rebuild(
     if touched.is_empty() {
         return Ok(rebuild);
     }
-    let mut needed: BTreeMap<&Name, BTreeSet<Unit>> = BTreeMap::new();
-    for (name, entry) in entries.iter().filter(|(name, _)| !read.contains(*name)) {
+    let mut needed: BTreeMap<Name, Listed> = BTreeMap::new();
+    let mut units: BTreeMap<Name, BTreeSet<Unit>> = BTreeMap::new();
+    for entry in entries.iter() {
+        let (_, entry) = entry?;
         let outcome = entry.outcome()?;
         let of_entry: BTreeSet<Unit> = outcome.units.intersection(&touched).copied().collect();
-        if of_entry.is_empty() || is_unread(&outcome) {
+        let name = &entry.listed.name;
+        if of_entry.is_empty() || is_unread(&outcome) || read(name) {
             continue;
         }
-        if !present(name, entry) {
-            rebuild.late.extend(&of_entry);
+        units.insert(name.clone(), of_entry);
+        needed.insert(name.clone(), entry.listed);
+    }
+    let present = present(&needed)?;
+    for (name, of_entry) in &units {
+        if !present.contains(name) {
+            rebuild.late.extend(of_entry);
         }
-        needed.insert(name, of_entry);
     }
     rebuild.anew = touched.difference(&rebuild.late).copied().collect();
-    let again = needed.into_iter().filter(|(_, units)| !units.is_disjoint(&rebuild.anew));
-    rebuild.again = again.map(|(name, _)| name.clone()).collect();
+    let again = units.into_iter().filter(|(_, units)| !units.is_disjoint(&rebuild.anew));
+    rebuild.again = again.map(|(name, _)| name).collect();
     Ok(rebuild)
 }

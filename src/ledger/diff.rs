@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::LedgerError;
+use super::entries::{Delivered, Entries};
 use super::entry::{Entry, Listed, Name, is_unread};
 use super::lens::Lens;
 use crate::model::time::{Day, Hour};
@@ -72,11 +73,24 @@ impl Why {
     }
 }
 
+/// An object that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ToRead {
+    /// Its place in the list.
+    pub at: u32,
+    /// Why.
+    pub why: Why,
+    /// When it was delivered.
+    pub day: Delivered,
+    /// Bytes as stored.
+    pub size: u64,
+}
+
 /// What to read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diff {
-    /// Places in the list, and why.
-    pub read: BTreeMap<usize, Why>,
+    /// In the order of the list.
+    pub read: Vec<ToRead>,
     /// Entries that would have to be read again and are not listed any more.
     pub gone: BTreeMap<Name, Why>,
 }
@@ -96,33 +110,48 @@ pub struct Need<'a> {
 ///
 /// # Errors
 /// When the ledger was changed by someone else.
-pub fn diff(
-    listed: &[Listed],
-    entries: &BTreeMap<Name, Entry>,
+pub fn diff<E>(
+    listed: impl Iterator<Item = Result<(Delivered, Listed), E>>,
+    entries: &Entries,
     need: Need<'_>,
-) -> Result<Diff, LedgerError> {
+) -> Result<Diff, LedgerError>
+where
+    LedgerError: From<E>,
+{
     let mut diff = Diff::default();
-    let mut present = std::collections::BTreeSet::new();
-    for (at, object) in listed.iter().enumerate() {
-        present.insert(&object.name);
-        let why = match entries.get(&object.name) {
+    // Places of entries that are listed still.
+    let mut present: BTreeMap<Delivered, Vec<bool>> = BTreeMap::new();
+    let mut finder = entries.finder();
+    for (at, object) in (0..).zip(listed) {
+        let (day, object) = object?;
+        let why = match finder.find(day, &object.name)? {
             None => Some(Why::New),
-            Some(entry)
-                if (&entry.listed.etag, entry.listed.size) != (&object.etag, object.size) =>
-            {
-                Some(Why::Changed)
+            Some((place, entry)) => {
+                let present = present.entry(day).or_default();
+                if present.len() <= place {
+                    present.resize(place + 1, false);
+                }
+                if let Some(here) = present.get_mut(place) {
+                    *here = true;
+                }
+                if (&entry.listed.etag, entry.listed.size) == (&object.etag, object.size) {
+                    stale(&entry, need)?
+                } else {
+                    Some(Why::Changed)
+                }
             }
-            Some(entry) => stale(entry, need)?,
         };
-        if let Some(why) = why {
-            diff.read.insert(at, why);
-        }
+        diff.read.extend(why.map(|why| ToRead { at, why, day, size: object.size }));
     }
-    for (name, entry) in entries {
-        if !present.contains(name)
-            && let Some(why) = stale(entry, need)?
-        {
-            diff.gone.insert(name.clone(), why);
+    let mut of_day = (None, 0);
+    for entry in entries.iter() {
+        let (day, entry) = entry?;
+        of_day = if of_day.0 == day { (day, of_day.1) } else { (day, 0) };
+        let place = of_day.1;
+        of_day.1 += 1;
+        let is_present = present.get(&day).and_then(|places| places.get(place)) == Some(&true);
+        if !is_present && let Some(why) = stale(&entry, need)? {
+            diff.gone.insert(entry.listed.name, why);
         }
     }
     Ok(diff)

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::LedgerError;
+use crate::model::digest;
 use crate::model::outcome::Outcome;
 use crate::model::tally::{Reason, Stream};
 use crate::model::time::{Day, Hour};
@@ -11,8 +14,14 @@ use crate::table::ledger::LedgerRow;
 /// Names an object: bucket (empty for folders) and key.
 pub type Name = (String, String);
 
+/// A number for a name, where very many are told apart: names are long.
+#[must_use]
+pub fn number_of(source: &str, key: &str) -> u128 {
+    digest::id(&digest::of_parts([source.as_bytes(), key.as_bytes()]))
+}
+
 /// An object as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Listed {
     /// Bucket and key.
     pub name: Name,
@@ -24,7 +33,7 @@ pub struct Listed {
 
 /// What reading an object came to, encoded: a run holds a million of them, and as they are they would take
 /// some kilobytes each.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Details(Box<[u8]>);
 
 impl Details {

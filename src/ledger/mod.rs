@@ -10,6 +10,7 @@
 
 pub mod days;
 pub mod diff;
+pub mod entries;
 pub mod entry;
 pub mod lens;
 pub mod share;
@@ -18,6 +19,8 @@ pub mod totals;
 /// Version of what extraction makes of a record and of how entries are kept. A change of either raises
 /// it, and everything in the window is read again.
 pub const FACTS_VERSION: u32 = 1;
+
+use crate::model::packed::PackedError;
 
 /// An entry that does not read: the ledger was changed by someone else.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,9 @@ pub enum LedgerError {
         #[source]
         source: postcard::Error,
     },
+    /// Its entries cannot be held.
+    #[error("the ledger cannot be held")]
+    Packed(#[from] PackedError),
 }
 
 #[cfg(test)]

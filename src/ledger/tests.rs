@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::days::{Days, rebuild};
 use super::diff::{Diff, Need, Why, diff};
+use super::entries::{Entries, Fresh};
 use super::entry::{Details, Entry, Listed, Name};
 use super::lens::Lens;
 use super::totals::totals;
 use super::*;
 use crate::model::coverage::LogStream;
 use crate::model::outcome::{Family, Kept, KeptCount, Outcome, Proof, Unit, UnitCounts};
+use crate::model::packed::PackedError;
 use crate::model::tally::{Counts, Filter, Reason, Reject, Stream};
 use crate::model::time::{Day, Hour, Window};
 
@@ -52,17 +54,24 @@ fn entry(key: &str, lens: &Lens, outcome: &Outcome) -> Entry {
     Entry { listed: listed(key), days: (Day(10), Day(20)), lens: lens.digest().into(), details }
 }
 
-fn known(entry: Entry) -> BTreeMap<Name, Entry> {
-    BTreeMap::from([(entry.listed.name.clone(), entry)])
+fn known(all: impl IntoIterator<Item = Entry>) -> Entries {
+    let mut entries = Entries::default();
+    entries.set_day(None, all).unwrap();
+    entries
+}
+
+fn diff_of(listed: &[Listed], entries: &Entries, need: Need<'_>) -> Diff {
+    let listed = listed.iter().map(|one| Ok::<_, PackedError>((None, one.clone())));
+    diff(listed, entries, need).unwrap()
 }
 
 /// Reads `now` of an object that was read through `old`, and is needed for days 12 to 22.
 fn why(old: &Lens, now: &Lens, outcome: &Outcome) -> Option<Why> {
     let lenses = BTreeMap::from([(old.digest(), old.clone())]);
     let need = Need { days: (Day(12), Day(22)), lens: now, lenses: &lenses };
-    let diff = diff(&[listed("k")], &known(entry("k", old, outcome)), need).unwrap();
+    let diff = diff_of(&[listed("k")], &known([entry("k", old, outcome)]), need);
     assert!(diff.gone.is_empty());
-    diff.read.into_values().next()
+    diff.read.first().map(|read| read.why)
 }
 
 #[test]
@@ -70,10 +79,10 @@ fn what_is_new_or_changed_is_read() {
     let lens = lens();
     let lenses = BTreeMap::from([(lens.digest(), lens.clone())]);
     let need = Need { days: (Day(10), Day(20)), lens: &lens, lenses: &lenses };
-    let entries = known(entry("k", &lens, &of_stream(Stream::Audit)));
+    let entries = known([entry("k", &lens, &of_stream(Stream::Audit))]);
     let check = |object: Listed, expected: Option<Why>| {
-        let Diff { read, gone } = diff(std::slice::from_ref(&object), &entries, need).unwrap();
-        assert_eq!(read.into_values().next(), expected, "{object:?}");
+        let Diff { read, gone } = diff_of(std::slice::from_ref(&object), &entries, need);
+        assert_eq!(read.first().map(|read| read.why), expected, "{object:?}");
         assert!(gone.is_empty());
     };
     check(listed("k"), None);
@@ -81,8 +90,8 @@ fn what_is_new_or_changed_is_read() {
     check(Listed { size: 8, ..listed("k") }, Some(Why::Changed));
     check(Listed { etag: None, ..listed("k") }, Some(Why::Changed));
     check(Listed { name: ("bucket".to_owned(), "k".to_owned()), ..listed("k") }, Some(Why::New));
-    let unread = known(entry("k", &lens, &rejected(Reason::Unreadable)));
-    let found = diff(&[], &unread, need).unwrap();
+    let unread = known([entry("k", &lens, &rejected(Reason::Unreadable))]);
+    let found = diff_of(&[], &unread, need);
     assert_eq!(found.gone.into_values().next(), Some(Why::Unread), "it is not listed any more");
 }
 
@@ -214,17 +223,17 @@ fn folded(units: &[i32], late: &[i32]) -> Days {
 #[test]
 fn days_are_folded_anew_from_all_that_holds_them() {
     let lens = lens();
-    let entries: BTreeMap<Name, Entry> = [("a", vec![1, 2]), ("b", vec![2, 3]), ("gone", vec![3])]
-        .into_iter()
-        .map(|(key, units)| (name(key), entry(key, &lens, &holding(&units))))
-        .collect();
+    let held = [("a", vec![1, 2]), ("b", vec![2, 3]), ("gone", vec![3])];
+    let entries = known(held.map(|(key, units)| entry(key, &lens, &holding(&units))));
     let check =
         |touched: &[i32], late: &[i32], read: &[&str], expected: (&[i32], &[i32], &[&str])| {
             let days = folded(&[1, 2, 3], late);
             let touched = touched.iter().map(|day| unit(*day)).collect();
-            let read = read.iter().map(|key| name(key)).collect();
-            let present = |name: &Name, _: &Entry| name.1 != "gone";
-            let got = rebuild(&touched, &days, &entries, &read, &present).unwrap();
+            let read = |name: &Name| read.contains(&name.1.as_str());
+            let mut present = |needed: &BTreeMap<Name, Listed>| {
+                Ok(needed.keys().filter(|name| name.1 != "gone").cloned().collect())
+            };
+            let got = rebuild(&touched, &days, &entries, &read, &mut present).unwrap();
             let units = |units: &BTreeSet<Unit>| units.iter().map(|u| u.day.0).collect::<Vec<_>>();
             let again: Vec<&str> = got.again.iter().map(|(_, key)| key.as_str()).collect();
             let got = (units(&got.anew), units(&got.late), again);
@@ -269,16 +278,76 @@ fn a_window_takes_its_own_hours() {
         outcome.proofs.insert((stream(account), Hour(hour)), proof);
     }
     let lens = lens();
-    let entries = known(entry("k", &lens, &outcome));
+    let entries = known([entry("k", &lens, &outcome)]);
     let window = Window { since: Hour(48).start(), until: Hour(72).start() };
-    let got = totals(entries.iter(), window, &lens.accounts).unwrap();
+    let got = totals(&entries, window, &lens.accounts).unwrap();
     let counts = &got.tally.streams[&Stream::CloudTrail];
     assert!(counts.partitions());
     assert_eq!((counts.kept, counts.filtered[&Filter::OutsideWindow]), (2, 1));
     let delivered: Vec<_> = got.deliveries.by_hour.keys().map(|(_, hour)| hour.0).collect();
     assert_eq!(delivered, [48], "a day around the window, and accounts of grants");
     assert_eq!(got.deliveries.issuing.len(), 1);
-    let row = entries.values().next().unwrap().row().unwrap();
+    let entry = entries.of_day(None).next().unwrap().unwrap();
+    let row = entry.row().unwrap();
     assert_eq!((row.outcome.as_str(), row.first_hour), ("kept", Some(Hour(10).start())));
-    assert_eq!(Entry::from_row(row), *entries.values().next().unwrap());
+    assert_eq!(Entry::from_row(row), entry);
+}
+
+fn sized(key: &str, size: u64) -> Entry {
+    let mut entry = entry(key, &lens(), &of_stream(Stream::Audit));
+    entry.listed.size = size;
+    entry
+}
+
+/// As many as several blocks hold, of two buckets and two days, taken in in two halves.
+#[test]
+fn entries_are_as_in_a_plain_map() {
+    let all: Vec<(Option<Day>, Entry)> = (0..3000_u64)
+        .map(|n| {
+            let mut entry = sized(&format!("logs/{:04}", n * 7919 % 3000), n);
+            entry.listed.name.0 = format!("bucket-{}", n % 2);
+            (Some(Day(i32::try_from(n % 3).unwrap())).filter(|day| day.0 > 0), entry)
+        })
+        .collect();
+    let mut plain: BTreeMap<(Option<Day>, String, String), Entry> = BTreeMap::new();
+    let mut entries = Entries::default();
+    let mut take = |some: &[(Option<Day>, Entry)], changed: &[Option<Day>]| {
+        let mut fresh = Fresh::default();
+        for (day, entry) in some {
+            let (source, key) = entry.listed.name.clone();
+            plain.insert((*day, key, source), entry.clone());
+            fresh.push(*day, entry.clone()).unwrap();
+        }
+        assert_eq!(entries.take(fresh).unwrap(), changed);
+        let got: Result<Vec<_>, _> = entries.iter().collect();
+        let got: Vec<_> =
+            got.unwrap().into_iter().map(|(day, entry)| (day, entry.listed)).collect();
+        let expected: Vec<_> =
+            plain.iter().map(|((day, ..), entry)| (*day, entry.listed.clone())).collect();
+        assert!(got == expected);
+    };
+    let every = [None, Some(Day(1)), Some(Day(2))];
+    take(&all[..1500], &every);
+    take(&all[1000..1500], &[]);
+    take(&all[1200..], &every);
+    take(&[(None, sized("logs/more", 1))], &[None]);
+    take(&[(Some(Day(9)), sized("logs/day", 1))], &[Some(Day(9))]);
+    take(&[(Some(Day(9)), sized("logs/day", 2))], &[Some(Day(9))]);
+    let mut finder = entries.finder();
+    for ((day, ..), entry) in &plain {
+        assert_eq!(finder.get(*day, &entry.listed.name).unwrap().as_ref(), Some(entry));
+        assert_eq!(finder.get(Some(Day(7)), &entry.listed.name).unwrap(), None);
+    }
+    for key in ["", "logs/0000x", "zzz"] {
+        assert_eq!(finder.get(None, &name(key)).unwrap(), None, "{key}");
+    }
+    let mut keys: Vec<(String, u64)> =
+        plain.values().map(|entry| (entry.listed.name.1.clone(), entry.listed.size)).collect();
+    keys.sort();
+    let got: Result<Vec<_>, _> = entries.keys().unwrap().collect();
+    assert!(got.unwrap() == keys);
+    assert_eq!(entries.sources(), BTreeSet::from(["", "bucket-0", "bucket-1"]));
+    assert!(entries.forget(None, &name("logs/more")).unwrap());
+    assert!(!entries.forget(None, &name("logs/more")).unwrap());
+    assert_eq!(entries.len(), plain.len() - 1);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::LedgerError;
-use super::entry::{Entry, Name};
+use super::entries::Entries;
 use crate::model::coverage::Deliveries;
 use crate::model::digest;
 use crate::model::outcome::Outcome;
@@ -27,22 +27,42 @@ pub struct Totals {
 ///
 /// # Errors
 /// When the ledger was changed by someone else.
-pub fn totals<'a>(
-    entries: impl Iterator<Item = (&'a Name, &'a Entry)>,
+pub fn totals(
+    entries: &Entries,
     window: Window,
     accounts: &BTreeSet<String>,
 ) -> Result<Totals, LedgerError> {
     let mut totals = Totals::default();
-    let mut keys: Vec<(&str, [u8; 8])> = Vec::new();
-    for (name, entry) in entries {
+    for entry in entries.iter() {
+        let (_, entry) = entry?;
         totals.objects += 1;
-        keys.push((&name.1, entry.listed.size.to_be_bytes()));
-        totals.add(&name.1, entry.outcome()?, window, accounts);
+        totals.add(&entry.listed.name.1, entry.outcome()?, window, accounts);
     }
-    keys.sort_unstable();
-    let parts = keys.iter().flat_map(|(key, size)| [key.as_bytes(), size]);
-    totals.digest = digest::hex(&digest::of_parts(parts), 64);
+    totals.digest = digest_of(entries)?;
     Ok(totals)
+}
+
+fn digest_of(entries: &Entries) -> Result<String, LedgerError> {
+    let mut parts = digest::Parts::default();
+    // Objects of one key in several buckets are ordered by their size.
+    let (mut key, mut sizes): (String, Vec<u64>) = Default::default();
+    let mut add = |key: &str, sizes: &mut Vec<u64>| {
+        sizes.sort_unstable();
+        for size in sizes.drain(..) {
+            parts.add(key.as_bytes());
+            parts.add(&size.to_be_bytes());
+        }
+    };
+    for next in entries.keys()? {
+        let (next, size) = next?;
+        if next != key {
+            add(&key, &mut sizes);
+            key = next;
+        }
+        sizes.push(size);
+    }
+    add(&key, &mut sizes);
+    Ok(digest::hex(&parts.finish(), 64))
 }
 
 impl Totals {

@@ -8,24 +8,50 @@ use sha2::{Digest, Sha256};
 /// SHA-256 over length-prefixed parts.
 #[must_use]
 pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    // Parts are short: the hash is fed many at once.
-    let mut few = [0; 256];
-    let mut used = 0;
+    let mut all = Parts::default();
     for part in parts {
+        all.add(part);
+    }
+    all.finish()
+}
+
+/// The same of parts that come one by one.
+#[derive(Debug)]
+pub struct Parts {
+    hash: Sha256,
+    /// Parts are short: the hash is fed many at once.
+    few: [u8; 256],
+    used: usize,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Parts { hash: Sha256::new(), few: [0; 256], used: 0 }
+    }
+}
+
+impl Parts {
+    /// Adds a part.
+    #[inline]
+    pub fn add(&mut self, part: &[u8]) {
         for piece in [part.len().to_be_bytes().as_slice(), part] {
-            if let Some(room) = few.get_mut(used..used + piece.len()) {
+            if let Some(room) = self.few.get_mut(self.used..self.used + piece.len()) {
                 room.copy_from_slice(piece);
-                used += piece.len();
+                self.used += piece.len();
                 continue;
             }
-            hash.update(few.get(..used).unwrap_or_default());
-            hash.update(piece);
-            used = 0;
+            self.hash.update(self.few.get(..self.used).unwrap_or_default());
+            self.hash.update(piece);
+            self.used = 0;
         }
     }
-    hash.update(few.get(..used).unwrap_or_default());
-    hash.finalize().into()
+
+    /// SHA-256 over all of them.
+    #[must_use]
+    pub fn finish(mut self) -> [u8; 32] {
+        self.hash.update(self.few.get(..self.used).unwrap_or_default());
+        self.hash.finalize().into()
+    }
 }
 
 /// SHA-256 of bytes.

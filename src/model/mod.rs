@@ -14,6 +14,7 @@ pub mod inventory;
 pub mod near;
 pub mod needs;
 pub mod outcome;
+pub mod packed;
 pub mod permission;
 pub mod secret_names;
 pub mod service_account;

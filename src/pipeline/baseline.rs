@@ -66,11 +66,18 @@ async fn of_history(
         return Ok(None);
     }
     let store = Store::open(&place, &plan.s3).await?;
-    let listing = store.list(&Prune::everything()).await?;
-    let ended = listing.objects.iter().filter_map(|object| Some((ended(&object.key)?, object)));
-    let fits = ended.filter(|(until, _)| *until <= latest && *until < window.until);
-    let Some((until, object)) = fits.max_by_key(|(until, _)| *until) else { return Ok(None) };
-    let fetched = store.fetch(object).await;
+    let mut newest = None;
+    for object in store.list(&Prune::everything()).await?.objects()? {
+        let object = object.map_err(SourceError::from)?;
+        let ended = ended(&object.key).filter(|until| *until <= latest && *until < window.until);
+        if let Some(until) = ended
+            && newest.as_ref().is_none_or(|(known, _)| *known <= until)
+        {
+            newest = Some((until, object));
+        }
+    }
+    let Some((until, object)) = newest else { return Ok(None) };
+    let fetched = store.fetch(&object).await;
     let bytes = fetched.map_err(|source| SourceError::Fetch { key: object.key.clone(), source })?;
     Ok(Some(Baseline::of_history(until, rows_of::<VerdictHistoryRow>(bytes)?)))
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use super::memory::{self, Folders, Memory};
-use super::scan::{self, How, Scanned, Work};
+use super::scan::{self, How, Pick, ReadObject, Scanned, Work};
 use super::trust::{self, Trust, is_signed_kind};
 use super::vouched::{self, Vouched};
 use super::world::World;
@@ -15,12 +17,15 @@ use crate::facts::fold::{Runs, fold_days};
 use crate::facts::sort::SpillDir;
 use crate::facts::store::FactStore;
 use crate::integrity::Status;
+use crate::ledger::LedgerError;
 use crate::ledger::days::{Rebuild, Sums, rebuild};
-use crate::ledger::diff::{Diff, Need, Why, diff};
-use crate::ledger::entry::{Details, Entry, Name, is_unread};
+use crate::ledger::diff::{Diff, Need, ToRead, Why, diff};
+use crate::ledger::entries::{Delivered, Fresh};
+use crate::ledger::entry::{Details, Entry, Listed, Name, is_unread, number_of};
 use crate::ledger::lens::Lens;
 use crate::ledger::totals::{Totals, totals};
 use crate::model::outcome::{Hash, Unit};
+use crate::model::packed::{Packed, PackedError, Packer};
 use crate::model::tally::{Reason, Stream};
 use crate::model::time::{Day, Window};
 use crate::publish::place::Place;
@@ -113,7 +118,7 @@ pub(super) fn survey(
     let context = Arc::new(scan::context(plan, days, world));
     let lens = memory::lens(&context, plan, &world.arns());
     let need = Need { days, lens: &lens, lenses: &memory.lenses };
-    let mut diff = diff(&work.listed, &memory.entries, need)?;
+    let mut diff = diff(work.listed(), &memory.entries, need)?;
     let trust = match &plan.verify {
         Some(verify) if purpose == Purpose::Run => {
             events.stage("digests");
@@ -121,7 +126,7 @@ pub(super) fn survey(
         }
         _ => None,
     };
-    recheck(&mut diff, &memory, &work, trust.as_ref(), plan)?;
+    recheck(&mut diff, &memory, trust.as_ref(), plan, &work)?;
     settle_gone(&mut diff, &mut memory)?;
     say_to_read(&diff, &work, events);
     Ok(Survey { days, memory, work, context, lens, diff, trust })
@@ -130,15 +135,14 @@ pub(super) fn survey(
 /// Says what was found and what was left out by key, place by place.
 fn say_listed(work: &Work, events: &mut dyn Events) {
     for share in &work.places {
-        let objects = work.listed.get(share.range.clone()).unwrap_or_default();
-        let bytes: u64 = objects.iter().map(|object| object.size).sum();
         let left_out: Vec<String> =
             share.pruned.iter().map(|(why, n)| format!("{n} by {why}")).collect();
         let left_out = if left_out.is_empty() { "nothing".to_owned() } else { left_out.join(", ") };
         events.note(&format!(
-            "{}: {} objects of {bytes} bytes listed, left out {left_out}, {} cannot be looked at",
+            "{}: {} objects of {} bytes listed, left out {left_out}, {} cannot be looked at",
             share.place,
-            objects.len(),
+            share.range.len(),
+            share.bytes,
             share.hidden
         ));
     }
@@ -147,15 +151,15 @@ fn say_listed(work: &Work, events: &mut dyn Events) {
 /// Says what is read and why, and what is not.
 fn say_to_read(diff: &Diff, work: &Work, events: &mut dyn Events) {
     let mut why: BTreeMap<Why, (u64, u64)> = BTreeMap::new();
-    for (at, reason) in &diff.read {
-        let sum = why.entry(*reason).or_default();
+    for read in &diff.read {
+        let sum = why.entry(read.why).or_default();
         sum.0 += 1;
-        sum.1 += work.listed.get(*at).map_or(0, |listed| listed.size);
+        sum.1 += read.size;
     }
     for (why, (objects, bytes)) in why {
         events.note(&format!("{objects} objects of {bytes} bytes are read: {}", why.as_str()));
     }
-    let known = work.listed.len().saturating_sub(diff.read.len());
+    let known = work.objects.len().saturating_sub(diff.read.len());
     events.note(&format!("{known} objects are known from earlier runs and not read"));
 }
 
@@ -171,17 +175,17 @@ pub(super) fn catch_up(
     let Survey { days, memory, work, context, lens, diff, trust } = survey;
     events.stage("scan");
     let ends = (site.spill, site.runtime);
-    let which: BTreeSet<usize> = diff.read.keys().copied().collect();
+    let which = diff.read.iter().map(Pick::from).collect();
     let how = How { only: None, trust: trust.as_ref() };
-    let first = scan::run(plan, &context, &work, which.iter().copied(), how, ends, events)?;
-    let reading = Reading { site, work: &work, days, lens: &lens, first, memory };
+    let first = scan::run(plan, &context, &work, which, how, ends, events)?;
+    let reading = Reading { site, work: &work, read: &diff.read, days, lens: &lens, first, memory };
     if plan.stop.is_set() {
-        return Err(reading.interrupted(which.len())?);
+        return Err(reading.interrupted()?);
     }
 
     let (runs, plan_of_days, again) = reading.read_again(&context, events)?;
     if plan.stop.is_set() {
-        return Err(reading.interrupted(which.len())?);
+        return Err(reading.interrupted()?);
     }
     events.stage("fold");
     let Reading { first, mut memory, .. } = reading;
@@ -193,8 +197,9 @@ pub(super) fn catch_up(
     let runs = Runs { fresh: first.runs, again: runs };
     let wanted = |unit: Unit, again: bool| !again || plan_of_days.anew.contains(&unit);
     let written = fold(site, &mut memory, runs, &wanted, &late)?;
-    let entries = entries(&work, first.outcomes, days, &lens);
-    let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    let read = u64::try_from(first.outcomes.len()).unwrap_or(u64::MAX);
+    let entries = entries(&work, &first.outcomes, days, &lens)?;
+    drop(first.outcomes);
     let mut warnings = warnings(&diff, &memory, &work);
     let state = memory.save(entries, &lens, written, site.folders)?;
     let (paths, known) = (memory.fact_paths().collect(), memory.known_facts());
@@ -232,7 +237,7 @@ pub(super) fn totals_of(
     window: Window,
     context: &Context,
 ) -> Result<Totals, PipelineError> {
-    let mut totals = totals(memory.entries.iter(), window, &context.accounts())?;
+    let mut totals = totals(&memory.entries, window, &context.accounts())?;
     for (key, why) in work.unreadable.iter().chain(&work.unlisted) {
         totals.tally.reject(Stream::Objects, key, Reason::Unreadable, why.as_bytes());
     }
@@ -243,32 +248,40 @@ pub(super) fn totals_of(
 fn recheck(
     diff: &mut Diff,
     memory: &Memory,
-    work: &Work,
     trust: Option<&Trust>,
     plan: &Plan,
+    work: &Work,
 ) -> Result<(), PipelineError> {
     let use_all = plan.verify.as_ref().is_some_and(|verify| verify.use_unverified);
-    for (at, listed) in work.listed.iter().enumerate() {
-        let Some(entry) = memory.entries.get(&listed.name) else { continue };
-        if diff.read.contains_key(&at) || !is_signed_kind(&listed.name.1) {
+    let mut finder = memory.entries.finder();
+    let mut more = Vec::new();
+    for (at, object) in (0_u32..).zip(work.listed()) {
+        if memory.entries.is_empty() {
+            break;
+        }
+        let (day, listed) = object?;
+        if !is_signed_kind(&listed.name.1)
+            || diff.read.binary_search_by_key(&at, |read| read.at).is_ok()
+        {
             continue;
         }
+        let Some(entry) = finder.get(day, &listed.name)? else { continue };
         let outcome = entry.outcome()?;
         let refused = outcome.rejects.contains_key(&Reason::DigestMismatch);
         let why = match (trust, outcome.hash) {
             (_, Hash::NotAsked) if plan.verify.is_some() => Some(Why::Hash),
             (Some(trust), hash) => {
-                let invalid = trust.of_entry(entry, hash) == Status::Invalid;
+                let invalid = trust.of_entry(&entry, hash) == Status::Invalid;
                 ((invalid && !use_all) != refused).then_some(Why::Digest)
             }
             // A dry run fetches no digests.
             (None, _) if plan.verify.is_some() => None,
             (None, _) => refused.then_some(Why::Digest),
         };
-        if let Some(why) = why {
-            diff.read.insert(at, why);
-        }
+        more.extend(why.map(|why| ToRead { at, why, day, size: listed.size }));
     }
+    diff.read.extend(more);
+    diff.read.sort_unstable();
     Ok(())
 }
 
@@ -292,7 +305,7 @@ fn settle_gone(diff: &mut Diff, memory: &mut Memory) -> Result<(), PipelineError
         .collect();
     for name in unread {
         diff.gone.remove(&name);
-        memory.forget_entry(&name);
+        memory.forget_entry(&name)?;
     }
     Ok(())
 }
@@ -300,6 +313,8 @@ fn settle_gone(diff: &mut Diff, memory: &mut Memory) -> Result<(), PipelineError
 struct Reading<'a> {
     site: &'a Site<'a>,
     work: &'a Work,
+    /// What was to be read.
+    read: &'a [ToRead],
     days: (Day, Day),
     lens: &'a Lens,
     first: Scanned,
@@ -307,19 +322,34 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// True for an object that an earlier run read.
+    fn is_known(&self, at: u32) -> bool {
+        let read = self.read.binary_search_by_key(&at, |read| read.at);
+        read.is_ok_and(|n| self.read.get(n).is_some_and(|read| read.why != Why::New))
+    }
+
+    /// What was read now and was known before.
+    fn known(&self) -> impl Iterator<Item = Result<(Delivered, Listed), PackedError>> {
+        let mut reader = self.work.objects.reader();
+        let known = self.first.outcomes.iter().map(|outcome| Ok(outcome?.0));
+        let known = known.filter(|at| at.as_ref().map_or(true, |at| self.is_known(*at)));
+        known.filter_map(move |at: Result<u32, PackedError>| {
+            let item = || Ok(reader.get(at? as usize)?.cloned());
+            item().map(|item| item.map(|item| (item.day(), item.into_listed()))).transpose()
+        })
+    }
+
     /// Days that the objects read now have facts of, or had.
     fn touched(&self) -> Result<BTreeSet<Unit>, PipelineError> {
         let mut touched = self.first.units.clone();
-        for at in self.first.outcomes.keys() {
-            if let Some(old) = self.old(*at) {
+        let mut finder = self.memory.entries.finder();
+        for known in self.known() {
+            let (day, listed) = known?;
+            if let Some(old) = finder.get(day, &listed.name)? {
                 touched.extend(old.outcome()?.units);
             }
         }
         Ok(touched)
-    }
-
-    fn old(&self, at: usize) -> Option<&Entry> {
-        self.memory.entries.get(&self.work.listed.get(at)?.name)
     }
 
     /// Reads what the days that are touched rest on beside; returns its runs, what becomes of the days,
@@ -329,21 +359,20 @@ impl Reading<'_> {
         context: &Arc<Context>,
         events: &mut dyn Events,
     ) -> Result<(Vec<crate::facts::sort::Run>, Rebuild, u64), PipelineError> {
-        let names: BTreeMap<&Name, usize> =
-            self.work.listed.iter().enumerate().map(|(at, listed)| (&listed.name, at)).collect();
-        let read: BTreeSet<Name> = self
-            .first
-            .outcomes
-            .keys()
-            .filter_map(|at| Some(self.work.listed.get(*at)?.name.clone()))
-            .collect();
-        let present = |name: &Name, entry: &Entry| {
-            names.get(name).and_then(|at| self.work.listed.get(*at)) == Some(&entry.listed)
-        };
+        let number = |(source, key): &Name| number_of(source, key);
+        let known: Result<FxHashSet<u128>, _> = self
+            .known()
+            .map(|known| Ok(number(&known?.1.name)))
+            .collect::<Result<_, PackedError>>();
+        let known = known?;
+        let mut places = BTreeMap::new();
         let Memory { days, entries, .. } = &self.memory;
-        let mut plan = rebuild(&self.touched()?, days, entries, &read, &present)?;
-        let which: Vec<usize> =
-            plan.again.iter().filter_map(|name| names.get(name).copied()).collect();
+        let read = |name: &Name| known.contains(&number(name));
+        let mut present =
+            |needed: &BTreeMap<Name, Listed>| places_of(self.work, needed, &mut places);
+        let mut plan = rebuild(&self.touched()?, days, entries, &read, &mut present)?;
+        let which: Vec<Pick> =
+            plan.again.iter().filter_map(|name| places.get(name).copied()).collect();
         let count = u64::try_from(which.len()).unwrap_or(u64::MAX);
         let ends = (self.site.spill, self.site.runtime);
         let how = How { only: Some(&plan.anew), trust: None };
@@ -356,9 +385,12 @@ impl Reading<'_> {
         }
         let again = scan::run(self.site.plan, context, self.work, which, how, ends, events)?;
         // What cannot be had any more leaves its days as they are.
-        for (at, details) in &again.outcomes {
-            if let Some(old) = self.old(*at)
-                && is_unread(&details.outcome(&old.listed.name.1)?)
+        let mut finder = entries.finder();
+        for read in scan::read_objects(self.work, &again.outcomes) {
+            let read = read?;
+            let name = &read.listed.name;
+            if is_unread(&read.details.outcome(&name.1)?)
+                && let Some(old) = finder.get(read.day, name)?
             {
                 for unit in old.outcome()?.units {
                     if plan.anew.remove(&unit) {
@@ -371,33 +403,30 @@ impl Reading<'_> {
     }
 
     /// Keeps what was read whole; returns how the run ends.
-    fn interrupted(self, of: usize) -> Result<PipelineError, PipelineError> {
-        let site = self.site;
-        let touched = self.touched()?;
-        let Reading { work, days, lens, first, mut memory, .. } = self;
+    fn interrupted(self) -> Result<PipelineError, PipelineError> {
+        let (site, of) = (self.site, self.read.len());
         // Days that exist would have to be made anew from what was not read again: whatever touches
         // them counts as not read.
-        let open: BTreeSet<Unit> =
-            touched.into_iter().filter(|unit| memory.days.holds(*unit)).collect();
-        let known = |at: &usize| {
-            work.listed.get(*at).is_some_and(|listed| memory.entries.contains_key(&listed.name))
-        };
-        let (mut outcomes, mut kept) = (BTreeMap::new(), 0);
-        for (at, details) in first.outcomes {
-            let Some(listed) = work.listed.get(at) else { continue };
-            let outcome = details.outcome(&listed.name.1)?;
-            if outcome.units.is_disjoint(&open) && !known(&at) {
+        let touched = self.touched()?;
+        let holds = |unit: &Unit| self.memory.days.holds(*unit);
+        let open: BTreeSet<Unit> = touched.into_iter().filter(holds).collect();
+        let (mut outcomes, mut kept) = (Packer::default(), 0);
+        for outcome in &self.first.outcomes {
+            let (at, details) = outcome?;
+            let outcome = details.outcome("an object that was read")?;
+            if outcome.units.is_disjoint(&open) && !self.is_known(at) {
                 kept += usize::from(!is_unread(&outcome));
-                outcomes.insert(at, details);
+                outcomes.push(&(at, details))?;
             }
         }
         if kept == 0 {
             return Ok(PipelineError::Interrupted { kept, of });
         }
+        let Reading { work, days, lens, first, mut memory, .. } = self;
         let runs = Runs { fresh: first.runs, again: Vec::new() };
         let wanted = |unit: Unit, _: bool| !open.contains(&unit);
         let written = fold(site, &mut memory, runs, &wanted, &BTreeMap::new())?;
-        let entries = entries(work, outcomes, days, lens);
+        let entries = entries(work, &outcomes.finish()?, days, lens)?;
         let mut state = memory.save(entries, lens, written, site.folders)?;
         site.runtime.block_on(site.place.checkpoint(
             site.folders.run,
@@ -408,18 +437,39 @@ impl Reading<'_> {
     }
 }
 
+/// Which of some objects are listed as they were read, and where they are.
+pub(super) fn places_of(
+    work: &Work,
+    needed: &BTreeMap<Name, Listed>,
+    places: &mut BTreeMap<Name, Pick>,
+) -> Result<BTreeSet<Name>, LedgerError> {
+    let mut present = BTreeSet::new();
+    for (at, object) in (0_u32..).zip(work.listed()) {
+        if needed.is_empty() {
+            break;
+        }
+        let (day, listed) = object?;
+        if needed.get(&listed.name) == Some(&listed) {
+            places.insert(listed.name.clone(), Pick { day, at, size: listed.size });
+            present.insert(listed.name);
+        }
+    }
+    Ok(present)
+}
+
 pub(super) fn entries(
     work: &Work,
-    outcomes: BTreeMap<usize, Details>,
+    outcomes: &Packed<(u32, Details)>,
     days: (Day, Day),
     lens: &Lens,
-) -> Vec<Entry> {
-    let digest: Arc<str> = lens.digest().into();
-    let of = |(at, details): (usize, Details)| {
-        let listed = work.listed.get(at)?.clone();
-        Some(Entry { listed, days, lens: Arc::clone(&digest), details })
-    };
-    outcomes.into_iter().filter_map(of).collect()
+) -> Result<Fresh, PipelineError> {
+    let lens: Arc<str> = lens.digest().into();
+    let mut fresh = Fresh::default();
+    for read in scan::read_objects(work, outcomes) {
+        let ReadObject { day, listed, details, .. } = read?;
+        fresh.push(day, Entry { listed, days, lens: Arc::clone(&lens), details })?;
+    }
+    Ok(fresh)
 }
 
 /// Folds what is wanted into fact files, and keeps its counts; returns the files.
@@ -446,8 +496,8 @@ pub(super) fn fold(
 fn warnings(diff: &Diff, memory: &Memory, work: &Work) -> Vec<String> {
     let mut warnings = memory.warnings.clone();
     let mut again: BTreeMap<Why, u64> = BTreeMap::new();
-    for why in diff.read.values().filter(|why| **why != Why::New) {
-        *again.entry(*why).or_default() += 1;
+    for read in diff.read.iter().filter(|read| read.why != Why::New) {
+        *again.entry(read.why).or_default() += 1;
     }
     for (why, n) in again {
         warnings.push(format!("{n} objects were read again: {}", why.as_str()));
@@ -469,13 +519,9 @@ fn warnings(diff: &Diff, memory: &Memory, work: &Work) -> Vec<String> {
              may be too high (coverage.count_exact)"
         ));
     }
-    let sources: BTreeSet<&str> = work.listed.iter().map(|listed| listed.name.0.as_str()).collect();
-    let left: BTreeSet<&str> = memory
-        .entries
-        .keys()
-        .map(|(source, _)| source.as_str())
-        .filter(|source| !source.is_empty() && !sources.contains(source))
-        .collect();
+    let sources: BTreeSet<&str> = work.stores.iter().map(|store| store.name()).collect();
+    let left = memory.entries.sources();
+    let left = left.into_iter().filter(|source| !source.is_empty() && !sources.contains(source));
     for source in left {
         warnings.push(format!(
             "what an earlier run read from s3://{source} still counts, though it is not read any more; \

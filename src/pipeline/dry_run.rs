@@ -6,19 +6,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catch_up::{Purpose, Site, Survey, survey};
+use super::catch_up::{Purpose, Site, Survey, places_of, survey};
 use super::memory::Folders;
+use super::scan::{Pick, Share};
 use super::{Events, PipelineError, Plan, read_world, runtime, window};
 use crate::facts::sort::SpillDir;
 use crate::integrity::chain::chain_of;
 use crate::ledger::LedgerError;
 use crate::ledger::days::rebuild;
-use crate::ledger::diff::Why;
+use crate::ledger::diff::{self, Why};
 use crate::ledger::entry::Name;
 use crate::model::outcome::Unit;
 use crate::model::time::{Day, Window};
 use crate::publish::place::Place;
-use crate::source::key::read_key;
 
 /// Price of a LIST request, in 10⁻⁷ USD: 0.005 USD per 1,000. S3 Standard in us-east-1, as of 2025-11.
 /// Source: <https://aws.amazon.com/s3/pricing/>.
@@ -136,10 +136,9 @@ pub fn dry_run(plan: &Plan, events: &mut dyn Events) -> Result<DryRun, PipelineE
     let survey = survey(&site, window, &world, Purpose::DryRun, events)?;
 
     let again = rebuilt(&survey)?;
-    let size = |at: &usize| survey.work.listed.get(*at).map_or(0, |listed| listed.size);
     let mut rebuilt = Amount::default();
-    for at in &again {
-        rebuilt.add(size(at));
+    for pick in &again {
+        rebuilt.add(pick.size);
     }
     let mut notes = survey.memory.warnings.clone();
     if rebuilt.objects > 0 {
@@ -160,7 +159,7 @@ pub fn dry_run(plan: &Plan, events: &mut dyn Events) -> Result<DryRun, PipelineE
         window,
         places: places(&survey),
         rebuilt,
-        requests: requests(&survey, &again, plan.verify.is_some()),
+        requests: requests(&survey, &again, plan.verify.is_some())?,
         notes,
     })
 }
@@ -174,13 +173,13 @@ fn places(survey: &Survey) -> Vec<PlaceShare> {
             ..PlaceShare::default()
         };
         let mut read: BTreeMap<Why, Amount> = BTreeMap::new();
-        for at in share.range.clone() {
-            let Some(listed) = survey.work.listed.get(at) else { continue };
-            place.listed.add(listed.size);
-            match survey.diff.read.get(&at) {
-                Some(why) => read.entry(*why).or_default().add(listed.size),
-                None => place.known.add(listed.size),
-            }
+        let objects = u64::try_from(share.range.len()).unwrap_or(u64::MAX);
+        place.listed = Amount { objects, bytes: share.bytes };
+        place.known = place.listed;
+        for one in read_of(survey, share) {
+            read.entry(one.why).or_default().add(one.size);
+            place.known.objects -= 1;
+            place.known.bytes -= one.size;
         }
         let to_read = |(why, amount): (Why, Amount)| ToRead {
             why: why.word(),
@@ -193,45 +192,56 @@ fn places(survey: &Survey) -> Vec<PlaceShare> {
     survey.work.places.iter().map(of).collect()
 }
 
+/// What is to be read of a place.
+fn read_of<'a>(survey: &'a Survey, share: &Share) -> impl Iterator<Item = &'a diff::ToRead> {
+    let range = share.range.clone();
+    survey.diff.read.iter().filter(move |read| range.contains(&(read.at as usize)))
+}
+
 /// Objects that are read again for days that are touched: those that the objects to be read held
 /// before, and for the others the delivery day and the one before it.
-fn rebuilt(survey: &Survey) -> Result<Vec<usize>, LedgerError> {
+fn rebuilt(survey: &Survey) -> Result<Vec<Pick>, LedgerError> {
     let Survey { memory, work, diff, .. } = survey;
     let mut touched: BTreeSet<Unit> = BTreeSet::new();
     let mut delivered: BTreeSet<Day> = BTreeSet::new();
     let mut read: BTreeSet<Name> = BTreeSet::new();
-    for at in diff.read.keys() {
-        let Some(listed) = work.listed.get(*at) else { continue };
-        read.insert(listed.name.clone());
-        match memory.entries.get(&listed.name) {
-            Some(entry) => touched.extend(entry.outcome()?.units),
-            None => delivered.extend(read_key(&listed.name.1).day),
+    let (mut reader, mut finder) = (work.objects.reader(), memory.entries.finder());
+    for one in &diff.read {
+        if one.why == Why::New {
+            delivered.extend(one.day);
+            continue;
         }
+        let Some(item) = reader.get(one.at as usize)?.cloned() else { continue };
+        let name = item.into_listed().name;
+        if let Some(entry) = finder.get(one.day, &name)? {
+            touched.extend(entry.outcome()?.units);
+        }
+        read.insert(name);
     }
     let near = |unit: &Unit| delivered.iter().any(|d| unit.day == *d || unit.day.0 == d.0 - 1);
     touched.extend(memory.days.units().into_iter().filter(near));
-    let at: BTreeMap<&Name, usize> =
-        work.listed.iter().enumerate().map(|(at, listed)| (&listed.name, at)).collect();
-    let present = |name: &Name, entry: &crate::ledger::entry::Entry| {
-        at.get(name).and_then(|at| work.listed.get(*at)) == Some(&entry.listed)
-    };
-    let plan = rebuild(&touched, &memory.days, &memory.entries, &read, &present)?;
-    Ok(plan.again.iter().filter_map(|name| at.get(name).copied()).collect())
+    let mut places = BTreeMap::new();
+    let mut present = |needed: &_| places_of(work, needed, &mut places);
+    let is_read = |name: &Name| read.contains(name);
+    let plan = rebuild(&touched, &memory.days, &memory.entries, &is_read, &mut present)?;
+    Ok(plan.again.iter().filter_map(|name| places.get(name).copied()).collect())
 }
 
 /// A GET for each object that is read from a bucket, and one more for each digest that is verified.
-fn requests(survey: &Survey, again: &[usize], verify: bool) -> Requests {
+fn requests(survey: &Survey, again: &[Pick], verify: bool) -> Result<Requests, LedgerError> {
     let mut requests = Requests::default();
     for share in survey.work.places.iter().filter(|share| share.is_bucket) {
         requests.list += share.requests;
-        let gets = share.range.clone().filter(|at| survey.diff.read.contains_key(at)).count()
-            + again.iter().filter(|at| share.range.contains(at)).count();
-        let listed = survey.work.listed.get(share.range.clone()).unwrap_or_default();
-        let digests = listed.iter().filter(|listed| chain_of(&listed.name.1).is_some()).count();
-        let all = gets + if verify { digests } else { 0 };
-        requests.get += u64::try_from(all).unwrap_or(u64::MAX);
+        let again = again.iter().filter(|pick| share.range.contains(&(pick.at as usize)));
+        let mut gets = read_of(survey, share).count() + again.count();
+        if verify {
+            for item in survey.work.objects.from(share.range.start).take(share.range.len()) {
+                gets += usize::from(chain_of(item?.name()).is_some());
+            }
+        }
+        requests.get += u64::try_from(gets).unwrap_or(u64::MAX);
     }
-    requests
+    Ok(requests)
 }
 
 #[cfg(test)]

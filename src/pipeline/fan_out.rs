@@ -1,12 +1,12 @@
 //! Objects fetched ahead within a byte budget, and threads that work on them as they come.
 
-use std::sync::{Arc, Mutex, mpsc as channel};
+use std::sync::{Mutex, mpsc as channel};
 
 use tokio::sync::mpsc;
 
 use super::{Events, PipelineError, Stop};
 use crate::source::budget::ByteBudget;
-use crate::source::{Fetched, Object, Store, fetch_all};
+use crate::source::{Fetched, Object, Wanted, fetch_all};
 
 /// Requests in flight per thread, so many that the bytes in flight bind first but for small objects: of
 /// those a bucket 75 ms away still answers 1,700 a second for each thread.
@@ -42,7 +42,9 @@ impl Feed<'_> {
 
 /// Objects, and how many of them at once.
 pub(super) struct Load {
-    pub(super) objects: Vec<(Arc<Store>, Object)>,
+    pub(super) objects: Box<dyn Iterator<Item = Wanted> + Send>,
+    /// How many they are, and their bytes as stored.
+    pub(super) amount: (u64, u64),
     pub(super) threads: usize,
     /// Compressed bytes fetched and not yet worked on.
     pub(super) in_flight: u64,
@@ -57,14 +59,13 @@ pub(super) fn fan_out<T: Send, E: Into<PipelineError> + Send>(
     events: &mut dyn Events,
     work: impl Fn(&Feed<'_>) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, PipelineError> {
-    let Load { objects, threads, in_flight } = load;
-    let count = u64::try_from(objects.len()).unwrap_or(u64::MAX);
-    events.total(count, objects.iter().map(|(_, object)| object.size).sum());
+    let Load { objects, amount, threads, in_flight } = load;
+    events.total(amount.0, amount.1);
     let (sender, receiver) = mpsc::channel::<Fetched>(threads * 4);
     let receiver = Mutex::new(receiver);
     let (done, all_done) = channel::channel::<Done>();
     runtime.spawn(fetch_all(
-        Arc::new(objects),
+        objects,
         ByteBudget::new(in_flight),
         (threads * REQUESTS_PER_THREAD).min(MOST_REQUESTS),
         stop.flag(),

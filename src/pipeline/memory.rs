@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::PipelineError;
 use crate::facts::store::unit_of_path;
 use crate::ledger::days::Days;
+use crate::ledger::entries::{Delivered, Entries, Fresh};
 use crate::ledger::entry::{Entry, Name};
 use crate::ledger::lens::Lens;
 use crate::ledger::{FACTS_VERSION, LedgerError};
@@ -29,13 +30,13 @@ const DAYS: &str = "ledger/days/part-0.parquet";
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Of the delivery days of the window, and those whose key tells no day.
-    pub(super) entries: BTreeMap<Name, Entry>,
+    pub(super) entries: Entries,
     pub(super) days: Days,
     pub(super) lenses: BTreeMap<String, Lens>,
     /// Fact files by path; those of the window are below the run already.
     facts: BTreeMap<String, KeptFile>,
     /// Delivery days whose entries are others than in their file.
-    changed: BTreeSet<Option<Day>>,
+    changed: BTreeSet<Delivered>,
     /// Ledger files of other delivery days, and of days that did not change.
     ledger: BTreeMap<String, KeptFile>,
     /// For people.
@@ -133,10 +134,13 @@ impl Memory {
                     },
                 )
             } else {
-                rows_of::<LedgerRow>(bytes).ok().map(|rows| {
-                    let entries = rows.into_iter().map(Entry::from_row);
-                    self.entries.extend(entries.map(|entry| (entry.listed.name.clone(), entry)));
-                })
+                match rows_of::<LedgerRow>(bytes) {
+                    Ok(rows) => {
+                        let rows = rows.into_iter().map(Entry::from_row);
+                        Some(self.entries.set_day(delivered_in(&file.path), rows)?)
+                    }
+                    Err(_) => None,
+                }
             };
             if read.is_none() {
                 return Ok(false);
@@ -185,10 +189,12 @@ impl Memory {
     }
 
     /// Forgets an object.
-    pub(super) fn forget_entry(&mut self, name: &Name) {
-        if self.entries.remove(name).is_some() {
-            self.changed.insert(read_key(&name.1).day);
+    pub(super) fn forget_entry(&mut self, name: &Name) -> Result<(), LedgerError> {
+        let day = read_key(&name.1).day;
+        if self.entries.forget(day, name)? {
+            self.changed.insert(day);
         }
+        Ok(())
     }
 
     /// Forgets a day that is folded anew.
@@ -223,27 +229,17 @@ impl Memory {
     /// Takes in what was read now, and writes the ledger. `written` are the fact files of this run.
     pub(super) fn save(
         &mut self,
-        read: Vec<Entry>,
+        read: Fresh,
         lens: &Lens,
         written: impl IntoIterator<Item = KeptFile>,
         folders: Folders<'_>,
     ) -> Result<State, PipelineError> {
         let mut changed = std::mem::take(&mut self.changed);
-        for entry in read {
-            let name = entry.listed.name.clone();
-            if self.entries.get(&name) != Some(&entry) {
-                changed.insert(read_key(&name.1).day);
-            }
-            self.entries.insert(name, entry);
-        }
-        let mut by_day: BTreeMap<Option<Day>, Vec<&Entry>> = BTreeMap::new();
-        for (name, entry) in &self.entries {
-            by_day.entry(read_key(&name.1).day).or_default().push(entry);
-        }
+        changed.extend(self.entries.take(read)?);
         let mut fresh = Vec::new();
         for day in changed {
             let path = ledger_path(day);
-            let rows = by_day.get(&day).into_iter().flatten().map(|entry| entry.row());
+            let rows = self.entries.of_day(day).map(|entry| entry?.row());
             fresh.push(write(&path, rows, folders.state)?);
         }
         fresh.push(write(DAYS, self.days.rows()?.into_iter().map(Ok), folders.state)?);

@@ -269,6 +269,9 @@ pub enum PipelineError {
     /// The ledger was changed by someone else.
     #[error("the ledger of the output does not read; --rescan starts without it")]
     Ledger(#[from] crate::ledger::LedgerError),
+    /// What is listed or read cannot be held.
+    #[error(transparent)]
+    Packed(#[from] crate::model::packed::PackedError),
     /// Facts of another version rest on objects that are gone.
     #[error(
         "the facts in the output were made by another version of overgrant, and {objects} of their log \

@@ -1,23 +1,25 @@
 //! Which logs CloudTrail vouches for: digests are fetched, their chains walked, keys asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream;
+use rustc_hash::FxHashSet;
 
 use super::PipelineError;
-use super::scan::Work;
+use super::scan::{Item, Work};
 use crate::decode::gunzip::{Limits, inflate_one};
 use crate::integrity::chain::{ChainId, chain_of, walk};
-use crate::integrity::digest::{MAX_DIGEST, PublicKey, Read, public_keys};
+use crate::integrity::digest::{MAX_DIGEST, PublicKey, Read, in_layout, public_keys};
 use crate::integrity::index::{Index, delivered};
 use crate::integrity::{Finding, Status, name_of};
-use crate::ledger::entry::Entry;
+use crate::ledger::entry::{Entry, number_of};
 use crate::live::{Reach, digest_keys};
 use crate::model::digest;
 use crate::model::outcome::Hash;
+use crate::model::packed::PackedError;
 use crate::model::time::{MICROS_PER_HOUR, Micros, Window};
 use crate::source::{Object, Store, read_file};
 
@@ -98,9 +100,10 @@ pub(super) fn establish(
     let mut trust = Trust::default();
     let given = given_keys(verify)?;
     let mut by_chain: BTreeMap<ChainId, Vec<(Arc<Store>, Object)>> = BTreeMap::new();
-    for (store, object) in work.objects() {
-        if let Some((chain, _)) = chain_of(&object.key) {
-            by_chain.entry(chain).or_default().push((Arc::clone(store), object.clone()));
+    for item in work.objects.iter() {
+        let item = item?;
+        if let (Some((chain, _)), Some(store)) = (chain_of(&item.object.key), work.store(&item)) {
+            by_chain.entry(chain).or_default().push((Arc::clone(store), item.object));
         }
     }
     let mut keys: BTreeMap<String, Vec<PublicKey>> = BTreeMap::new();
@@ -195,20 +198,20 @@ async fn fetch(objects: Vec<(Arc<Store>, Object)>, findings: &mut Vec<Finding>) 
 }
 
 /// Logs that digests name and that are not listed.
-pub(super) fn missing(trust: &Trust, work: &Work, window: Window) -> Vec<Finding> {
-    let there: BTreeSet<(&str, &str)> = work
-        .objects()
-        .map(|(store, object)| {
-            let key = match store.name() {
-                "" => crate::integrity::digest::in_layout(&object.key),
-                _ => object.key.as_str(),
-            };
-            (store.name(), key)
-        })
-        .collect();
+pub(super) fn missing(
+    trust: &Trust,
+    work: &Work,
+    window: Window,
+) -> Result<Vec<Finding>, PackedError> {
+    // By digests: there may be millions, and names are long.
+    let mut there = FxHashSet::default();
+    for item in work.objects.iter() {
+        let Item { object, source, .. } = item?;
+        let key = if source.is_empty() { in_layout(&object.key) } else { &object.key };
+        there.insert(number_of(&source, key));
+    }
     let is_there = move |bucket: &str, key: &str| {
-        there.contains(&(bucket, key))
-            || there.contains(&("", crate::integrity::digest::in_layout(key)))
+        there.contains(&number_of(bucket, key)) || there.contains(&number_of("", in_layout(key)))
     };
-    trust.index.missing(is_there, (window.since, window.until)).collect()
+    Ok(trust.index.missing(is_there, (window.since, window.until)).collect())
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::fan_out::{Feed, Load, fan_out};
+use super::fan_out::{Feed, fan_out};
+use super::scan::Pick;
 use super::trust::{self, Trust, Verify, is_signed_kind};
 use super::{Events, PipelineError, Stop, scan};
 use crate::decode::gunzip::Limits;
@@ -91,17 +92,20 @@ pub fn verify(plan: &VerifyPlan, events: &mut dyn Events) -> Result<Verified, Pi
     }
 
     events.stage("verify");
-    let (logs, others): (Vec<_>, Vec<_>) = work
-        .objects()
-        .filter(|(_, object)| chain_of(&object.key).is_none())
-        .cloned()
-        .partition(|(_, object)| is_signed_kind(&object.key));
-    verified.others = u64::try_from(others.len()).unwrap_or(u64::MAX);
-    let load = Load { objects: logs, threads: plan.threads.max(1), in_flight: IN_FLIGHT };
+    let mut logs = Vec::new();
+    for (at, item) in (0_u32..).zip(work.objects.iter()) {
+        let item = item?;
+        if is_signed_kind(&item.object.key) {
+            logs.push(Pick { day: item.day(), at, size: item.object.size });
+        } else if chain_of(&item.object.key).is_none() {
+            verified.others += 1;
+        }
+    }
+    let load = work.load(logs, plan.threads.max(1), IN_FLIGHT);
     let read = |feed: &Feed<'_>| Ok::<_, PipelineError>(read_logs(plan, &trust, feed));
     let parts = fan_out(load, &Stop::default(), &runtime, events, read)?;
     let mut found: Vec<Finding> = parts.into_iter().flatten().collect();
-    found.extend(trust::missing(&trust, &work, plan.window));
+    found.extend(trust::missing(&trust, &work, plan.window)?);
     for finding in &found {
         *verified.logs.entry(finding.status).or_default() += 1;
     }

@@ -7,7 +7,7 @@ use super::scan::Work;
 use super::trust::{self, Trust, is_signed_kind};
 use crate::integrity::Status;
 use crate::integrity::index::delivered;
-use crate::ledger::entry::{Entry, Name};
+use crate::ledger::entries::Entries;
 use crate::model::coverage::LogStream;
 use crate::model::time::{Hour, Window};
 
@@ -43,16 +43,21 @@ fn worsen<K: Ord>(known: &mut BTreeMap<K, Status>, of: K, status: Status) {
 
 pub(super) fn of(
     trust: &Trust,
-    entries: &BTreeMap<Name, Entry>,
+    entries: &Entries,
     work: &Work,
     window: Window,
     warnings: &mut Vec<String>,
 ) -> Result<Vouched, PipelineError> {
     let mut vouched = Vouched::default();
     let mut counts: BTreeMap<Status, u64> = BTreeMap::new();
-    for ((_, key), entry) in entries.iter().filter(|((_, key), _)| is_signed_kind(key)) {
+    for entry in entries.iter() {
+        let (_, entry) = entry?;
+        let key = &entry.listed.name.1;
+        if !is_signed_kind(key) {
+            continue;
+        }
         let outcome = entry.outcome()?;
-        let status = trust.of_entry(entry, outcome.hash);
+        let status = trust.of_entry(&entry, outcome.hash);
         *counts.entry(status).or_default() += 1;
         let mut note = |account: &str, region: &str, hour: Hour| {
             let key = (account.to_owned(), region.to_owned(), hour);
@@ -70,7 +75,7 @@ pub(super) fn of(
             note(&account, &region, at.hour());
         }
     }
-    let missing = trust::missing(trust, work, window);
+    let missing = trust::missing(trust, work, window)?;
     if !missing.is_empty() {
         *counts.entry(Status::Missing).or_default() += u64::try_from(missing.len()).unwrap_or(0);
     }

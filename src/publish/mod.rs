@@ -29,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 pub use state::{KeptFile, State};
 
+use crate::model::packed::PackedError;
+
 /// The file that names all others of a run.
 pub const MANIFEST: &str = "manifest.json";
 /// The report as one page.
@@ -121,14 +123,14 @@ fn is_absent(error: &std::io::Error) -> bool {
 /// Paths of all files below a folder, with `/`, sorted.
 fn files_below(root: &Path) -> Result<Vec<String>, PublishError> {
     let folder = crate::source::local::Folder::open(root)?;
-    let listing = folder.list(&crate::source::Prune::everything())?;
+    let mut listing = folder.list(&crate::source::Prune::everything())?;
+    let objects = listing.objects()?;
     // What cannot be looked at may be anything.
     if let Some((at, why)) = listing.unlisted.into_iter().chain(listing.unreadable).next() {
         return Err(io("list", &root.join(at))(std::io::Error::other(why)));
     }
-    let mut paths: Vec<String> = listing.objects.into_iter().map(|object| object.key).collect();
-    paths.sort();
-    Ok(paths)
+    let paths: Result<_, PackedError> = objects.map(|object| Ok(object?.key)).collect();
+    Ok(paths.map_err(crate::source::SourceError::from)?)
 }
 
 /// What a file of this room holds: JSON with a final newline.

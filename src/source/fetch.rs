@@ -24,22 +24,29 @@ pub struct Fetched {
     _permit: Permit,
 }
 
-/// What is fetched from where; shared, because a run may list a million objects.
-pub type Work = Arc<Vec<(Arc<Store>, Object)>>;
+/// What is fetched from where.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its place in the work.
+    pub at: usize,
+    /// Where from.
+    pub store: Arc<Store>,
+    /// Which.
+    pub object: Object,
+}
 
 /// Fetches `work` in order of start, hands results over as they come, and returns when the last one
 /// is handed over or nobody listens any more. Once `stop` is set no further fetch starts, and those
 /// under way are left.
 pub async fn fetch_all(
-    work: Work,
+    work: impl Iterator<Item = Wanted> + Send,
     budget: ByteBudget,
     max_in_flight: usize,
     stop: Arc<AtomicBool>,
     to: mpsc::Sender<Fetched>,
 ) {
-    let places = (0..work.len()).take_while(|_| !stop.load(Ordering::Relaxed));
-    let wanted = places.filter_map(|at| work.get(at).cloned().map(|(s, object)| (at, s, object)));
-    let fetches = wanted.map(|(at, store, object)| {
+    let wanted = work.take_while(|_| !stop.load(Ordering::Relaxed));
+    let fetches = wanted.map(|Wanted { at, store, object }| {
         let budget = budget.clone();
         async move {
             let permit = budget.acquire(object.size).await;

@@ -12,6 +12,7 @@ use super::{FetchError, Listing, Object, Prune, SourceError};
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    is_file: bool,
 }
 
 impl Folder {
@@ -20,9 +21,9 @@ impl Folder {
     /// # Errors
     /// When it does not exist or may not be looked at.
     pub fn open(path: &Path) -> Result<Self, SourceError> {
-        fs::metadata(path)
+        let about = fs::metadata(path)
             .map_err(|source| SourceError::Local { path: path.to_path_buf(), source })?;
-        Ok(Folder { root: path.to_path_buf() })
+        Ok(Folder { root: path.to_path_buf(), is_file: !about.is_dir() })
     }
 
     /// Lists files below, deepest last; what cannot be listed is said and the rest counts.
@@ -37,18 +38,14 @@ impl Folder {
         if !about.is_dir() {
             let key =
                 root.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            listing.objects.push(Object {
-                key,
-                size: about.len(),
-                etag: changed_at(&about),
-                path: Some(root.clone()),
-            });
+            let (size, etag) = (about.len(), changed_at(&about));
+            listing.objects.push(Object { key, size, etag, path: None })?;
             return Ok(listing);
         }
         fs::read_dir(root).map_err(|source| SourceError::Local { path: root.clone(), source })?;
         let mut seen = BTreeSet::new();
-        let mut folders = vec![(root.clone(), String::new())];
-        while let Some((folder, prefix)) = folders.pop() {
+        let mut folders = vec![(root.clone(), String::new(), true)];
+        while let Some((folder, prefix, is_text)) = folders.pop() {
             // A link may lead back up: a folder counts once under its real path.
             match fs::canonicalize(&folder) {
                 Ok(real) if seen.insert(real.clone()) => {}
@@ -73,14 +70,16 @@ impl Folder {
                         continue;
                     }
                 };
-                let name = entry.file_name().to_string_lossy().into_owned();
+                let name = entry.file_name();
+                let is_text = is_text && name.to_str().is_some();
+                let name = name.to_string_lossy().into_owned();
                 let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
                 match fs::metadata(entry.path()) {
                     Ok(about) if about.is_dir() => {
                         if prune.skips_prefix(&key) {
                             *listing.pruned.entry("prefix").or_default() += 1;
                         } else {
-                            folders.push((entry.path(), key));
+                            folders.push((entry.path(), key, is_text));
                         }
                     }
                     Ok(about) if about.is_file() => match prune.reason(&read_key(&key)) {
@@ -89,8 +88,8 @@ impl Folder {
                             key,
                             size: about.len(),
                             etag: changed_at(&about),
-                            path: Some(entry.path()),
-                        }),
+                            path: (!is_text).then(|| entry.path().into_os_string()),
+                        })?,
                     },
                     Ok(_) => {
                         listing.unreadable.push((key, "neither a file nor a folder".to_owned()));
@@ -102,13 +101,17 @@ impl Folder {
         Ok(listing)
     }
 
-    /// The file of a key that a listing gave; `None` for one that would lead out of the folder.
-    pub(super) fn path_of(&self, key: &str) -> Option<PathBuf> {
-        if self.root.is_file() {
+    /// The file of an object; `None` for a key that would lead out of the folder.
+    pub(super) fn path_of(&self, object: &Object) -> Option<PathBuf> {
+        if let Some(path) = &object.path {
+            return Some(path.into());
+        }
+        if self.is_file {
             return Some(self.root.clone());
         }
-        let inside = Path::new(key).components().all(|part| matches!(part, Component::Normal(_)));
-        inside.then(|| self.root.join(key))
+        let mut parts = Path::new(&object.key).components();
+        let inside = parts.all(|part| matches!(part, Component::Normal(_)));
+        inside.then(|| self.root.join(&object.key))
     }
 
     /// Reads one file.
@@ -116,7 +119,7 @@ impl Folder {
     /// # Errors
     /// When it cannot be read.
     pub async fn fetch(&self, object: &Object) -> Result<Vec<u8>, FetchError> {
-        let path = object.path.clone().unwrap_or_else(|| self.root.clone());
+        let Some(path) = self.path_of(object) else { return Err(FetchError::Gone) };
         let read = tokio::task::spawn_blocking(move || fs::read(path)).await;
         match read {
             Ok(Ok(bytes)) => Ok(bytes),
@@ -156,13 +159,17 @@ mod tests {
             .unwrap();
         let since = Micros::parse("2026-10-03T00:00:00Z").unwrap();
         let prune = Prune::window(since, Micros(since.0 + 3_600_000_000));
-        let listing = Folder::open(dir.path()).unwrap().list(&prune).unwrap();
-        let mut keys: Vec<&str> = listing.objects.iter().map(|o| o.key.as_str()).collect();
-        keys.sort_unstable();
-        assert_eq!(keys, ["eks/2026/10/03/00/a", "eks/2026/10/03/00/b", "readme.txt"]);
+        let keys = |listing: &mut Listing| -> Vec<String> {
+            listing.objects().unwrap().map(|object| object.unwrap().key).collect()
+        };
+        let mut listing = Folder::open(dir.path()).unwrap().list(&prune).unwrap();
+        assert_eq!(
+            keys(&mut listing),
+            ["eks/2026/10/03/00/a", "eks/2026/10/03/00/b", "readme.txt"]
+        );
         assert_eq!(listing.unreadable.len(), 1, "{:?}", listing.unreadable);
-        let one = Folder::open(&dir.path().join("readme.txt")).unwrap().list(&prune).unwrap();
-        assert_eq!(one.objects.len(), 1);
+        let mut one = Folder::open(&dir.path().join("readme.txt")).unwrap().list(&prune).unwrap();
+        assert_eq!(keys(&mut one), ["readme.txt"]);
         assert!(Folder::open(&dir.path().join("nowhere")).is_err());
     }
 }

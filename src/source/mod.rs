@@ -11,14 +11,17 @@ pub mod local;
 pub mod s3;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use fetch::{Fetched, fetch_all};
+pub use fetch::{Fetched, Wanted, fetch_all};
 pub use key::Prune;
 pub use s3::S3Options;
+use serde::{Deserialize, Serialize};
 
 use crate::model::needs::statement;
+use crate::model::packed::{Merge, PackedError, Sorter};
 
 /// Largest inventory file that is read; a snapshot is megabytes, not gigabytes.
 const MAX_SMALL_FILE: u64 = 512 << 20;
@@ -67,7 +70,7 @@ impl fmt::Display for Location {
 }
 
 /// Something that may be fetched.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Object {
     /// Path below the location, or S3 key; `/` between parts. For people and for rejects, never
     /// used as a path.
@@ -76,14 +79,15 @@ pub struct Object {
     pub size: u64,
     /// S3's ETag; the time of change of a file.
     pub etag: Option<String>,
-    path: Option<PathBuf>,
+    /// The file, where its key does not say it: a name that is no text.
+    path: Option<OsString>,
 }
 
 impl Object {
-    /// The file, for what is in a folder.
+    /// As [`Store::list`] told it in another process.
     #[must_use]
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+    pub fn new(key: String, size: u64, etag: Option<String>) -> Self {
+        Object { key, size, etag, path: None }
     }
 }
 
@@ -99,10 +103,9 @@ pub struct Signed {
 }
 
 /// What a location holds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Default)]
 pub struct Listing {
-    /// By key.
-    pub objects: Vec<Object>,
+    objects: Sorter<Object>,
     /// Left out by key, by why.
     pub pruned: BTreeMap<&'static str, u64>,
     /// Files that could not be looked at, and why.
@@ -111,6 +114,16 @@ pub struct Listing {
     pub unlisted: Vec<(String, String)>,
     /// Requests that it took; none for folders.
     pub requests: u64,
+}
+
+impl Listing {
+    /// All that may matter, by key.
+    ///
+    /// # Errors
+    /// When the memory is full.
+    pub fn objects(&mut self) -> Result<Merge<Object>, SourceError> {
+        Ok(std::mem::take(&mut self.objects).finish()?)
+    }
 }
 
 /// A location that cannot be used: the run stops.
@@ -165,6 +178,9 @@ pub enum SourceError {
         #[source]
         source: FetchError,
     },
+    /// What is listed cannot be held.
+    #[error("the listing cannot be held")]
+    Packed(#[from] PackedError),
 }
 
 /// What allows a call, on which resource, as which statement.
@@ -250,20 +266,18 @@ impl Store {
             Store::Local(folder) => folder.list(prune)?,
             Store::S3(bucket) => bucket.list(prune).await?,
         };
-        listing.objects.sort();
         listing.unreadable.sort();
         listing.unlisted.sort();
         Ok(listing)
     }
 
-    /// An object as [`Store::list`] told it, in another process.
+    /// The file of an object, for what is in a folder; `None` for a key that would lead out of it.
     #[must_use]
-    pub fn object(&self, key: String, size: u64, etag: Option<String>) -> Object {
-        let path = match self {
-            Store::Local(folder) => folder.path_of(&key),
+    pub fn path(&self, object: &Object) -> Option<PathBuf> {
+        match self {
+            Store::Local(folder) => folder.path_of(object),
             Store::S3(_) => None,
-        };
-        Object { key, size, etag, path }
+        }
     }
 
     /// Fetches a digest with its signature; a copy in a folder has none.
@@ -310,9 +324,9 @@ pub async fn read_small_files(
     options: &S3Options,
 ) -> Result<Vec<(String, Vec<u8>)>, SourceError> {
     let store = Store::open(location, options).await?;
-    let listing = store.list(&Prune::everything()).await?;
-    let mut files = Vec::with_capacity(listing.objects.len());
-    for object in listing.objects {
+    let mut files = Vec::new();
+    for object in store.list(&Prune::everything()).await?.objects()? {
+        let object = object?;
         if object.size > MAX_SMALL_FILE {
             return Err(SourceError::FileTooLarge { key: object.key, size: object.size });
         }

@@ -16,6 +16,7 @@ use crate::facts::fold::Runs;
 use crate::facts::key::number_of_place;
 use crate::facts::records::run_of;
 use crate::ledger::diff::Why;
+use crate::ledger::entries::Fresh;
 use crate::ledger::entry::{Entry, Name};
 use crate::ledger::lens::Lens;
 use crate::model::coverage::LogStream;
@@ -29,6 +30,7 @@ use crate::pipeline::world::World;
 use crate::pipeline::{Events, PipelineError};
 use crate::publish::KeptFile;
 use crate::publish::depot::Depot;
+use crate::source::key::read_key;
 use crate::source::{Location, read_file};
 use crate::table::ledger::LedgerRow;
 use crate::table::parquet::rows_of;
@@ -87,8 +89,12 @@ pub(in crate::pipeline) fn gather(
     };
     let written = fold(site, &mut memory, runs, &wanted, &BTreeMap::new())?;
     let read = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    let state = memory.save(entries, &lens, written, site.folders)?;
-    let work = agreed.work(&[]);
+    let mut fresh = Fresh::default();
+    for entry in entries {
+        fresh.push(read_key(&entry.listed.name.1).day, entry)?;
+    }
+    let state = memory.save(fresh, &lens, written, site.folders)?;
+    let work = agreed.work(&[])?;
     let mut totals = totals_of(&memory, &work, window, &context)?;
     // Nor does it matter when they were heard of.
     totals.deliveries.by_hour.retain(|(stream, _), _| match stream {

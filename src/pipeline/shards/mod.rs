@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::scan::{Share, Work, whole_days};
+use super::scan::{Item, Work, whole_days};
 use super::{PipelineError, Plan};
 use crate::decode::gunzip::Limits;
 use crate::extract::Context;
@@ -31,10 +31,11 @@ use crate::ledger::diff::Why;
 use crate::ledger::entry::Listed;
 use crate::ledger::lens::Lens;
 use crate::model::digest;
+use crate::model::packed::{PackedError, Packer};
 use crate::model::time::Day;
 use crate::publish::depot::Depot;
 use crate::publish::{KeptFile, to_json};
-use crate::source::{Location, Store};
+use crate::source::{Location, Object, Store};
 use crate::table::Row;
 use crate::table::parquet::{CodecError, RowWriter, rows_of};
 use crate::table::scanned::ListingRow;
@@ -239,25 +240,25 @@ impl Agreed {
     }
 
     /// The work as whoever listed saw it. Stores are opened for those who read.
-    fn work(&self, stores: &[Arc<Store>]) -> Work {
-        let mut work = Work {
-            objects: Vec::new(),
-            listed: Vec::new(),
+    fn work(&self, stores: &[Arc<Store>]) -> Result<Work, PackedError> {
+        let mut packer = Packer::default();
+        for row in &self.rows {
+            let size = u64::try_from(row.size).unwrap_or(0);
+            packer.push(&Item {
+                object: Object::new(row.key.clone(), size, row.etag.clone()),
+                source: row.source.clone(),
+                name: (row.object != row.key).then(|| row.object.clone()),
+                store: u32::try_from(row.at_place).ok(),
+            })?;
+        }
+        Ok(Work {
+            objects: Arc::new(packer.finish()?),
+            stores: stores.to_vec(),
             pruned: self.pinned.pruned(),
             unreadable: self.pinned.unreadable.clone(),
             unlisted: self.pinned.unlisted.clone(),
             places: Vec::new(),
-        };
-        for row in &self.rows {
-            work.listed.push(listed(row));
-            let place = usize::try_from(row.at_place).ok().and_then(|at| stores.get(at));
-            if let Some(store) = place {
-                let size = u64::try_from(row.size).unwrap_or(0);
-                let object = store.object(row.key.clone(), size, row.etag.clone());
-                work.objects.push((Arc::clone(store), object));
-            }
-        }
-        work
+        })
     }
 }
 
@@ -280,31 +281,32 @@ fn listed(row: &ListingRow) -> Listed {
 }
 
 /// The rows of a listing, in order of name.
-fn listing_rows(work: &Work) -> Vec<ListingRow> {
-    let place_of =
-        |at: usize| work.places.iter().position(|share: &Share| share.range.contains(&at));
-    let mut rows: Vec<ListingRow> = work
-        .objects()
-        .zip(&work.listed)
-        .enumerate()
-        .map(|(at, ((store, object), listed))| ListingRow {
-            uri: match object.path() {
+fn listing_rows(work: &Work) -> Result<Vec<ListingRow>, PackedError> {
+    let mut rows = Vec::with_capacity(work.objects.len());
+    for item in work.objects.iter() {
+        let item = item?;
+        let path = work.store(&item).and_then(|store| store.path(&item.object));
+        let (at_place, name) =
+            (item.store.and_then(|at| i32::try_from(at).ok()), item.name().to_owned());
+        let Item { object, source, .. } = item;
+        rows.push(ListingRow {
+            uri: match path {
                 Some(path) => {
-                    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+                    let path = std::path::absolute(&path).unwrap_or(path);
                     path.to_string_lossy().into_owned()
                 }
-                None => format!("s3://{}/{}", store.name(), object.key),
+                None => format!("s3://{source}/{}", object.key),
             },
-            at_place: place_of(at).and_then(|at| i32::try_from(at).ok()).unwrap_or(-1),
-            key: object.key.clone(),
-            source: listed.name.0.clone(),
-            object: listed.name.1.clone(),
-            etag: listed.etag.clone(),
-            size: i64::try_from(listed.size).unwrap_or(i64::MAX),
-        })
-        .collect();
+            at_place: at_place.unwrap_or(-1),
+            key: object.key,
+            source,
+            object: name,
+            etag: object.etag,
+            size: i64::try_from(object.size).unwrap_or(i64::MAX),
+        });
+    }
     rows.sort_by(|a, b| (&a.source, &a.object).cmp(&(&b.source, &b.object)));
-    rows
+    Ok(rows)
 }
 
 /// A file whose name tells its content.
@@ -336,7 +338,7 @@ fn agree(
     } else {
         runtime.block_on(refuse_foreign(&depot, &place))?;
         let work = list()?;
-        let rows = listing_rows(&work);
+        let rows = listing_rows(&work)?;
         let objects = u64::try_from(rows.len()).unwrap_or(u64::MAX);
         let bytes = parquet(rows)?;
         let listing = named("", "listing", &bytes);

@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::{Agreed, Asked, FORMAT, Shard, ShardError, agree, named, parquet};
 use crate::facts::records;
 use crate::facts::sort::{Run, SpillDir};
+use crate::ledger::LedgerError;
 use crate::ledger::entry::{Entry, is_unread};
-use crate::ledger::share::shares;
+use crate::ledger::share::{Weight, shares};
+use crate::model::packed::PackedError;
 use crate::model::tally::Stream;
-use crate::pipeline::scan::{self as reading, How};
-use crate::pipeline::{Events, PipelineError, Plan, catch_up, memory, read_world, runtime, window};
+use crate::pipeline::scan::{self as reading, How, Pick, ReadObject, Work};
+use crate::pipeline::{Events, PipelineError, Plan, memory, read_world, runtime, window};
 use crate::publish::{KeptFile, to_json};
 use crate::source::{Location, Store};
 use crate::table::Row;
@@ -133,10 +135,8 @@ fn read(
     for location in &plan.logs {
         stores.push(Arc::new(runtime.block_on(Store::open(location, &plan.s3))?));
     }
-    let work = agreed.work(&stores);
-    let mine = shares(&work.listed, shard.of).into_iter().enumerate();
-    let which: Vec<usize> =
-        mine.filter(|(_, share)| *share == shard.number).map(|(at, _)| at).collect();
+    let work = agreed.work(&stores)?;
+    let which = picks(&work, shard)?;
     let scratch = tempfile::tempdir().map_err(PipelineError::Start)?;
     let spill = SpillDir::new(scratch.path().to_path_buf());
     let context = Arc::new(agreed.pinned.context());
@@ -146,8 +146,8 @@ fn read(
     if plan.stop.is_set() {
         return Err(ShardError::Interrupted.into());
     }
-    for (at, details) in &scanned.outcomes {
-        let Some(listed) = work.listed.get(*at) else { continue };
+    for one in reading::read_objects(&work, &scanned.outcomes) {
+        let ReadObject { listed, details, .. } = one?;
         let outcome = details.outcome(&listed.name.1)?;
         told.objects += 1;
         told.bytes += listed.size;
@@ -160,8 +160,13 @@ fn read(
     events.stage("fold");
     let folder = shard.folder();
     let Asked { days, lens, .. } = &agreed.pinned.asked;
-    let entries = catch_up::entries(&work, scanned.outcomes, *days, lens);
-    let mut rows = entries.iter().map(Entry::row).collect::<Result<Vec<_>, _>>()?;
+    let lens: Arc<str> = lens.digest().into();
+    let row = |one: Result<ReadObject, PackedError>| {
+        let ReadObject { listed, details, .. } = one?;
+        Entry { listed, days: *days, lens: Arc::clone(&lens), details }.row()
+    };
+    let read = reading::read_objects(&work, &scanned.outcomes);
+    let mut rows = read.map(row).collect::<Result<Vec<_>, LedgerError>>()?;
     rows.sort_by(|a, b| (&a.source, &a.object).cmp(&(&b.source, &b.object)));
     let bytes = parquet(rows)?;
     let objects = named(&folder, "objects", &bytes);
@@ -179,6 +184,24 @@ fn read(
     let note = Note { format: FORMAT, facts, objects: vec![objects], listing };
     runtime.block_on(agreed.depot.put(&shard.note(), to_json(&note)))?;
     Ok(())
+}
+
+/// The objects of a share.
+fn picks(work: &Work, shard: Shard) -> Result<Vec<Pick>, PackedError> {
+    let mut objects = Vec::with_capacity(work.objects.len());
+    let mut weights = Vec::with_capacity(work.objects.len());
+    for (at, object) in (0_u32..).zip(work.listed()) {
+        let (day, listed) = object?;
+        objects.push(Pick { day, at, size: listed.size });
+        weights.push(Weight::of(&listed));
+    }
+    let shares = shares(weights, shard.of).into_iter();
+    Ok(objects
+        .into_iter()
+        .zip(shares)
+        .filter(|(_, n)| *n == shard.number)
+        .map(|(o, _)| o)
+        .collect())
 }
 
 /// Hands on all facts as files; returns how many facts there are.

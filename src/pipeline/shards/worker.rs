@@ -178,7 +178,7 @@ async fn fetch(
         let bytes = match open(&wanted.location, stores, s3).await {
             Some(store) => {
                 let Listed { etag, size, .. } = &wanted.listed;
-                let object: Object = store.object(wanted.key.clone(), *size, etag.clone());
+                let object = Object::new(wanted.key.clone(), *size, etag.clone());
                 store.fetch(&object).await
             }
             None => Err(FetchError::Gone),

@@ -41,16 +41,13 @@ impl Bucket {
         let mut listing = Listing::default();
         let mut level = vec![self.prefix.clone()];
         for depth in 0.. {
-            let pages: Vec<_> = stream::iter(level)
-                .map(|prefix| async move {
-                    let page = self.list_level(&prefix, depth < MAX_WALK_DEPTH).await;
-                    (prefix, page)
-                })
-                .buffered(LISTS_IN_FLIGHT)
-                .collect()
-                .await;
+            let pages = stream::iter(level).map(|prefix| async move {
+                let page = self.list_level(&prefix, depth < MAX_WALK_DEPTH).await;
+                (prefix, page)
+            });
+            let mut pages = std::pin::pin!(pages.buffered(LISTS_IN_FLIGHT));
             level = Vec::new();
-            for (prefix, page) in pages {
+            while let Some((prefix, page)) = pages.next().await {
                 let (objects, prefixes, pages) = match page {
                     Ok(page) => page,
                     Err(ListError { denied: true, error }) if depth > 0 => {
@@ -64,7 +61,7 @@ impl Bucket {
                 for object in objects {
                     match prune.reason(&read_key(&object.key)) {
                         Some(why) => *listing.pruned.entry(why).or_default() += 1,
-                        None => listing.objects.push(object),
+                        None => listing.objects.push(object)?,
                     }
                 }
                 for prefix in prefixes {
