@@ -3,8 +3,8 @@
 //! Input: the entries of a day, in any order. Output: the same by name; one of them; all of them. The day
 //! is what the key says, none where it says none: whoever asks knows it, as files of the ledger do.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 use super::entry::{Details, Entry, Listed, Name};
-use crate::model::packed::{Merge, Packed, Packer, Reader, Sorter};
+use crate::model::packed::{Merge, Packed, PackedError, Packer, Reader, Sorter};
 use crate::model::time::Day;
 
 /// The delivery day of an object.
@@ -157,21 +157,10 @@ impl Entries {
     pub fn keys(
         &self,
     ) -> Result<impl Iterator<Item = Result<(String, u64), LedgerError>>, LedgerError> {
-        let mut shelves: Vec<_> = self.shelves.values().map(|shelf| shelf.entries.iter()).collect();
-        let mut heads = BinaryHeap::new();
-        let head = |stored: Stored, from| Reverse(((stored.key, stored.size), from));
-        for (from, shelf) in shelves.iter_mut().enumerate() {
-            heads.extend(shelf.next().transpose()?.map(|stored| head(stored, from)));
-        }
-        Ok(std::iter::from_fn(move || {
-            let Reverse((next, from)) = heads.pop()?;
-            match shelves.get_mut(from).and_then(Iterator::next) {
-                Some(Ok(stored)) => heads.push(head(stored, from)),
-                Some(Err(error)) => return Some(Err(error.into())),
-                None => {}
-            }
-            Some(Ok(next))
-        }))
+        let key =
+            |stored: Result<Stored, PackedError>| stored.map(|stored| (stored.key, stored.size));
+        let shelves = self.shelves.values().map(|shelf| shelf.entries.iter().map(key)).collect();
+        Ok(Merge::of(shelves)?.map(|next| Ok(next?)))
     }
 
     /// Puts the entries of a day in the place of those that it had.
@@ -195,14 +184,15 @@ impl Entries {
         Ok(())
     }
 
-    /// Forgets an object; false when it was not known.
+    /// Forgets objects of a day; false when none of them was known.
     ///
     /// # Errors
     /// When a list does not unpack.
-    pub fn forget(&mut self, day: Delivered, name: &Name) -> Result<bool, LedgerError> {
+    pub fn forget(&mut self, day: Delivered, names: &BTreeSet<Name>) -> Result<bool, LedgerError> {
         let all = self.of_day(day).collect::<Result<Vec<_>, _>>()?;
         let before = all.len();
-        let left: Vec<Entry> = all.into_iter().filter(|entry| entry.listed.name != *name).collect();
+        let left: Vec<Entry> =
+            all.into_iter().filter(|entry| !names.contains(&entry.listed.name)).collect();
         let known = left.len() < before;
         if known {
             self.set_day(day, left)?;

@@ -347,7 +347,8 @@ fn entries_are_as_in_a_plain_map() {
     let got: Result<Vec<_>, _> = entries.keys().unwrap().collect();
     assert!(got.unwrap() == keys);
     assert_eq!(entries.sources(), BTreeSet::from(["", "bucket-0", "bucket-1"]));
-    assert!(entries.forget(None, &name("logs/more")).unwrap());
-    assert!(!entries.forget(None, &name("logs/more")).unwrap());
+    let more = BTreeSet::from([name("logs/more")]);
+    assert!(entries.forget(None, &more).unwrap());
+    assert!(!entries.forget(None, &more).unwrap());
     assert_eq!(entries.len(), plain.len() - 1);
 }

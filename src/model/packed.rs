@@ -313,7 +313,23 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
         if !self.open.is_empty() {
             self.pack()?;
         }
-        let mut parts: Vec<Drain<T>> = self.parts.into_iter().map(Packed::into_iter).collect();
+        Merge::of(self.parts.into_iter().map(Packed::into_iter).collect())
+    }
+}
+
+/// Items of several parts in one order.
+#[derive(Debug)]
+pub struct Merge<T, I = Drain<T>> {
+    parts: Vec<I>,
+    heads: BinaryHeap<Reverse<(T, usize)>>,
+}
+
+impl<T: Ord, I: Iterator<Item = Result<T, PackedError>>> Merge<T, I> {
+    /// Merges parts, each of which is in order.
+    ///
+    /// # Errors
+    /// When one has no first item to give.
+    pub fn of(mut parts: Vec<I>) -> Result<Self, PackedError> {
         let mut heads = BinaryHeap::with_capacity(parts.len());
         for (part, items) in parts.iter_mut().enumerate() {
             heads.extend(items.next().transpose()?.map(|head| Reverse((head, part))));
@@ -322,14 +338,7 @@ impl<T: Ord + Serialize + DeserializeOwned> Sorter<T> {
     }
 }
 
-/// Items of several parts in one order.
-#[derive(Debug)]
-pub struct Merge<T> {
-    parts: Vec<Drain<T>>,
-    heads: BinaryHeap<Reverse<(T, usize)>>,
-}
-
-impl<T: Ord + DeserializeOwned> Iterator for Merge<T> {
+impl<T: Ord, I: Iterator<Item = Result<T, PackedError>>> Iterator for Merge<T, I> {
     type Item = Result<T, PackedError>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use super::memory::{self, Folders, Memory};
-use super::scan::{self, How, Pick, ReadObject, Scanned, Work};
+use super::scan::{self, How, Pick, Scanned, Work};
 use super::trust::{self, Trust, is_signed_kind};
 use super::vouched::{self, Vouched};
 use super::world::World;
@@ -21,7 +21,7 @@ use crate::ledger::LedgerError;
 use crate::ledger::days::{Rebuild, Sums, rebuild};
 use crate::ledger::diff::{Diff, Need, ToRead, Why, diff};
 use crate::ledger::entries::{Delivered, Fresh};
-use crate::ledger::entry::{Details, Entry, Listed, Name, is_unread, number_of};
+use crate::ledger::entry::{Details, Listed, Name, is_unread, number_of};
 use crate::ledger::lens::Lens;
 use crate::ledger::totals::{Totals, totals};
 use crate::model::outcome::{Hash, Unit};
@@ -126,7 +126,7 @@ pub(super) fn survey(
         }
         _ => None,
     };
-    recheck(&mut diff, &memory, trust.as_ref(), plan, &work)?;
+    recheck(&mut diff, &memory, &work, trust.as_ref(), plan)?;
     settle_gone(&mut diff, &mut memory)?;
     say_to_read(&diff, &work, events);
     Ok(Survey { days, memory, work, context, lens, diff, trust })
@@ -248,17 +248,17 @@ pub(super) fn totals_of(
 fn recheck(
     diff: &mut Diff,
     memory: &Memory,
+    work: &Work,
     trust: Option<&Trust>,
     plan: &Plan,
-    work: &Work,
 ) -> Result<(), PipelineError> {
+    if memory.entries.is_empty() {
+        return Ok(());
+    }
     let use_all = plan.verify.as_ref().is_some_and(|verify| verify.use_unverified);
     let mut finder = memory.entries.finder();
     let mut more = Vec::new();
     for (at, object) in (0_u32..).zip(work.listed()) {
-        if memory.entries.is_empty() {
-            break;
-        }
         let (day, listed) = object?;
         if !is_signed_kind(&listed.name.1)
             || diff.read.binary_search_by_key(&at, |read| read.at).is_ok()
@@ -303,11 +303,10 @@ fn settle_gone(diff: &mut Diff, memory: &mut Memory) -> Result<(), PipelineError
         .filter(|(_, why)| **why == Why::Unread)
         .map(|(name, _)| name.clone())
         .collect();
-    for name in unread {
-        diff.gone.remove(&name);
-        memory.forget_entry(&name)?;
+    for name in &unread {
+        diff.gone.remove(name);
     }
-    Ok(())
+    Ok(memory.forget_entries(unread)?)
 }
 
 struct Reading<'a> {
@@ -444,10 +443,10 @@ pub(super) fn places_of(
     places: &mut BTreeMap<Name, Pick>,
 ) -> Result<BTreeSet<Name>, LedgerError> {
     let mut present = BTreeSet::new();
+    if needed.is_empty() {
+        return Ok(present);
+    }
     for (at, object) in (0_u32..).zip(work.listed()) {
-        if needed.is_empty() {
-            break;
-        }
         let (day, listed) = object?;
         if needed.get(&listed.name) == Some(&listed) {
             places.insert(listed.name.clone(), Pick { day, at, size: listed.size });
@@ -466,8 +465,8 @@ pub(super) fn entries(
     let lens: Arc<str> = lens.digest().into();
     let mut fresh = Fresh::default();
     for read in scan::read_objects(work, outcomes) {
-        let ReadObject { day, listed, details, .. } = read?;
-        fresh.push(day, Entry { listed, days, lens: Arc::clone(&lens), details })?;
+        let read = read?;
+        fresh.push(read.day, read.into_entry(days, &lens))?;
     }
     Ok(fresh)
 }

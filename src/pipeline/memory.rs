@@ -188,11 +188,16 @@ impl Memory {
         Ok(())
     }
 
-    /// Forgets an object.
-    pub(super) fn forget_entry(&mut self, name: &Name) -> Result<(), LedgerError> {
-        let day = read_key(&name.1).day;
-        if self.entries.forget(day, name)? {
-            self.changed.insert(day);
+    /// Forgets objects.
+    pub(super) fn forget_entries(&mut self, names: Vec<Name>) -> Result<(), LedgerError> {
+        let mut by_day: BTreeMap<Delivered, BTreeSet<Name>> = BTreeMap::new();
+        for name in names {
+            by_day.entry(read_key(&name.1).day).or_default().insert(name);
+        }
+        for (day, names) in by_day {
+            if self.entries.forget(day, &names)? {
+                self.changed.insert(day);
+            }
         }
         Ok(())
     }

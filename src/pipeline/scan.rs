@@ -17,7 +17,7 @@ use crate::facts::sort::{Run, Sorter, SpillDir};
 use crate::integrity::Status;
 use crate::ledger::diff::ToRead;
 use crate::ledger::entries::Delivered;
-use crate::ledger::entry::{Details, Listed, number_of};
+use crate::ledger::entry::{Details, Entry, Listed, number_of};
 use crate::model::digest;
 use crate::model::outcome::{Hash, Outcome, Unit};
 use crate::model::packed::{self, Packed, PackedError, Packer};
@@ -377,6 +377,14 @@ pub(super) struct ReadObject {
     pub(super) day: Delivered,
     pub(super) listed: Listed,
     pub(super) details: Details,
+}
+
+impl ReadObject {
+    /// What the ledger keeps of it.
+    pub(super) fn into_entry(self, days: (Day, Day), lens: &Arc<str>) -> Entry {
+        let ReadObject { listed, details, .. } = self;
+        Entry { listed, days, lens: Arc::clone(lens), details }
+    }
 }
 
 /// What was read, in the order of the work.

@@ -12,7 +12,7 @@ use super::{Agreed, Asked, FORMAT, Shard, ShardError, agree, named, parquet};
 use crate::facts::records;
 use crate::facts::sort::{Run, SpillDir};
 use crate::ledger::LedgerError;
-use crate::ledger::entry::{Entry, is_unread};
+use crate::ledger::entry::is_unread;
 use crate::ledger::share::{Weight, shares};
 use crate::model::packed::PackedError;
 use crate::model::tally::Stream;
@@ -161,10 +161,7 @@ fn read(
     let folder = shard.folder();
     let Asked { days, lens, .. } = &agreed.pinned.asked;
     let lens: Arc<str> = lens.digest().into();
-    let row = |one: Result<ReadObject, PackedError>| {
-        let ReadObject { listed, details, .. } = one?;
-        Entry { listed, days: *days, lens: Arc::clone(&lens), details }.row()
-    };
+    let row = |one: Result<ReadObject, PackedError>| one?.into_entry(*days, &lens).row();
     let read = reading::read_objects(&work, &scanned.outcomes);
     let mut rows = read.map(row).collect::<Result<Vec<_>, LedgerError>>()?;
     rows.sort_by(|a, b| (&a.source, &a.object).cmp(&(&b.source, &b.object)));
