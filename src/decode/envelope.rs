@@ -57,8 +57,28 @@ pub struct Head {
 pub struct Unpacked {
     /// Of all lines, back to back; longer than they are.
     texts: Vec<u8>,
-    /// Epoch milliseconds, start and end.
-    lines: Vec<(i64, usize, usize)>,
+    lines: Vec<Place>,
+}
+
+/// Where a line is.
+#[derive(Debug)]
+struct Place {
+    millis: i64,
+    /// In the message, with all escapes, from behind its first quote.
+    from: usize,
+    /// Without escapes; `None` for one that was taken as it stood.
+    text: Option<(usize, usize)>,
+}
+
+/// A line of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Epoch milliseconds.
+    pub millis: i64,
+    /// Where its text is in the message, behind the first quote and with all escapes.
+    pub from: usize,
+    /// The text; `None` for one that was taken as it stood.
+    pub text: Option<&'a [u8]>,
 }
 
 /// How a message begins, and how its list does.
@@ -72,7 +92,14 @@ const LONGEST: usize = 4 << 20;
 impl Unpacked {
     /// Unpacks the message that `bytes` begins with; returns what it says of its lines, and where it ends.
     /// `None` for anything out of the ordinary, for [`Envelope::read`] to make what it can of it.
-    pub fn message(&mut self, bytes: &[u8]) -> Option<(Head, usize)> {
+    ///
+    /// `take` is shown what follows the first quote of each line. It may take the line as it stands, and
+    /// then says how long it is, the last quote included. Whatever it took counts only if the message does.
+    pub fn message(
+        &mut self,
+        bytes: &[u8],
+        mut take: impl FnMut(&Head, &[u8]) -> Option<usize>,
+    ) -> Option<(Head, usize)> {
         self.lines.clear();
         if !bytes.starts_with(DATA) {
             return None;
@@ -82,15 +109,22 @@ impl Unpacked {
         // What stands before the list must be an object with nothing in its list.
         let empty = [bytes.get(..first)?, b"]}"].concat();
         let head: Envelope<'_, [(); 0]> = serde_json::from_slice(object(&empty).ok()?).ok()?;
+        let head = head.head();
         // Each line is read on from where the last one ended, so nothing is looked for.
         let message = bytes.get(..bytes.len().min(LONGEST))?;
         let (mut at, mut used) = (first, 0);
         loop {
             let (millis, len) = before_text(message.get(at..)?)?;
-            at += len;
-            let (end, read) = find::unescape(message.get(at..)?, &mut self.texts, used)?;
-            self.lines.push((millis, used, end));
-            (at, used) = (at + read, end);
+            let from = at + len;
+            let line = message.get(from..)?;
+            if let Some(read) = take(&head, line) {
+                self.lines.push(Place { millis, from, text: None });
+                at = from + read;
+            } else {
+                let (end, read) = find::unescape(line, &mut self.texts, used)?;
+                self.lines.push(Place { millis, from, text: Some((used, end)) });
+                (at, used) = (from + read, end);
+            }
             match message.get(at..at + 2)? {
                 b"}," => at += 2,
                 b"}]" => break,
@@ -101,13 +135,17 @@ impl Unpacked {
             return None;
         }
         simdutf8::basic::from_utf8(self.texts.get(..used)?).ok()?;
-        Some((head.head(), at + 3))
+        Some((head, at + 3))
     }
 
-    /// The lines of the last message, in order, each with its time in epoch milliseconds.
-    pub fn lines(&self) -> impl Iterator<Item = (&[u8], Option<i64>)> {
-        let text = |start, end| self.texts.get(start..end).unwrap_or_default();
-        self.lines.iter().map(move |(millis, start, end)| (text(*start, *end), Some(*millis)))
+    /// The lines of the last message, in order.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let text = |(start, end)| self.texts.get(start..end).unwrap_or_default();
+        self.lines.iter().map(move |line| Line {
+            millis: line.millis,
+            from: line.from,
+            text: line.text.map(text),
+        })
     }
 }
 

@@ -16,5 +16,6 @@ pub mod envelope;
 pub mod find;
 pub mod gunzip;
 pub mod lenient;
+pub mod quoted;
 pub mod sniff;
 pub mod split;

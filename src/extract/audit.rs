@@ -55,14 +55,15 @@ pub(super) struct Read {
     pub(super) salvaged: bool,
 }
 
-/// Hands on the facts of one event that lie in the window. `None` when it has no time that reads.
+/// Hands on the facts of one event that lie in the window. `None` when it has no time that reads. `quoted`
+/// is where the event stands in a message, with its escapes, where it does.
 pub(super) fn extract(
-    bytes: &[u8],
+    (bytes, quoted): (&[u8], Option<&[u8]>),
     asked: &Asked<'_>,
     memory: &mut Memory,
     take: &mut dyn FnMut(Fact<'_>),
 ) -> Result<Option<Read>, Unread> {
-    if let Some(read) = again::extract(bytes, asked, memory, take) {
+    if let Some(read) = again::extract((bytes, quoted), asked, memory, take) {
         return Ok(Some(read));
     }
     let marked = bytes.trim_ascii_end().strip_suffix(CUT_MARK);
@@ -111,8 +112,8 @@ struct Reading<'a> {
     event: &'a Event<'a>,
     asked: &'a Asked<'a>,
     caller: KubeUser,
-    /// Digest of who asked, as whom.
-    who: [u8; 32],
+    /// Digest of who asked, as whom, with which verb.
+    asker: [u8; 32],
     impersonated: Option<KubeUser>,
     annotations: BTreeMap<Cow<'a, str>, Text<'a>>,
     object: ObjectRef<'a>,
@@ -127,11 +128,11 @@ impl<'a> Reading<'a> {
             .map(|raw| plain_user(&part::<User<'_>>(Some(raw))))
             .filter(|user| !user.username.is_empty());
         let target = impersonated.as_ref().map_or("", |user| user.username.as_str());
-        let who = [caller.username.as_str(), caller.uid.as_str(), target].map(str::as_bytes);
+        let asker = [&caller.username, &caller.uid, target, event.verb.as_str()];
         Reading {
             event,
             asked,
-            who: digest::of_parts(who),
+            asker: digest::of_parts(asker.map(str::as_bytes)),
             caller,
             impersonated,
             annotations: event.annotations(),
@@ -143,9 +144,9 @@ impl<'a> Reading<'a> {
     /// Hands on all facts; returns what the only one says, if it is the only one.
     fn facts(&self, at: Micros, cut: bool, take: &mut dyn FnMut(Fact<'_>)) -> Option<Rc<FactBody>> {
         let event = self.event;
-        let asked = [event.verb.as_str(), event.request_uri.as_str()];
+        let uri = event.request_uri.as_str();
         let audit_id = event.audit_id.as_str().as_bytes();
-        let (group, id) = ident(audit_id, asked, &self.who, (!cut).then_some(at));
+        let (group, id) = ident(audit_id, uri, &self.asker, (!cut).then_some(at));
         let rank = if cut { RANK_CUT } else { rank_of(event.stage.as_str()) };
         let mut ordinal = 0;
         let mut said = None;
@@ -224,7 +225,7 @@ impl<'a> Reading<'a> {
         {
             let hides_name =
                 self.asked.hide_secret_names && secret_names::is_of_secrets(&access.permission);
-            memory.events.put(&key, Said { body, who: self.who, hides_name });
+            memory.events.put(&key, Said { body, asker: self.asker, hides_name });
         }
     }
 
@@ -376,7 +377,8 @@ impl<'a> Reading<'a> {
             let path = path_of(self.event.request_uri.as_str());
             return Permission { verb, path: path.to_owned(), ..Permission::default() };
         }
-        let name = if sees_name(&verb, object) { object.name.to_owned() } else { String::new() };
+        let sees = sees_name(&verb, object.resource.as_str(), object.subresource.as_str());
+        let name = if sees { object.name.to_owned() } else { String::new() };
         Permission {
             verb,
             api_group: object.api_group.to_owned(),
@@ -444,10 +446,10 @@ impl<'a> Reading<'a> {
 
 /// True when authorization saw the object's name. The audit log also fills it from the body of a
 /// create, which RBAC never sees; and what is no resource has a path in place of a name.
-pub(super) fn sees_name(verb: &str, object: &ObjectRef<'_>) -> bool {
+pub(super) fn sees_name(verb: &str, resource: &str, subresource: &str) -> bool {
     match verb {
-        _ if object.resource.as_str().is_empty() => false,
-        "create" => !object.subresource.as_str().is_empty(),
+        _ if resource.is_empty() => false,
+        "create" => !subresource.is_empty(),
         "deletecollection" => false,
         _ => true,
     }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 
-use super::again::Said;
+use super::again::{Said, Taken};
 use crate::decode::envelope::Unpacked;
 use crate::decode::find::Members;
 use crate::model::fact::{AwsCaller, FactBody};
@@ -31,10 +31,13 @@ pub(super) struct Memory {
     pub(super) calls: Memo<8, Rc<FactBody>>,
     /// Audit events in the same way.
     pub(super) events: Memo<11, Said>,
+    /// The same, by how they stand in a message.
+    pub(super) quoted: Memo<11, Said>,
     /// Of the record or event at hand, and of a part of it.
     pub(super) members: [Members; 2],
-    /// Of the message at hand.
+    /// Of the message at hand, and what was taken of it.
     pub(super) unpacked: Unpacked,
+    pub(super) taken: Taken,
 }
 
 /// The parts that decide, as they are written.

@@ -21,6 +21,7 @@ mod stray;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use memchr::memchr2;
 use rustc_hash::FxHashSet;
 
 use crate::decode::find::Records;
@@ -221,7 +222,8 @@ pub(crate) fn low_half(id: u128) -> u64 {
 
 /// What stands in a user agent before its first `/` or space.
 fn product_of(agent: &str) -> &str {
-    agent.split(['/', ' ']).next().unwrap_or_default()
+    let end = memchr2(b'/', b' ', agent.as_bytes()).unwrap_or(agent.len());
+    agent.get(..end).unwrap_or_default()
 }
 
 /// The product of a user agent, bounded, printable.

@@ -101,7 +101,7 @@ impl<'a> Object<'a> {
                 }
                 Some(Piece::Line(line)) => self.line(line, origin),
                 Some(Piece::Cut(line)) if kind(line) == Kind::AuditEvent(line) => {
-                    self.audit_event(line, origin);
+                    self.audit_event((line, None), origin);
                 }
                 Some(Piece::Cut(line)) => self.broke(Reason::BadJson, line),
                 None => break,
@@ -148,12 +148,12 @@ impl<'a> Object<'a> {
                 self.has_records = true;
                 for item in split::elements(items) {
                     match item {
-                        Ok(item) => self.audit_event(item, origin),
+                        Ok(item) => self.audit_event((item, None), origin),
                         Err(_) => self.reject(Stream::Audit, Reason::BadJson, items),
                     }
                 }
             }
-            Kind::AuditEvent(event) => self.audit_event(event, origin),
+            Kind::AuditEvent(event) => self.audit_event((event, None), origin),
             Kind::CloudWatchMessage(message) => self.cloudwatch_message(message),
             Kind::Carrier(value) => match carrier::read(value) {
                 Some(carried) => return self.carried(&carried, origin, depth),
@@ -200,7 +200,7 @@ impl<'a> Object<'a> {
                 true
             }
             Some(Piece::Cut(line)) if kind(line) == Kind::AuditEvent(line) => {
-                self.audit_event(line, origin);
+                self.audit_event((line, None), origin);
                 true
             }
             Some(Piece::Cut(_)) => false,
@@ -226,7 +226,7 @@ impl<'a> Object<'a> {
             self.login(&read, rest, origin);
         } else if rest.starts_with(b"{") && !is_other_stream(origin.log_stream) {
             match kind(rest) {
-                Kind::AuditEvent(event) => self.audit_event(event, origin),
+                Kind::AuditEvent(event) => self.audit_event((event, None), origin),
                 Kind::CloudTrailRecord(record) => self.cloudtrail_record(record),
                 _ => self.other_lines += 1,
             }
@@ -248,12 +248,25 @@ impl<'a> Object<'a> {
     /// Takes the message that `rest` begins with, where that is one of the ordinary; returns its length.
     fn unpacked(&mut self, rest: &[u8]) -> Option<usize> {
         let mut unpacked = std::mem::take(&mut self.memory.unpacked);
-        let read = unpacked.message(rest);
+        let mut taken = std::mem::take(&mut self.memory.taken);
+        taken.clear();
+        let read = unpacked.message(rest, |head, text| {
+            let is_audit = head.log_stream.starts_with(AUDIT_STREAM);
+            let cluster = is_audit.then(|| self.cluster_of(Origin::of(head, None)).ok())??;
+            taken.take(text, cluster, &self.memory.quoted)
+        });
         if let Some((head, _)) = &read {
-            for (line, millis) in unpacked.lines() {
-                self.cloudwatch_line(line, Origin::of(head, millis));
+            let mut facts = taken.facts();
+            for line in unpacked.lines() {
+                let origin = Origin::of(head, Some(line.millis));
+                if let Some(text) = line.text {
+                    self.cloudwatch_line((text, rest.get(line.from..)), origin);
+                } else if let (Some(fact), Ok(cluster)) = (facts.next(), self.cluster_of(origin)) {
+                    self.audit_event_again(fact, cluster, origin);
+                }
             }
         }
+        self.memory.taken = taken;
         self.memory.unpacked = unpacked;
         read.map(|(_, len)| len)
     }
@@ -266,7 +279,9 @@ impl<'a> Object<'a> {
             }
             for event in envelope.log_events() {
                 match event {
-                    Ok((line, millis)) => self.cloudwatch_line(&line, Origin::of(head, millis)),
+                    Ok((line, millis)) => {
+                        self.cloudwatch_line((&line, None), Origin::of(head, millis));
+                    }
                     Err(unread) => self.reject(Stream::Audit, reason_of(unread), message),
                 }
             }
@@ -278,11 +293,11 @@ impl<'a> Object<'a> {
 
     /// A line of CloudWatch Logs is what its stream says. Whoever runs a pod or may put log events
     /// writes what he likes into other groups, so nothing there is taken for an audit event.
-    fn cloudwatch_line(&mut self, line: &[u8], origin: Origin<'_>) {
+    fn cloudwatch_line(&mut self, (line, quoted): (&[u8], Option<&[u8]>), origin: Origin<'_>) {
         let group = origin.log_group.unwrap_or_default();
         let stream = origin.log_stream;
         if stream.starts_with(AUDIT_STREAM) {
-            self.audit_event(line, origin);
+            self.audit_event((line, quoted), origin);
         } else if stream.starts_with(AUTHENTICATOR_STREAM)
             && cluster_from_log_group(group).is_some()
         {
@@ -325,7 +340,8 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn audit_event(&mut self, event: &[u8], origin: Origin<'_>) {
+    /// `quoted` is where the event stands in a message, with its escapes, where it does.
+    fn audit_event(&mut self, (event, quoted): (&[u8], Option<&[u8]>), origin: Origin<'_>) {
         self.has_records = true;
         let cluster = match self.cluster_of(origin) {
             Ok(cluster) => cluster,
@@ -357,18 +373,10 @@ impl<'a> Object<'a> {
             n += 1;
             (self.take)(fact);
         };
-        let outcome = audit::extract(event, &asked, self.memory, &mut take);
-        let is_audit = origin.log_stream.starts_with(AUDIT_STREAM);
-        let source = Source::Audit(cluster, if is_audit { origin.log_stream } else { "" });
+        let outcome = audit::extract((event, quoted), &asked, self.memory, &mut take);
+        let source = source_of(cluster, origin);
         match outcome {
-            Ok(Some(read)) => {
-                self.delivered(source, read.at.hour(), false);
-                if n > 0 {
-                    self.batch.keep(Kept::Audit, read.at, read.salvaged);
-                } else {
-                    self.batch.tally.filter(Stream::Audit, Filter::OutsideWindow);
-                }
-            }
+            Ok(Some(read)) => self.audit_event_read(source, &read, n > 0),
             Ok(None) => self.reject(Stream::Audit, Reason::BadTime, event),
             Err(unread) => {
                 let stream = source.stream();
@@ -381,6 +389,26 @@ impl<'a> Object<'a> {
                     if unread == Unread::Cut { Reason::Truncated } else { reason_of(unread) };
                 self.reject(Stream::Audit, reason, event);
             }
+        }
+    }
+
+    /// An event that says what another said.
+    fn audit_event_again(&mut self, fact: Fact<'_>, cluster: &str, origin: Origin<'_>) {
+        self.has_records = true;
+        let read = audit::Read { at: fact.at, salvaged: false };
+        let is_inside = self.context.window.contains(fact.at);
+        if is_inside {
+            (self.take)(fact);
+        }
+        self.audit_event_read(source_of(cluster, origin), &read, is_inside);
+    }
+
+    fn audit_event_read(&mut self, source: Source<'_>, read: &audit::Read, is_inside: bool) {
+        self.delivered(source, read.at.hour(), false);
+        if is_inside {
+            self.batch.keep(Kept::Audit, read.at, read.salvaged);
+        } else {
+            self.batch.tally.filter(Stream::Audit, Filter::OutsideWindow);
         }
     }
 
@@ -552,6 +580,12 @@ impl<'a> Object<'a> {
             proof.issues |= read.issues;
         }
     }
+}
+
+/// Who delivered an audit event.
+fn source_of<'a>(cluster: &'a str, origin: Origin<'a>) -> Source<'a> {
+    let is_audit = origin.log_stream.starts_with(AUDIT_STREAM);
+    Source::Audit(cluster, if is_audit { origin.log_stream } else { "" })
 }
 
 /// True for a message that only proves that the subscription works.

@@ -18,7 +18,7 @@ pub mod totals;
 
 /// Version of what extraction makes of a record and of how entries are kept. A change of either raises
 /// it, and everything in the window is read again.
-pub const FACTS_VERSION: u32 = 1;
+pub const FACTS_VERSION: u32 = 2;
 
 use crate::model::packed::PackedError;
 

@@ -239,7 +239,7 @@ fn envelope(bytes: &[u8]) {
 /// What is unpacked without a parser is what a parser makes of it.
 fn unpacked(bytes: &[u8]) {
     let mut unpacked = envelope::Unpacked::default();
-    let head = unpacked.message(bytes);
+    let head = unpacked.message(bytes, |_, _| None);
     // What follows is somebody else's.
     let bytes = bytes.get(..head.as_ref().map_or(bytes.len(), |(_, end)| *end)).unwrap_or_default();
     let read = envelope::Envelope::read(bytes, |head, message| {
@@ -248,7 +248,9 @@ fn unpacked(bytes: &[u8]) {
     });
     if let (Some((head, _)), Ok((of, Ok(lines)))) = (head, read) {
         assert_eq!(head, of);
-        let got = unpacked.lines().map(|(line, at)| (line.to_vec(), at));
+        let got = unpacked
+            .lines()
+            .map(|line| (line.text.unwrap_or_default().to_vec(), Some(line.millis)));
         assert_eq!(got.collect::<Vec<_>>(), lines);
     }
 }

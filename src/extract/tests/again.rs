@@ -51,7 +51,7 @@ fn event() -> impl Strategy<Value = String> {
     ((user, verb, object, annotations, extra), (uri, code, at, id, agent)).prop_map(
         |((user, verb, object, annotations, extra), (uri, code, at, id, agent))| {
             format!(
-                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"{id}","requestURI":"{uri}","verb":"{verb}","user":{user},"userAgent":"{agent}","objectRef":{object},"responseStatus":{{"metadata":{{}},"code":{code}}},"requestReceivedTimestamp":"{at}","annotations":{annotations}{extra}}}"#
+                r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{id}","stage":"ResponseComplete","requestURI":"{uri}","verb":"{verb}","user":{user},"sourceIPs":["10.0.0.1"],"userAgent":"{agent}","objectRef":{object},"responseStatus":{{"metadata":{{}},"code":{code}}},"requestReceivedTimestamp":"{at}","stageTimestamp":"{at}","annotations":{annotations}{extra}}}"#
             )
         },
     )
@@ -73,10 +73,48 @@ proptest! {
     ) {
         let context = Arc::new(Context { hide_secret_names, ..context() });
         let mut all = Extractor::new(Arc::clone(&context));
-        // The second time every event has been met.
-        for event in events.iter().chain(&events) {
+        // The second time every event has been met, and the third time that it was is known.
+        for event in events.iter().chain(&events).chain(&events) {
             let alone = read(&mut Extractor::new(Arc::clone(&context)), event);
             prop_assert_eq!(read(&mut all, event), alone, "{}", event);
+        }
+    }
+}
+
+/// An event as the API server writes it.
+fn plain(name: &str, uri: &str, second: usize) -> String {
+    format!(
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"0a000000-0000-4000-8000-00000000000{second}","stage":"ResponseComplete","requestURI":"{uri}","verb":"get","user":{{"username":"ann","groups":["g"]}},"sourceIPs":["10.0.0.{second}"],"userAgent":"kubectl/v1.{second}","objectRef":{{"resource":"secrets","namespace":"shop","name":"{name}","apiVersion":"v1"}},"responseStatus":{{"metadata":{{}},"code":200}},"requestReceivedTimestamp":"2026-01-05T09:10:0{second}.000001Z","stageTimestamp":"2026-01-05T09:10:00Z","annotations":{{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: \"x\""}}}}"#
+    )
+}
+
+#[test]
+fn what_is_met_a_third_time_is_taken_as_it_stands() {
+    for hide_secret_names in [false, true] {
+        let context = Arc::new(Context { hide_secret_names, ..context() });
+        let mut all = Extractor::new(Arc::clone(&context));
+        let events = [
+            plain("a", "/api/v1/a", 1),
+            plain("b", r"/api/v1/b?x=1\u0026y=2", 2),
+            plain("c", r"/api/v1/c?x=\u003c1\u003e", 3),
+            plain("d", "/api/v1/d", 4),
+        ];
+        for (n, event) in events.iter().enumerate() {
+            let alone = read(&mut Extractor::new(Arc::clone(&context)), event);
+            assert_eq!(read(&mut all, event), alone, "{event}");
+            assert_eq!(all.memory.taken.facts().count(), usize::from(n >= 2), "{event}");
+        }
+        // A message that breaks behind such events leaves nothing of them.
+        let whole = envelope(&[events[2].as_str(), events[3].as_str()]);
+        for len in 0..whole.len() {
+            let cut = whole.get(..len).unwrap_or_default();
+            let of = |extractor: &mut Extractor| {
+                let (mut batch, mut facts) = (Batch::default(), Vec::new());
+                let mut take = |fact: Fact<'_>| facts.push(fact.into_owned());
+                extractor.object("k", cut.as_bytes(), &mut batch, &mut take);
+                (facts, format!("{:?} {:?} {:?}", batch.tally, batch.kept, batch.proofs))
+            };
+            assert_eq!(of(&mut all), of(&mut Extractor::new(Arc::clone(&context))), "{cut}");
         }
     }
 }

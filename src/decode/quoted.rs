@@ -1,0 +1,325 @@
+//! An audit event as the API server writes it, read where it stands: in a text of a CloudWatch Logs
+//! message, escapes and all.
+//!
+//! Input: the inside of a JSON string. Output: the texts of the event, and as they are written the parts that come
+//! again and again: who asked, how it ended, what the authorizer said. The members must come in the order of the API
+//! server's `Event` type, each text must be plain; everything else is for [`super::audit`], bodies of
+//! requests included. That the parts are JSON is not looked at: whoever knows them from an event that a
+//! parser has read knows it of this one too, since all that differs is plain texts in the same places.
+//! Source: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+/// The texts and parts of one event; absent texts are empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted<'a> {
+    /// Chosen by the client if it wants to.
+    pub audit_id: &'a [u8],
+    /// Stage.
+    pub stage: &'a str,
+    /// Path and query.
+    pub request_uri: Cow<'a, str>,
+    /// Verb.
+    pub verb: &'a str,
+    /// Who, as it is written.
+    pub user: &'a [u8],
+    /// Client.
+    pub user_agent: &'a str,
+    /// What, for resource requests.
+    pub object: Object<'a>,
+    /// How it ended, as it is written.
+    pub status: &'a [u8],
+    /// When it came in.
+    pub received: &'a str,
+    /// Notes, as they are written.
+    pub annotations: &'a [u8],
+    /// Bytes of the string, the last quote included.
+    pub len: usize,
+}
+
+/// `objectRef`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Object<'a> {
+    /// Plural.
+    pub resource: &'a str,
+    /// Namespace.
+    pub namespace: &'a [u8],
+    /// Name, also filled from the body of a create.
+    pub name: &'a str,
+    /// Absent for core.
+    pub api_group: &'a [u8],
+    /// `log`, `exec`, …
+    pub subresource: &'a str,
+}
+
+/// A status without bodies behind it is shorter, and so is all that stands before the end of a caller
+/// or of the notes.
+const LONGEST_STATUS: usize = 512;
+const LONGEST_PART: usize = 8 << 10;
+
+/// What stands behind a part. Within a string of the event every quote has three backslashes before it.
+static AFTER_USER: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(br#",\"sourceIPs\":["#));
+static AFTER_STATUS: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(br#",\"requestReceivedTimestamp\":\""#));
+static AFTER_NOTES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"}}\""));
+
+impl<'a> Quoted<'a> {
+    /// Reads the event that `text` begins with; `None` for any that is not as described.
+    #[must_use]
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let mut walk = Walk { rest: text };
+        walk.skip(br#"{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io/v1\",\"level\":\""#)?;
+        walk.plain()?;
+        walk.skip(br#",\"auditID\":\""#)?;
+        let audit_id = walk.plain()?;
+        walk.skip(br#",\"stage\":\""#)?;
+        let stage = str_of(walk.plain()?)?;
+        walk.skip(br#",\"requestURI\":\""#)?;
+        let request_uri = walk.uri()?;
+        walk.skip(br#",\"verb\":\""#)?;
+        let verb = str_of(walk.plain()?)?;
+        walk.skip(br#",\"user\":"#)?;
+        let user = walk.until(&AFTER_USER, LONGEST_PART)?;
+        walk.addresses()?;
+        walk.skip(br#",\"userAgent\":\""#)?;
+        let user_agent = str_of(walk.plain()?)?;
+        let object = match walk.skip(br#",\"objectRef\":{"#) {
+            Some(()) => walk.object()?,
+            None => Object::default(),
+        };
+        walk.skip(br#",\"responseStatus\":"#)?;
+        let status = walk.until(&AFTER_STATUS, LONGEST_STATUS)?;
+        let received = str_of(walk.plain()?)?;
+        walk.skip(br#",\"stageTimestamp\":\""#)?;
+        walk.plain()?;
+        walk.skip(br#",\"annotations\":"#)?;
+        let notes = walk.rest;
+        let brace = walk.until(&AFTER_NOTES, LONGEST_PART)?.len() + 1;
+        let annotations = notes.get(..brace)?;
+        let len = text.len() - walk.rest.len();
+        Some(Quoted {
+            audit_id,
+            stage,
+            request_uri,
+            verb,
+            user,
+            user_agent,
+            object,
+            status,
+            received,
+            annotations,
+            len,
+        })
+    }
+}
+
+struct Walk<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Walk<'a> {
+    #[inline]
+    fn skip(&mut self, known: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(known)?;
+        Some(())
+    }
+
+    /// What stands before a quote, which is skipped: plain texts alone.
+    #[inline]
+    fn plain(&mut self) -> Option<&'a [u8]> {
+        let (text, rest) = self.rest.split_at_checked(plain_len(self.rest))?;
+        self.rest = rest.strip_prefix(br#"\""#)?;
+        Some(text)
+    }
+
+    /// A text in which the API server may have escaped what HTML would take for its own.
+    fn uri(&mut self) -> Option<Cow<'a, str>> {
+        let whole = self.rest;
+        let mut owned = String::new();
+        loop {
+            let (bytes, rest) = self.rest.split_at_checked(plain_len(self.rest))?;
+            let text = str_of(bytes)?;
+            if let Some(rest) = rest.strip_prefix(br#"\""#) {
+                self.rest = rest;
+                if whole.len() - rest.len() == text.len() + 2 {
+                    return Some(Cow::Borrowed(text));
+                }
+                owned.push_str(text);
+                return Some(Cow::Owned(owned));
+            }
+            let (escape, rest) = rest.split_first_chunk::<7>()?;
+            let meant = match escape {
+                br"\\u0026" => '&',
+                br"\\u003c" => '<',
+                br"\\u003e" => '>',
+                _ => return None,
+            };
+            owned.push_str(text);
+            owned.push(meant);
+            self.rest = rest;
+        }
+    }
+
+    /// What stands before `end`, which is skipped.
+    fn until(&mut self, end: &Finder<'_>, longest: usize) -> Option<&'a [u8]> {
+        let near = self.rest.get(..self.rest.len().min(longest))?;
+        let at = end.find(near)?;
+        let (part, rest) = self.rest.split_at_checked(at)?;
+        self.rest = rest.get(end.needle().len()..)?;
+        Some(part)
+    }
+
+    /// Behind the bracket of a list of plain texts, to its end.
+    fn addresses(&mut self) -> Option<()> {
+        loop {
+            self.skip(br#"\""#)?;
+            self.plain()?;
+            if self.skip(b"]").is_some() {
+                return Some(());
+            }
+            self.skip(b",")?;
+        }
+    }
+
+    /// Behind the brace of `objectRef`, to its end.
+    fn object(&mut self) -> Option<Object<'a>> {
+        let mut texts = [b"".as_slice(); MEMBERS_OF_OBJECT.len()];
+        for (key, slot) in MEMBERS_OF_OBJECT.iter().zip(&mut texts) {
+            if self.skip(key).is_none() {
+                continue;
+            }
+            *slot = self.plain()?;
+            if self.skip(b"}").is_some() {
+                let [resource, namespace, name, _, api_group, _, _, subresource] = texts;
+                let [resource, name, subresource] =
+                    [str_of(resource)?, str_of(name)?, str_of(subresource)?];
+                return Some(Object { resource, namespace, name, api_group, subresource });
+            }
+            self.skip(b",")?;
+        }
+        None
+    }
+}
+
+/// All of `objectRef`, in order.
+const MEMBERS_OF_OBJECT: [&[u8]; 8] = [
+    br#"\"resource\":\""#,
+    br#"\"namespace\":\""#,
+    br#"\"name\":\""#,
+    br#"\"uid\":\""#,
+    br#"\"apiGroup\":\""#,
+    br#"\"apiVersion\":\""#,
+    br#"\"resourceVersion\":\""#,
+    br#"\"subresource\":\""#,
+];
+
+/// Plain bytes as text.
+fn str_of(plain: &[u8]) -> Option<&str> {
+    std::str::from_utf8(plain).ok()
+}
+
+/// How many bytes at the start are printable ASCII and neither quote nor backslash.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    const TOPS: u64 = ONES << 7;
+    // The lowest top bit that is set is that of the first byte that is meant; those above may be false.
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let same = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let other = (word | below(word, b' ') | same(word, b'"') | same(word, b'\\')) & TOPS;
+        if other != 0 {
+            return 8 * n + other.trailing_zeros() as usize / 8;
+        }
+    }
+    let other = |byte: &u8| !matches!(byte, b' '..=b'\x7f') || matches!(byte, b'"' | b'\\');
+    8 * words.len() + rest.iter().position(other).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"1b40","stage":"ResponseComplete","requestURI":"/api/v1/pods?a=1\u0026b=2","verb":"get","user":{"username":"a\"b","extra":{"k":["v"]}},"sourceIPs":["10.0.0.1","::1"],"userAgent":"kubectl/v1 (x)","objectRef":{"resource":"pods","namespace":"n","name":"p","apiGroup":"g","apiVersion":"v1","subresource":"log"},"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":"2026-06-01T09:00:00.000001Z","stageTimestamp":"2026-06-01T09:00:01Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"by \"x\""}}"#;
+
+    /// As it stands in a message, with what follows.
+    fn in_message(event: &str) -> String {
+        format!("{}}},{{\"id\":\"2", serde_json::to_string(event).unwrap().get(1..).unwrap())
+    }
+
+    #[test]
+    fn texts_and_parts_are_had_as_they_stand() {
+        let text = in_message(EVENT);
+        let read = Quoted::read(text.as_bytes()).unwrap();
+        assert_eq!(read.audit_id, b"1b40");
+        assert_eq!((read.stage, read.verb), ("ResponseComplete", "get"));
+        assert_eq!(read.request_uri, "/api/v1/pods?a=1&b=2");
+        assert_eq!(read.user_agent, "kubectl/v1 (x)");
+        assert_eq!(read.received, "2026-06-01T09:00:00.000001Z");
+        let object = Object {
+            resource: "pods",
+            namespace: b"n",
+            name: "p",
+            api_group: b"g",
+            subresource: "log",
+        };
+        assert_eq!(read.object, object);
+        assert_eq!(read.user, br#"{\"username\":\"a\\\"b\",\"extra\":{\"k\":[\"v\"]}}"#);
+        assert_eq!(read.status, br#"{\"metadata\":{},\"code\":200}"#);
+        assert!(read.annotations.ends_with(br#"\"by \\\"x\\\"\"}"#));
+        assert_eq!(text.get(read.len..), Some("},{\"id\":\"2"));
+    }
+
+    #[test]
+    fn all_else_is_for_a_parser() {
+        let check = |from: &str, to: &str, reads: bool| {
+            let event = EVENT.replacen(from, to, 1);
+            assert_ne!(event, EVENT);
+            assert_eq!(Quoted::read(in_message(&event).as_bytes()).is_some(), reads, "{from} {to}");
+        };
+        check(r#""verb":"get""#, r#""verb":"list""#, true);
+        check(r#","subresource":"log""#, "", true);
+        check(
+            r#""objectRef":{"resource":"pods","namespace":"n","name":"p","apiGroup":"g","apiVersion":"v1","subresource":"log"},"#,
+            "",
+            true,
+        );
+        check(r"\u0026", r"\u003c", true);
+        check(r#""verb":"get""#, r#""verb": "get""#, false);
+        check(r#""verb":"get""#, r#""verb":"g\"et""#, false);
+        check(r#""verb":"get""#, r#""verb":"gét""#, false);
+        check(r#""verb":"get""#, r#""verb":7"#, false);
+        check(r#""verb":"get","#, "", false);
+        check(r#""verb":"get","#, r#""verb":"get","verb":"get","#, false);
+        check(r#""user":"#, r#""impersonatedUser":{},"user":"#, false);
+        check(r#""sourceIPs":"#, r#""impersonatedUser":{},"sourceIPs":"#, true); // a part of the caller, and never known
+        check(r"\u0026", r"\u00e4", false);
+        check(r"\u0026", r"\n", false);
+        check(r#""namespace":"n","name":"p""#, r#""name":"p","namespace":"n""#, false);
+        check(r#","annotations""#, r#","x":1,"annotations""#, false);
+        check(
+            r#""code":200}"#,
+            &format!(r#""code":200}},"requestObject":{{"a":"{}"}}"#, "x".repeat(600)),
+            false,
+        );
+        let text = in_message(EVENT);
+        for end in 0..text.len() - "},{\"id\":\"2".len() {
+            assert_eq!(Quoted::read(text.get(..end).unwrap().as_bytes()), None, "{end}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn plain_ends_at_the_first_that_is_not(bytes in prop::collection::vec(prop_oneof![20 => b' '..=b'~', 1 => any::<u8>()], 0..60)) {
+            let plain = |byte: &u8| (b' '..0x80).contains(byte) && *byte != b'"' && *byte != b'\\';
+            prop_assert_eq!(plain_len(&bytes), bytes.iter().take_while(|byte| plain(byte)).count());
+        }
+    }
+}
