@@ -8,8 +8,9 @@
 use std::rc::Rc;
 
 use super::audit::{Asked, Read, sees_name};
+use super::identity::of_request;
 use super::memo::{Key, Memo, Memory};
-use super::{id_from_parts, low_half, product_of};
+use super::product_of;
 use crate::decode::audit::Glance;
 use crate::decode::lenient::{MAX_TEXT, Raw};
 use crate::decode::quoted::Quoted;
@@ -81,7 +82,7 @@ pub(super) fn extract(
     if asked.window.contains(at) {
         let audit_id = glance.audit_id.as_str().as_bytes();
         let verb = glance.verb.as_str();
-        let (group, id) = ident(audit_id, glance.request_uri.as_str(), &said.asker, Some(at));
+        let (group, id) = of_request(audit_id, glance.request_uri.as_str(), &said.asker, Some(at));
         let object = &glance.object;
         let sees = sees_name(verb, object.resource.as_str(), object.subresource.as_str());
         let name = if sees { object.name.bounded() } else { "".into() };
@@ -182,7 +183,7 @@ impl Taken {
         }
         self.events.push(Event {
             at,
-            ident: ident(quoted.audit_id, &quoted.request_uri, &said.asker, Some(at)),
+            ident: of_request(quoted.audit_id, &quoted.request_uri, &said.asker, Some(at)),
             rank: rank_of(quoted.stage),
             name_end: self.names.len(),
             body: Rc::clone(&said.body),
@@ -208,72 +209,6 @@ pub(super) fn path_of(uri: &str) -> &str {
     uri.split('?').next().unwrap_or_default()
 }
 
-/// The Audit-ID's number and the event's: what was asked by whom in the high half, when in the low half,
-/// 0 where the time is lost. `asker` is the digest of who asked, as whom, with which verb.
-pub(super) fn ident(
-    audit_id: &[u8],
-    uri: &str,
-    asker: &[u8; 32],
-    at: Option<Micros>,
-) -> (u64, u128) {
-    let (number, what) = match uuid(audit_id) {
-        Some(digits) => {
-            let [high, low] = halves(digits);
-            let mut head = [0; 48];
-            head[..32].copy_from_slice(asker);
-            head[32..].copy_from_slice(&digits.to_be_bytes());
-            // Half of what an Audit-ID is written with: it is one block of the digest less.
-            ((high ^ low).max(1), id_from_parts(&[&head, uri.as_bytes()]))
-        }
-        None if audit_id.is_empty() => (0, id_from_parts(&[asker, b"", uri.as_bytes()])),
-        None => {
-            let number = low_half(id_from_parts(&[audit_id])).max(1);
-            (number, id_from_parts(&[asker, audit_id, uri.as_bytes()]))
-        }
-    };
-    let [high, low] = halves(what);
-    // Of one request every time gives another number.
-    let low = at.map_or(0, |at| {
-        let spread = at.0.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        low.wrapping_add(spread).max(1)
-    });
-    (number, u128::from(high) << 64 | u128::from(low))
-}
-
-fn halves(both: u128) -> [u64; 2] {
-    [low_half(both >> 64), low_half(both)]
-}
-
-/// The digits of a UUID as the API server writes it. Two get one number only where somebody makes them up,
-/// who could as well use one twice.
-fn uuid(text: &[u8]) -> Option<u128> {
-    let text: &[u8; 36] = text.try_into().ok()?;
-    let (mut number, mut all) = (0_u128, 0);
-    for (n, byte) in text.iter().enumerate() {
-        if matches!(n, 8 | 13 | 18 | 23) {
-            all |= if *byte == b'-' { 0 } else { NO_DIGIT };
-            continue;
-        }
-        let digit = DIGITS[usize::from(*byte)];
-        all |= digit;
-        number = number << 4 | u128::from(digit);
-    }
-    (all & NO_DIGIT == 0).then_some(number)
-}
-
-const NO_DIGIT: u8 = 0x80;
-
-/// What a byte is as a hexadecimal digit in lower case.
-const DIGITS: [u8; 256] = {
-    let mut all = [NO_DIGIT; 256];
-    let mut n = 0;
-    while n < 16 {
-        all[b"0123456789abcdef"[n as usize] as usize] = n;
-        n += 1;
-    }
-    all
-};
-
 /// Of the stages of one event the last wins.
 pub(super) fn rank_of(stage: &str) -> u8 {
     match stage {
@@ -281,36 +216,5 @@ pub(super) fn rank_of(stage: &str) -> u8 {
         "ResponseStarted" => 3,
         "Panic" => 2,
         _ => 1,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_audit_id_is_one_however_it_is_written() {
-        let check = |text: &str, expected: Option<u128>| {
-            assert_eq!(uuid(text.as_bytes()), expected, "{text}");
-        };
-        let digits = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-        check("01234567-89ab-cdef-0123-456789abcdef", Some(digits));
-        check("01234567-89AB-cdef-0123-456789abcdef", None);
-        check("0123456789ab-cdef-0123-456789abcdef00", None);
-        check("01234567089ab-cdef-0123-456789abcdef", None);
-        check("01234567-89ab-cdef-0123-456789abcde-", None);
-        check("+1234567-89ab-cdef-0123-456789abcdef", None);
-        check("", None);
-        let of = |id: &str, uri: &str| ident(id.as_bytes(), uri, &[7; 32], Some(Micros(1)));
-        let one = "01234567-89ab-cdef-0123-456789abcdef";
-        assert_eq!(of(one, "/a"), of(one, "/a"));
-        let all =
-            [of(one, "/a"), of(one, "/b"), of("", "/a"), of("chosen", "/a"), of("", "chosen/a")];
-        let ids: std::collections::BTreeSet<u128> = all.iter().map(|(_, id)| *id).collect();
-        assert_eq!(ids.len(), all.len());
-        // The high half tells what was asked, whenever it was.
-        let later = ident(one.as_bytes(), "/a", &[7; 32], None);
-        assert_eq!((later.0, later.1 >> 64), (all[0].0, all[0].1 >> 64));
-        assert_eq!((later.1, all[2].0), (later.1 >> 64 << 64, 0));
     }
 }

@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::again::{self, Said, ident, path_of, rank_of};
+use super::again::{self, Said, path_of, rank_of};
+use super::identity::of_request;
 use super::impersonation::{impersonations, refused};
 use super::memo::Memory;
 use super::{changes, user_agent_family};
@@ -146,7 +147,7 @@ impl<'a> Reading<'a> {
         let event = self.event;
         let uri = event.request_uri.as_str();
         let audit_id = event.audit_id.as_str().as_bytes();
-        let (group, id) = ident(audit_id, uri, &self.asker, (!cut).then_some(at));
+        let (group, id) = of_request(audit_id, uri, &self.asker, (!cut).then_some(at));
         let rank = if cut { RANK_CUT } else { rank_of(event.stage.as_str()) };
         let mut ordinal = 0;
         let mut said = None;

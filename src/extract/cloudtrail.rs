@@ -9,8 +9,9 @@ use std::rc::Rc;
 
 use chrono::NaiveDateTime;
 
+use super::identity::of_record;
 use super::memo::Memory;
-use super::{Context, changes, id_from_parts, product_of, user_agent_family};
+use super::{Context, changes, product_of, user_agent_family};
 use crate::decode::cloudtrail::{
     AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, FederatedUser, Record, Tag,
     caller_of,
@@ -167,14 +168,7 @@ fn facts(
     if !context.window.contains(at) {
         return Err(Filter::OutsideWindow);
     }
-    let id = if record.event_id.as_str().is_empty() {
-        id_from_parts(&[bytes])
-    } else {
-        id_from_parts(&[
-            record.event_id.as_str().as_bytes(),
-            record.recipient_account_id.as_str().as_bytes(),
-        ])
-    };
+    let id = of_record(record.event_id.as_str(), record.recipient_account_id.as_str(), bytes);
     let rank = if record.addendum.is_some() { RANK_ADDENDUM } else { RANK_WHOLE };
     let mut ordinal = 0;
     let mut push = |body| {

@@ -10,6 +10,7 @@ mod audit;
 mod changes;
 mod cloudtrail;
 pub mod clusters;
+mod identity;
 mod impersonation;
 mod login;
 mod memo;

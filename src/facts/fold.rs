@@ -82,10 +82,41 @@ pub enum Folded {
     Access(Hourly<AccessFact>, bool),
 }
 
+/// API-server requests of one hour that differ from others in their object's name, if at all.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedAccess<'a> {
+    /// Event hour.
+    pub hour: Hour,
+    /// What they say, without the name.
+    pub body: &'a AccessFact,
+    /// True when it is that of the one before.
+    pub same_body: bool,
+    /// The object.
+    pub name: &'a str,
+    /// True when the name was dropped.
+    pub name_capped: bool,
+    /// How many distinct records, first and last.
+    pub sum: Sum,
+}
+
+impl NamedAccess<'_> {
+    fn to_owned(self) -> Folded {
+        let mut body = self.body.clone();
+        self.name.clone_into(&mut body.permission.name);
+        let Sum { count, first, last } = self.sum;
+        Folded::Access(Hourly { hour: self.hour, body, count, first, last }, self.name_capped)
+    }
+}
+
 /// Takes what the fold yields.
 pub trait FactSink {
     /// One fact.
     fn take(&mut self, fact: Folded) -> Result<(), FactsError>;
+
+    /// One of those that are the most, for who can do with less than all of it.
+    fn take_access(&mut self, access: NamedAccess<'_>) -> Result<(), FactsError> {
+        self.take(access.to_owned())
+    }
 }
 
 /// What the fold counted: `records = distinct + copies` per family, day and place.
@@ -320,12 +351,15 @@ impl Fold<'_> {
             },
             Family::Authentication | Family::AwsCall | Family::Login => {
                 let numbered = number.map(|number| (number, [].as_slice()));
-                if self.hourly.add_numbered(numbered, at)
-                    || self.hourly.add_known(rest, numbered, at)
-                {
+                if self.hourly.add_numbered(numbered, at) {
                     return Ok(());
                 }
-                self.hourly.add_new(rest, at)
+                let mut scratch = std::mem::take(&mut self.scratch);
+                with_len(&mut scratch, rest);
+                let known = self.hourly.add_known(&scratch, numbered, at);
+                let done = if known { Ok(()) } else { self.hourly.add_new(&scratch, at) };
+                self.scratch = scratch;
+                done
             }
             Family::Access => {
                 // The variant, then the first field of `AccessFact`: no need to read the rest.
@@ -333,8 +367,8 @@ impl Fold<'_> {
                 if !self.take_cluster(cluster) {
                     return Ok(());
                 }
-                let tail = tail_of(name, false);
-                let ending = [name.as_bytes(), tail.as_slice()];
+                let len = len_of(name.as_bytes());
+                let ending = [len.as_slice(), name.as_bytes(), &[0]];
                 let numbered = number.map(|number| (number, ending.as_slice()));
                 if self.hourly.add_numbered(numbered, at) {
                     return Ok(());
@@ -344,7 +378,7 @@ impl Fold<'_> {
                 // A name in the table was kept before; no need to ask for it again.
                 let done = if self.hourly.add_known(&scratch, numbered, at) {
                     Ok(())
-                } else if self.names.keep(key.place_and_day(), rest, name) {
+                } else if self.names.keep(key.place_and_day(), (rest, number), name) {
                     self.hourly.add_new(&scratch, at)
                 } else {
                     with_name(&mut scratch, rest, "", true);
@@ -373,17 +407,32 @@ impl Fold<'_> {
     fn flush(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
         let Some((_, key)) = self.bucket else { return Ok(()) };
         let (family, hour) = (key.family(), key.hour());
+        let mut last: Option<(Vec<u8>, Box<AccessFact>)> = None;
         self.hourly.drain(|bytes, sum| {
-            let Sum { count, first, last } = sum;
+            let (bytes, named) = split_len(bytes);
             if family == Family::Access {
-                let (bytes, name, capped) = split_name(bytes);
-                let FactBody::Access(mut body) = postcard::from_bytes(bytes)? else {
-                    return Ok(());
-                };
-                body.permission.name = String::from_utf8_lossy(name).into_owned();
-                let access = Hourly { hour, body: *body, count, first, last };
-                return sink.take(Folded::Access(access, capped));
+                let (name, capped) = split_len(named);
+                let same_body = last.as_ref().is_some_and(|(known, _)| known == bytes);
+                if !same_body {
+                    let FactBody::Access(body) = postcard::from_bytes(bytes)? else {
+                        return Ok(());
+                    };
+                    let mut known = last.take().map(|(known, _)| known).unwrap_or_default();
+                    known.clear();
+                    known.extend_from_slice(bytes);
+                    last = Some((known, body));
+                }
+                let Some((_, body)) = &last else { return Ok(()) };
+                return sink.take_access(NamedAccess {
+                    hour,
+                    body,
+                    same_body,
+                    name: &String::from_utf8_lossy(name),
+                    name_capped: capped != [0],
+                    sum,
+                });
             }
+            let Sum { count, first, last } = sum;
             match postcard::from_bytes::<FactBody>(bytes)? {
                 FactBody::Authentication(body) => sink.take(Folded::Authentication(Hourly {
                     hour,
@@ -411,28 +460,31 @@ fn cluster_of(body: &[u8]) -> Result<&str, FactsError> {
     Ok(cluster)
 }
 
-/// An access fact, its name, whose length, and whether it was dropped.
-fn with_name(out: &mut Vec<u8>, fact: &[u8], name: &str, capped: bool) {
+/// A fact with its length before it: no other begins with that.
+fn with_len(out: &mut Vec<u8>, fact: &[u8]) {
     out.clear();
+    out.extend_from_slice(&len_of(fact));
     out.extend_from_slice(fact);
+}
+
+/// The same of an access fact, then its name in the same way, and whether that was dropped. So names of one
+/// fact come one after the other.
+fn with_name(out: &mut Vec<u8>, fact: &[u8], name: &str, capped: bool) {
+    with_len(out, fact);
+    out.extend_from_slice(&len_of(name.as_bytes()));
     out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(&tail_of(name, capped));
+    out.push(u8::from(capped));
 }
 
-/// What stands behind the name.
-fn tail_of(name: &str, capped: bool) -> [u8; 5] {
-    let [a, b, c, d] = u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes();
-    [a, b, c, d, u8::from(capped)]
+fn len_of(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-/// Undoes [`with_name`].
-fn split_name(bytes: &[u8]) -> (&[u8], &[u8], bool) {
-    let Some((rest, &[a, b, c, d, capped])) = bytes.split_last_chunk::<5>() else {
-        return (bytes, b"", false);
-    };
-    let len = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-    let (fact, name) = rest.split_at(rest.len().saturating_sub(len));
-    (fact, name, capped != 0)
+/// What stands behind a length, and the rest.
+fn split_len(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return (bytes, b"") };
+    let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
+    rest.split_at_checked(len).unwrap_or((rest, b""))
 }
 
 /// Which names of a day and cluster are kept, by number: some 30 bytes each. The merged stream has
@@ -444,20 +496,32 @@ struct Names {
     kept: FxHashSet<u64>,
     /// How many names of a fact.
     of_fact: FxHashMap<u64, u8>,
+    /// Digests of facts that were met under a number.
+    digests: FxHashMap<Number, u64>,
 }
 
+/// Facts whose digest is held.
+const MAX_DIGESTS: usize = 1 << 16;
+
 impl Names {
-    fn keep(&mut self, of: [u8; 9], fact: &[u8], name: &str) -> bool {
+    fn keep(&mut self, of: [u8; 9], (fact, number): (&[u8], Option<Number>), name: &str) -> bool {
         if name.is_empty() {
             return true;
         }
         if self.of != Some(of) {
-            *self = Names { of: Some(of), ..Names::default() };
+            let digests = std::mem::take(&mut self.digests);
+            *self = Names { of: Some(of), digests, ..Names::default() };
         }
-        let number =
-            |digest: [u8; 32]| u64::try_from(digest::id(&digest) >> 64).unwrap_or(u64::MAX);
-        let fact = number(digest::of_bytes(fact));
-        let name = number(digest::of_parts([&fact.to_be_bytes(), name.as_bytes()]));
+        let short = |digest: [u8; 32]| u64::try_from(digest::id(&digest) >> 64).unwrap_or(u64::MAX);
+        let met = number.and_then(|number| self.digests.get(&number).copied());
+        let fact = met.unwrap_or_else(|| short(digest::of_bytes(fact)));
+        if let Some(number) = number
+            && met.is_none()
+            && self.digests.len() < MAX_DIGESTS
+        {
+            self.digests.insert(number, fact);
+        }
+        let name = short(digest::of_parts([&fact.to_be_bytes(), name.as_bytes()]));
         if self.kept.contains(&name) {
             return true;
         }

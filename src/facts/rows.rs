@@ -1,6 +1,6 @@
 //! Facts to rows of Parquet and back, field by field; the round trip loses nothing.
 
-use super::fold::{Dated, Hourly, Issued};
+use super::fold::{Dated, Hourly, Issued, NamedAccess};
 use crate::model::fact::{
     AccessFact, AwsCallFact, AwsCaller, ChangeFact, ChangeKind, Decision, IssuedBy, KubeUser,
     LoginFact, SessionFact, TokenState, Via,
@@ -10,44 +10,52 @@ use crate::table::facts::{
     AccessFactRow, CallFactRow, ChangeFactRow, LoginFactRow, SessionFactRow,
 };
 
-pub(super) fn access_row(access: Hourly<AccessFact>, name_capped: bool) -> AccessFactRow {
-    let fact = access.body;
-    let AccessFact { caller, subject, permission, .. } = fact;
-    AccessFactRow {
-        cluster: fact.cluster,
-        hour: access.hour.start(),
-        via: fact.via as i32,
-        verb: permission.verb,
-        api_group: permission.api_group,
-        resource: permission.resource,
-        subresource: permission.subresource,
-        namespace: permission.namespace,
-        name: permission.name,
-        path: permission.path,
-        decision: fact.decision as i32,
-        reason: fact.reason,
-        status_class: i32::from(fact.status_class),
-        user_agent_family: fact.user_agent_family,
-        issued_credential_id: fact.issued_credential_id,
-        token: fact.token as i32,
-        username: caller.username,
-        uid: caller.uid,
-        groups: caller.groups,
-        access_key_id: caller.access_key_id,
-        principal_id: caller.principal_id,
-        session_name: caller.session_name,
-        arn: caller.arn,
-        canonical_arn: caller.canonical_arn,
-        credential_id: caller.credential_id,
-        pod_name: caller.pod_name,
-        subject_username: subject.username,
-        subject_uid: subject.uid,
-        subject_groups: subject.groups,
-        name_capped,
-        count: access.count,
-        first_seen: access.first,
-        last_seen: access.last,
+/// Makes `row` one of `access`; what it says of the body stays where that is the same.
+pub(super) fn set_access(row: &mut AccessFactRow, access: &NamedAccess<'_>) {
+    if !access.same_body {
+        set_body(row, access.body);
     }
+    row.hour = access.hour.start();
+    access.name.clone_into(&mut row.name);
+    row.name_capped = access.name_capped;
+    row.count = access.sum.count;
+    row.first_seen = access.sum.first;
+    row.last_seen = access.sum.last;
+}
+
+fn set_body(row: &mut AccessFactRow, fact: &AccessFact) {
+    let AccessFact { caller, subject, permission, .. } = fact;
+    row.via = fact.via as i32;
+    row.decision = fact.decision as i32;
+    row.status_class = i32::from(fact.status_class);
+    row.token = fact.token as i32;
+    for (to, from) in [
+        (&mut row.cluster, &fact.cluster),
+        (&mut row.verb, &permission.verb),
+        (&mut row.api_group, &permission.api_group),
+        (&mut row.resource, &permission.resource),
+        (&mut row.subresource, &permission.subresource),
+        (&mut row.namespace, &permission.namespace),
+        (&mut row.path, &permission.path),
+        (&mut row.reason, &fact.reason),
+        (&mut row.user_agent_family, &fact.user_agent_family),
+        (&mut row.issued_credential_id, &fact.issued_credential_id),
+        (&mut row.username, &caller.username),
+        (&mut row.uid, &caller.uid),
+        (&mut row.access_key_id, &caller.access_key_id),
+        (&mut row.principal_id, &caller.principal_id),
+        (&mut row.session_name, &caller.session_name),
+        (&mut row.arn, &caller.arn),
+        (&mut row.canonical_arn, &caller.canonical_arn),
+        (&mut row.credential_id, &caller.credential_id),
+        (&mut row.pod_name, &caller.pod_name),
+        (&mut row.subject_username, &subject.username),
+        (&mut row.subject_uid, &subject.uid),
+    ] {
+        to.clone_from(from);
+    }
+    row.groups.clone_from(&caller.groups);
+    row.subject_groups.clone_from(&subject.groups);
 }
 
 pub(super) fn access(row: AccessFactRow) -> Hourly<AccessFact> {

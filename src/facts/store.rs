@@ -13,8 +13,9 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use super::FactsError;
-use super::fold::{FactSink, Folded};
-use super::rows::{access_row, call_row, change_row, login_row, session_row};
+use super::fold::{FactSink, Folded, Hourly, NamedAccess};
+use super::hourly::Sum;
+use super::rows::{call_row, change_row, login_row, session_row, set_access};
 use crate::model::digest;
 use crate::model::outcome::{Family, Unit};
 use crate::model::time::Day;
@@ -44,6 +45,8 @@ pub struct FactStore {
     logins: Files<LoginFactRow>,
     changes: Files<ChangeFactRow>,
     access: Files<AccessFactRow>,
+    /// The last row of them.
+    row: AccessFactRow,
 }
 
 /// The open file of one family.
@@ -82,6 +85,7 @@ impl FactStore {
             logins: Files::default(),
             changes: Files::default(),
             access: Files::default(),
+            row: AccessFactRow::default(),
         }
     }
 
@@ -116,7 +120,7 @@ impl<R: Row> Files<R> {
         root: &Path,
         family: &str,
         place: &str,
-        (day, row): (Day, R),
+        (day, row): (Day, &R),
         (written, late): (&mut BTreeSet<PathBuf>, &BTreeMap<Unit, u32>),
     ) -> Result<(), FactsError> {
         if !self.open.as_ref().is_some_and(|open| open.day == day && open.place == place) {
@@ -167,54 +171,80 @@ impl<R: Row> Files<R> {
     }
 }
 
-impl FactSink for FactStore {
-    fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
-        let (family, column, place) = match &fact {
-            Folded::Session(issued) => (Family::Session, ACCOUNT, &issued.body.account),
-            Folded::Authentication(call) => (Family::Authentication, ACCOUNT, &call.body.account),
-            Folded::AwsCall(call) => (Family::AwsCall, ACCOUNT, &call.body.account),
-            Folded::Login(login) => (Family::Login, CLUSTER, &login.body.cluster),
-            Folded::Change(change) => (Family::Change, CLUSTER, &change.body.cluster),
-            Folded::Access(access, _) => (Family::Access, CLUSTER, &access.body.cluster),
-        };
-        let family = family.folder();
-        if self.family != family {
+impl FactStore {
+    /// Goes on to a family and place.
+    fn go_to(&mut self, family: Family, place: &str) -> Result<(), FactsError> {
+        if self.family != family.folder() {
             self.close()?;
-            self.family = family;
+            self.family = family.folder();
         }
-        let (root, written) = (&self.root, (&mut self.written, &self.late));
+        let column = match family {
+            Family::Session | Family::Authentication | Family::AwsCall => ACCOUNT,
+            Family::Login | Family::Change | Family::Access => CLUSTER,
+        };
         let (known, folder) = &mut self.place;
         if known != place || !folder.starts_with(column) {
             *folder = partition(column, place);
-            known.clone_from(place);
+            place.clone_into(known);
         }
-        let place = folder.as_str();
+        Ok(())
+    }
+}
+
+impl FactSink for FactStore {
+    fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
+        let (family, place) = match &fact {
+            Folded::Session(issued) => (Family::Session, &issued.body.account),
+            Folded::Authentication(call) => (Family::Authentication, &call.body.account),
+            Folded::AwsCall(call) => (Family::AwsCall, &call.body.account),
+            Folded::Login(login) => (Family::Login, &login.body.cluster),
+            Folded::Change(change) => (Family::Change, &change.body.cluster),
+            Folded::Access(access, name_capped) => {
+                let Hourly { hour, body, count, first, last } = access;
+                return self.take_access(NamedAccess {
+                    hour: *hour,
+                    body,
+                    same_body: false,
+                    name: &body.permission.name,
+                    name_capped: *name_capped,
+                    sum: Sum { count: *count, first: *first, last: *last },
+                });
+            }
+        };
+        self.go_to(family, place)?;
+        let (root, written) = (&self.root, (&mut self.written, &self.late));
+        let (family, place) = (self.family, self.place.1.as_str());
         match fact {
             Folded::Session(issued) => {
-                let row = (issued.at.day(), session_row(issued));
-                self.sessions.push(root, family, place, row, written)
+                let (day, row) = (issued.at.day(), session_row(issued));
+                self.sessions.push(root, family, place, (day, &row), written)
             }
             Folded::Authentication(call) => {
-                let row = (call.hour.day(), call_row(call, true));
-                self.authentications.push(root, family, place, row, written)
+                let (day, row) = (call.hour.day(), call_row(call, true));
+                self.authentications.push(root, family, place, (day, &row), written)
             }
             Folded::AwsCall(call) => {
-                let row = (call.hour.day(), call_row(call, false));
-                self.calls.push(root, family, place, row, written)
+                let (day, row) = (call.hour.day(), call_row(call, false));
+                self.calls.push(root, family, place, (day, &row), written)
             }
             Folded::Login(login) => {
-                let row = (login.hour.day(), login_row(login));
-                self.logins.push(root, family, place, row, written)
+                let (day, row) = (login.hour.day(), login_row(login));
+                self.logins.push(root, family, place, (day, &row), written)
             }
             Folded::Change(change) => {
-                let row = (change.at.day(), change_row(change));
-                self.changes.push(root, family, place, row, written)
+                let (day, row) = (change.at.day(), change_row(change));
+                self.changes.push(root, family, place, (day, &row), written)
             }
-            Folded::Access(access, name_capped) => {
-                let row = (access.hour.day(), access_row(access, name_capped));
-                self.access.push(root, family, place, row, written)
-            }
+            Folded::Access(..) => Ok(()),
         }
+    }
+
+    fn take_access(&mut self, access: NamedAccess<'_>) -> Result<(), FactsError> {
+        self.go_to(Family::Access, &access.body.cluster)?;
+        set_access(&mut self.row, &access);
+        let (root, written) = (&self.root, (&mut self.written, &self.late));
+        let row = (access.hour.day(), &self.row);
+        self.access.push(root, self.family, &self.place.1, row, written)
     }
 }
 

@@ -56,11 +56,29 @@ pub trait Row: Sized {
     /// The table.
     const TABLE: Description;
 
-    /// Rows to columns.
+    /// Columns in the making.
+    type Columns: Default;
+
+    /// Adds the row to columns.
+    fn append(&self, to: &mut Self::Columns);
+
+    /// Ends the columns, which are empty then.
     ///
     /// # Errors
     /// When a column does not build; never for rows of this type.
-    fn to_batch(rows: &[Self]) -> Result<RecordBatch, arrow::error::ArrowError>;
+    fn finish(columns: &mut Self::Columns) -> Result<RecordBatch, arrow::error::ArrowError>;
+
+    /// Rows to columns.
+    ///
+    /// # Errors
+    /// As of [`Row::finish`].
+    fn to_batch(rows: &[Self]) -> Result<RecordBatch, arrow::error::ArrowError> {
+        let mut columns = Self::Columns::default();
+        for row in rows {
+            row.append(&mut columns);
+        }
+        Self::finish(&mut columns)
+    }
 
     /// Columns to rows.
     ///
@@ -137,6 +155,13 @@ macro_rules! table {
             $(#[doc = $doc] pub $column: $ty,)*
         }
 
+        const _: () = {
+        /// Columns in the making.
+        #[derive(Default)]
+        pub struct Columns {
+            $($column: <$ty as $crate::table::Column>::Builder,)*
+        }
+
         impl $crate::table::Row for $row {
             const TABLE: $crate::table::Description = $crate::table::Description {
                 name: $name,
@@ -153,11 +178,17 @@ macro_rules! table {
                 sort_key: &[$(stringify!($sort)),*],
             };
 
-            fn to_batch(
-                rows: &[Self],
+            type Columns = Columns;
+
+            fn append(&self, to: &mut Columns) {
+                $($crate::table::Column::append(&self.$column, &mut to.$column);)*
+            }
+
+            fn finish(
+                columns: &mut Columns,
             ) -> Result<arrow::array::RecordBatch, arrow::error::ArrowError> {
                 let columns: Vec<arrow::array::ArrayRef> = vec![
-                    $(<$ty as $crate::table::Column>::array(rows.iter().map(|row| &row.$column)),)*
+                    $(<$ty as $crate::table::Column>::finish(&mut columns.$column),)*
                 ];
                 arrow::array::RecordBatch::try_new($crate::table::schema(&Self::TABLE), columns)
             }
@@ -186,6 +217,7 @@ macro_rules! table {
                 Ok(rows)
             }
         }
+        };
     };
 }
 pub(crate) use table;

@@ -7,6 +7,7 @@
 //! Batches and row groups end by bytes as well as by rows, and are read one row group at a time:
 //! texts of logs may be a megabyte each, and neither side may hold thousands of them.
 
+use std::borrow::Borrow;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -65,9 +66,9 @@ fn properties(is_small: bool) -> WriterProperties {
 /// Writes rows of one table, batch by batch.
 pub struct RowWriter<R: Row, W: Write + Send> {
     out: Out<W>,
-    buffer: Vec<R>,
-    /// Bytes of the buffered rows.
-    buffered: usize,
+    columns: R::Columns,
+    /// Rows in the columns, and their bytes as rows.
+    buffered: (usize, usize),
     /// Rows and bytes of the row group in the making.
     group: (usize, usize),
     rows: u64,
@@ -102,18 +103,20 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// Starts a file.
     pub fn new(out: W) -> Self {
         let out = Out::Waiting(out);
-        RowWriter { out, buffer: Vec::new(), buffered: 0, group: (0, 0), rows: 0 }
+        RowWriter { out, columns: R::Columns::default(), buffered: (0, 0), group: (0, 0), rows: 0 }
     }
 
     /// Adds a row; rows must come in order of the table's sort key.
     ///
     /// # Errors
     /// When `out` refuses.
-    pub fn push(&mut self, row: R) -> Result<(), CodecError> {
-        self.buffered += row.weight();
-        self.buffer.push(row);
+    pub fn push(&mut self, row: impl Borrow<R>) -> Result<(), CodecError> {
+        let row = row.borrow();
+        row.append(&mut self.columns);
+        let (rows, bytes) = self.buffered;
+        self.buffered = (rows + 1, bytes + row.weight());
         self.rows += 1;
-        if self.buffer.len() >= ROWS_PER_BATCH || self.buffered >= BYTES_PER_BATCH {
+        if self.buffered.0 >= ROWS_PER_BATCH || self.buffered.1 >= BYTES_PER_BATCH {
             self.flush(false)
         } else {
             Ok(())
@@ -130,17 +133,16 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     }
 
     fn flush(&mut self, is_last: bool) -> Result<(), CodecError> {
-        if self.buffer.is_empty() {
+        let (more_rows, more_bytes) = std::mem::take(&mut self.buffered);
+        if more_rows == 0 {
             return Ok(());
         }
-        let is_small = is_last && self.buffer.len() <= SMALL.0 && self.buffered <= SMALL.1;
+        let is_small = is_last && more_rows <= SMALL.0 && more_bytes <= SMALL.1;
         let out = std::mem::replace(&mut self.out, Out::Failed);
         let mut writer = begin(out, &schema(&R::TABLE), is_small)?;
-        writer.write(&R::to_batch(&self.buffer)?)?;
+        writer.write(&R::finish(&mut self.columns)?)?;
         let (rows, bytes) = self.group;
-        self.group = (rows + self.buffer.len(), bytes + self.buffered);
-        self.buffer.clear();
-        self.buffered = 0;
+        self.group = (rows + more_rows, bytes + more_bytes);
         if self.group.0 >= ROWS_PER_GROUP || self.group.1 >= BYTES_PER_GROUP {
             self.group = (0, 0);
             writer.flush()?;

@@ -14,6 +14,7 @@ use super::decode::split::{self, Piece};
 use super::decode::{audit, authenticator, aws_auth, carrier, cloudtrail, envelope, find, sniff};
 use super::extract::clusters::ClusterResolver;
 use super::extract::{Batch, Context, Extractor};
+use super::model::fact::Fact;
 use super::model::time::{Micros, Window};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -86,13 +87,13 @@ fn find(bytes: &[u8]) {
             let read = serde_json::from_slice::<Value>(one.bytes(file));
             if read.is_ok() {
                 let mut members = find::Members::default();
-                assert!(members.find(one.bytes(file)), "an object");
                 let text = std::str::from_utf8(one.bytes(file)).expect("JSON is text");
                 let mut got = Vec::new();
-                for member in members.of(text) {
-                    let (key, value) = member.expect("not odd");
+                let read = members.each(text, |key, value| {
                     got.push((key.as_bytes(), value.as_bytes()));
-                }
+                    Some(None)
+                });
+                assert!(read.is_some(), "not odd");
                 let expected: Vec<_> = split::members(one.bytes(file)).collect();
                 assert_eq!(got, expected);
             }
@@ -358,11 +359,14 @@ fn object(bytes: &[u8]) {
         let mut facts = Vec::new();
         let mut extractor = extractor();
         extractor.object("native/x", bytes, &mut batch, &mut |fact| facts.push(fact.into_owned()));
-        // What was met before is said again.
-        let (mut more, mut other) = (Batch::default(), Vec::new());
-        extractor.object("native/x", bytes, &mut more, &mut |fact| other.push(fact.into_owned()));
-        assert_eq!(facts, other);
-        assert_eq!(batch.tally.streams, more.tally.streams);
+        // What was met before is said again; what was met twice may not even be unpacked.
+        for _ in 0..2 {
+            let (mut more, mut other) = (Batch::default(), Vec::new());
+            let mut take = |fact: Fact<'_>| other.push(fact.into_owned());
+            extractor.object("native/x", bytes, &mut more, &mut take);
+            assert_eq!(facts, other);
+            assert_eq!(batch.tally.streams, more.tally.streams);
+        }
         assert!(batch.tally.partitions(), "{:?}", batch.tally);
         batch.tally.bytes_in = 0;
         (format!("{facts:?}"), format!("{:?}", batch.tally.streams), batch.proofs)

@@ -1,0 +1,127 @@
+//! What makes a record itself: copies of one have one number, and nobody can make another that has it.
+//!
+//! Input: what the record calls itself, and what it is about where the caller chose that. Output: 128 bits.
+
+use super::{id_from_parts, low_half};
+use crate::model::time::Micros;
+
+/// The identity of a CloudTrail record: its id, which CloudTrail chose, and the account that it was
+/// delivered to; of one without an id all of its bytes.
+pub(super) fn of_record(event_id: &str, account: &str, bytes: &[u8]) -> u128 {
+    let account = account.as_bytes();
+    match uuid(event_id.as_bytes()) {
+        // One block of the digest.
+        Some(digits) => id_from_parts(&[&digits.to_be_bytes(), account]),
+        None if event_id.is_empty() => id_from_parts(&[bytes]),
+        None => id_from_parts(&[b"", event_id.as_bytes(), account]),
+    }
+}
+
+/// The Audit-ID's number and the event's: what was asked by whom in the high half, when in the low half,
+/// 0 where the time is lost. `asker` is the digest of who asked, as whom, with which verb.
+pub(super) fn of_request(
+    audit_id: &[u8],
+    uri: &str,
+    asker: &[u8; 32],
+    at: Option<Micros>,
+) -> (u64, u128) {
+    let (number, what) = match uuid(audit_id) {
+        Some(digits) => {
+            let [high, low] = halves(digits);
+            let mut head = [0; 48];
+            head[..32].copy_from_slice(asker);
+            head[32..].copy_from_slice(&digits.to_be_bytes());
+            // Half of what an Audit-ID is written with: it is one block of the digest less.
+            ((high ^ low).max(1), id_from_parts(&[&head, uri.as_bytes()]))
+        }
+        None if audit_id.is_empty() => (0, id_from_parts(&[asker, b"", uri.as_bytes()])),
+        None => {
+            let number = low_half(id_from_parts(&[audit_id])).max(1);
+            (number, id_from_parts(&[asker, audit_id, uri.as_bytes()]))
+        }
+    };
+    let [high, low] = halves(what);
+    // Of one request every time gives another number.
+    let low = at.map_or(0, |at| {
+        let spread = at.0.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        low.wrapping_add(spread).max(1)
+    });
+    (number, u128::from(high) << 64 | u128::from(low))
+}
+
+fn halves(both: u128) -> [u64; 2] {
+    [low_half(both >> 64), low_half(both)]
+}
+
+/// The digits of a UUID as the API server writes it. Two get one number only where somebody makes them up,
+/// who could as well use one twice.
+fn uuid(text: &[u8]) -> Option<u128> {
+    let text: &[u8; 36] = text.try_into().ok()?;
+    let (mut number, mut all) = (0_u128, 0);
+    for (n, byte) in text.iter().enumerate() {
+        if matches!(n, 8 | 13 | 18 | 23) {
+            all |= if *byte == b'-' { 0 } else { NO_DIGIT };
+            continue;
+        }
+        let digit = DIGITS[usize::from(*byte)];
+        all |= digit;
+        number = number << 4 | u128::from(digit);
+    }
+    (all & NO_DIGIT == 0).then_some(number)
+}
+
+const NO_DIGIT: u8 = 0x80;
+
+/// What a byte is as a hexadecimal digit in lower case.
+const DIGITS: [u8; 256] = {
+    let mut all = [NO_DIGIT; 256];
+    let mut n = 0;
+    while n < 16 {
+        all[b"0123456789abcdef"[n as usize] as usize] = n;
+        n += 1;
+    }
+    all
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_record_has_one_number_and_no_other_has_it() {
+        let check = |text: &str, expected: Option<u128>| {
+            assert_eq!(uuid(text.as_bytes()), expected, "{text}");
+        };
+        let digits = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
+        check("01234567-89ab-cdef-0123-456789abcdef", Some(digits));
+        check("01234567-89AB-cdef-0123-456789abcdef", None);
+        check("0123456789ab-cdef-0123-456789abcdef00", None);
+        check("01234567089ab-cdef-0123-456789abcdef", None);
+        check("01234567-89ab-cdef-0123-456789abcde-", None);
+        check("+1234567-89ab-cdef-0123-456789abcdef", None);
+        check("", None);
+        let of = |id: &str, uri: &str| of_request(id.as_bytes(), uri, &[7; 32], Some(Micros(1)));
+        let one = "01234567-89ab-cdef-0123-456789abcdef";
+        assert_eq!(of(one, "/a"), of(one, "/a"));
+        let all =
+            [of(one, "/a"), of(one, "/b"), of("", "/a"), of("chosen", "/a"), of("", "chosen/a")];
+        let ids: std::collections::BTreeSet<u128> = all.iter().map(|(_, id)| *id).collect();
+        assert_eq!(ids.len(), all.len());
+        // Nor is a record another, however its id is written.
+        let digits = of_record(one, "1", b"{}");
+        assert_eq!(digits, of_record(one, "1", b"{ }"));
+        let all = [
+            digits,
+            of_record(one, "2", b""),
+            of_record("chosen", "1", b""),
+            of_record("", "1", b"{}"),
+            of_record("", "1", b"{ }"),
+        ];
+        assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
+        // The high half tells what was asked, whenever it was.
+        let later = of_request(one.as_bytes(), "/a", &[7; 32], None);
+        let now = of(one, "/a");
+        assert_eq!((later.0, later.1 >> 64), (now.0, now.1 >> 64));
+        assert_eq!((later.1, of("", "/a").0), (later.1 >> 64 << 64, 0));
+    }
+}
