@@ -13,21 +13,21 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-/// The texts and parts of one event; absent texts are empty.
+/// The texts, which are ASCII, and the parts of one event; absent texts are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quoted<'a> {
     /// Chosen by the client if it wants to.
     pub audit_id: &'a [u8],
     /// Stage.
-    pub stage: &'a str,
+    pub stage: &'a [u8],
     /// Path and query.
-    pub request_uri: Cow<'a, str>,
+    pub request_uri: Cow<'a, [u8]>,
     /// Verb.
-    pub verb: &'a str,
+    pub verb: &'a [u8],
     /// Who, as it is written.
     pub user: &'a [u8],
     /// Client.
-    pub user_agent: &'a str,
+    pub user_agent: &'a [u8],
     /// What, for resource requests.
     pub object: Object<'a>,
     /// How it ended, as it is written.
@@ -44,15 +44,15 @@ pub struct Quoted<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Object<'a> {
     /// Plural.
-    pub resource: &'a str,
+    pub resource: &'a [u8],
     /// Namespace.
     pub namespace: &'a [u8],
     /// Name, also filled from the body of a create.
-    pub name: &'a str,
+    pub name: &'a [u8],
     /// Absent for core.
     pub api_group: &'a [u8],
     /// `log`, `exec`, …
-    pub subresource: &'a str,
+    pub subresource: &'a [u8],
 }
 
 /// A status without bodies behind it is shorter, and so is all that stands before the end of a caller
@@ -77,23 +77,23 @@ impl<'a> Quoted<'a> {
         walk.skip(br#",\"auditID\":\""#)?;
         let audit_id = walk.plain()?;
         walk.skip(br#",\"stage\":\""#)?;
-        let stage = str_of(walk.plain()?)?;
+        let stage = walk.plain()?;
         walk.skip(br#",\"requestURI\":\""#)?;
         let request_uri = walk.uri()?;
         walk.skip(br#",\"verb\":\""#)?;
-        let verb = str_of(walk.plain()?)?;
+        let verb = walk.plain()?;
         walk.skip(br#",\"user\":"#)?;
         let user = walk.until(&AFTER_USER, LONGEST_PART)?;
         walk.addresses()?;
         walk.skip(br#",\"userAgent\":\""#)?;
-        let user_agent = str_of(walk.plain()?)?;
+        let user_agent = walk.plain()?;
         let object = match walk.skip(br#",\"objectRef\":{"#) {
             Some(()) => walk.object()?,
             None => Object::default(),
         };
         walk.skip(br#",\"responseStatus\":"#)?;
         let status = walk.until(&AFTER_STATUS, LONGEST_STATUS)?;
-        let received = str_of(walk.plain()?)?;
+        let received = std::str::from_utf8(walk.plain()?).ok()?;
         walk.skip(br#",\"stageTimestamp\":\""#)?;
         walk.plain()?;
         walk.skip(br#",\"annotations\":"#)?;
@@ -137,28 +137,27 @@ impl<'a> Walk<'a> {
     }
 
     /// A text in which the API server may have escaped what HTML would take for its own.
-    fn uri(&mut self) -> Option<Cow<'a, str>> {
+    fn uri(&mut self) -> Option<Cow<'a, [u8]>> {
         let whole = self.rest;
-        let mut owned = String::new();
+        let mut owned = Vec::new();
         loop {
-            let (bytes, rest) = self.rest.split_at_checked(plain_len(self.rest))?;
-            let text = str_of(bytes)?;
+            let (text, rest) = self.rest.split_at_checked(plain_len(self.rest))?;
             if let Some(rest) = rest.strip_prefix(br#"\""#) {
                 self.rest = rest;
                 if whole.len() - rest.len() == text.len() + 2 {
                     return Some(Cow::Borrowed(text));
                 }
-                owned.push_str(text);
+                owned.extend_from_slice(text);
                 return Some(Cow::Owned(owned));
             }
             let (escape, rest) = rest.split_first_chunk::<7>()?;
             let meant = match escape {
-                br"\\u0026" => '&',
-                br"\\u003c" => '<',
-                br"\\u003e" => '>',
+                br"\\u0026" => b'&',
+                br"\\u003c" => b'<',
+                br"\\u003e" => b'>',
                 _ => return None,
             };
-            owned.push_str(text);
+            owned.extend_from_slice(text);
             owned.push(meant);
             self.rest = rest;
         }
@@ -195,8 +194,6 @@ impl<'a> Walk<'a> {
             *slot = self.plain()?;
             if self.skip(b"}").is_some() {
                 let [resource, namespace, name, _, api_group, _, _, subresource] = texts;
-                let [resource, name, subresource] =
-                    [str_of(resource)?, str_of(name)?, str_of(subresource)?];
                 return Some(Object { resource, namespace, name, api_group, subresource });
             }
             self.skip(b",")?;
@@ -216,11 +213,6 @@ const MEMBERS_OF_OBJECT: [&[u8]; 8] = [
     br#"\"resourceVersion\":\""#,
     br#"\"subresource\":\""#,
 ];
-
-/// Plain bytes as text.
-fn str_of(plain: &[u8]) -> Option<&str> {
-    std::str::from_utf8(plain).ok()
-}
 
 /// How many bytes at the start are printable ASCII and neither quote nor backslash.
 fn plain_len(bytes: &[u8]) -> usize {
@@ -259,16 +251,16 @@ mod tests {
         let text = in_message(EVENT);
         let read = Quoted::read(text.as_bytes()).unwrap();
         assert_eq!(read.audit_id, b"1b40");
-        assert_eq!((read.stage, read.verb), ("ResponseComplete", "get"));
-        assert_eq!(read.request_uri, "/api/v1/pods?a=1&b=2");
-        assert_eq!(read.user_agent, "kubectl/v1 (x)");
+        assert_eq!((read.stage, read.verb), (b"ResponseComplete".as_slice(), b"get".as_slice()));
+        assert_eq!(*read.request_uri, *b"/api/v1/pods?a=1&b=2");
+        assert_eq!(read.user_agent, b"kubectl/v1 (x)");
         assert_eq!(read.received, "2026-06-01T09:00:00.000001Z");
         let object = Object {
-            resource: "pods",
+            resource: b"pods",
             namespace: b"n",
-            name: "p",
+            name: b"p",
             api_group: b"g",
-            subresource: "log",
+            subresource: b"log",
         };
         assert_eq!(read.object, object);
         assert_eq!(read.user, br#"{\"username\":\"a\\\"b\",\"extra\":{\"k\":[\"v\"]}}"#);

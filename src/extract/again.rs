@@ -7,6 +7,8 @@
 
 use std::rc::Rc;
 
+use memchr::memchr;
+
 use super::audit::{Asked, Read, sees_name};
 use super::identity::of_request;
 use super::memo::{Key, Memo, Memory};
@@ -42,22 +44,20 @@ pub(super) fn key<'a>(glance: &'a Glance<'_>, cluster: &'a str) -> Option<Key<'a
     if may_say_more {
         return None;
     }
-    Some(
-        [
-            cluster,
-            glance.user.map_or("", Raw::get),
-            glance.verb.as_str(),
-            group,
-            resource,
-            subresource,
-            object.namespace.as_str(),
-            if resource.is_empty() { path_of(glance.request_uri.as_str()) } else { "" },
-            product_of(glance.user_agent.as_str()),
-            glance.code.as_str(),
-            glance.annotations.map_or("", Raw::get),
-        ]
-        .map(str::as_bytes),
-    )
+    let text = str::as_bytes;
+    Some([
+        text(cluster),
+        text(glance.user.map_or("", Raw::get)),
+        text(glance.verb.as_str()),
+        text(group),
+        text(resource),
+        text(subresource),
+        text(object.namespace.as_str()),
+        if resource.is_empty() { path_of(text(glance.request_uri.as_str())) } else { b"" },
+        product_of(text(glance.user_agent.as_str())),
+        text(glance.code.as_str()),
+        text(glance.annotations.map_or("", Raw::get)),
+    ])
 }
 
 /// Hands on the fact of an event of which the like was met; `None` for any other. `quoted` is where it
@@ -81,13 +81,15 @@ pub(super) fn extract(
     }
     if asked.window.contains(at) {
         let audit_id = glance.audit_id.as_str().as_bytes();
-        let verb = glance.verb.as_str();
-        let (group, id) = of_request(audit_id, glance.request_uri.as_str(), &said.asker, Some(at));
+        let uri = glance.request_uri.as_str().as_bytes();
+        let (group, id) = of_request(audit_id, uri, &said.asker, Some(at));
         let object = &glance.object;
-        let sees = sees_name(verb, object.resource.as_str(), object.subresource.as_str());
+        let [verb, resource, subresource] = [&glance.verb, &object.resource, &object.subresource]
+            .map(|text| text.as_str().as_bytes());
+        let sees = sees_name(verb, resource, subresource);
         let name = if sees { object.name.bounded() } else { "".into() };
         let name = if said.hides_name { secret_names::mark(&name).into() } else { name };
-        let (rank, body) = (rank_of(glance.stage.as_str()), Rc::clone(&said.body));
+        let (rank, body) = (rank_of(glance.stage.as_str().as_bytes()), Rc::clone(&said.body));
         take(Fact { group, id, ordinal: 0, rank, at, name, body });
     }
     Some(Read { at, salvaged: false })
@@ -98,16 +100,16 @@ fn says_the_same(quoted: &Quoted<'_>, glance: &Glance<'_>) -> bool {
     let (object, of) = (&quoted.object, &glance.object);
     [
         (quoted.audit_id, &glance.audit_id),
-        (quoted.stage.as_bytes(), &glance.stage),
-        (quoted.request_uri.as_bytes(), &glance.request_uri),
-        (quoted.verb.as_bytes(), &glance.verb),
-        (quoted.user_agent.as_bytes(), &glance.user_agent),
+        (quoted.stage, &glance.stage),
+        (&quoted.request_uri, &glance.request_uri),
+        (quoted.verb, &glance.verb),
+        (quoted.user_agent, &glance.user_agent),
         (quoted.received.as_bytes(), &glance.received),
-        (object.resource.as_bytes(), &of.resource),
+        (object.resource, &of.resource),
         (object.namespace, &of.namespace),
-        (object.name.as_bytes(), &of.name),
+        (object.name, &of.name),
         (object.api_group, &of.api_group),
-        (object.subresource.as_bytes(), &of.subresource),
+        (object.subresource, &of.subresource),
     ]
     .iter()
     .all(|(one, other)| *one == other.as_str().as_bytes())
@@ -122,13 +124,13 @@ fn quoted_key<'a>(quoted: &'a Quoted<'_>, cluster: &'a str) -> Key<'a, 11> {
     [
         cluster.as_bytes(),
         quoted.user,
-        quoted.verb.as_bytes(),
+        quoted.verb,
         object.api_group,
-        object.resource.as_bytes(),
-        object.subresource.as_bytes(),
+        object.resource,
+        object.subresource,
         object.namespace,
-        if no_resource { path_of(&quoted.request_uri).as_bytes() } else { b"" },
-        product_of(quoted.user_agent).as_bytes(),
+        if no_resource { path_of(&quoted.request_uri) } else { b"" },
+        product_of(quoted.user_agent),
         quoted.status,
         quoted.annotations,
     ]
@@ -175,10 +177,11 @@ impl Taken {
         }
         let said = known.get(&quoted_key(&quoted, cluster))?;
         if sees_name(quoted.verb, object.resource, object.subresource) {
+            let name = std::str::from_utf8(object.name).ok()?;
             if said.hides_name {
-                self.names.push_str(&secret_names::mark(object.name));
+                self.names.push_str(&secret_names::mark(name));
             } else {
-                self.names.push_str(object.name);
+                self.names.push_str(name);
             }
         }
         self.events.push(Event {
@@ -205,16 +208,16 @@ impl Taken {
 }
 
 /// The path of a request, without its query.
-pub(super) fn path_of(uri: &str) -> &str {
-    uri.split('?').next().unwrap_or_default()
+pub(super) fn path_of(uri: &[u8]) -> &[u8] {
+    uri.get(..memchr(b'?', uri).unwrap_or(uri.len())).unwrap_or_default()
 }
 
 /// Of the stages of one event the last wins.
-pub(super) fn rank_of(stage: &str) -> u8 {
+pub(super) fn rank_of(stage: &[u8]) -> u8 {
     match stage {
-        "RequestReceived" => 4,
-        "ResponseStarted" => 3,
-        "Panic" => 2,
+        b"RequestReceived" => 4,
+        b"ResponseStarted" => 3,
+        b"Panic" => 2,
         _ => 1,
     }
 }

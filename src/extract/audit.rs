@@ -145,10 +145,10 @@ impl<'a> Reading<'a> {
     /// Hands on all facts; returns what the only one says, if it is the only one.
     fn facts(&self, at: Micros, cut: bool, take: &mut dyn FnMut(Fact<'_>)) -> Option<Rc<FactBody>> {
         let event = self.event;
-        let uri = event.request_uri.as_str();
+        let uri = event.request_uri.as_str().as_bytes();
         let audit_id = event.audit_id.as_str().as_bytes();
         let (group, id) = of_request(audit_id, uri, &self.asker, (!cut).then_some(at));
-        let rank = if cut { RANK_CUT } else { rank_of(event.stage.as_str()) };
+        let rank = if cut { RANK_CUT } else { rank_of(event.stage.as_str().as_bytes()) };
         let mut ordinal = 0;
         let mut said = None;
         let mut push_body = |name: String, body: FactBody| {
@@ -375,10 +375,13 @@ impl<'a> Reading<'a> {
         let verb = self.event.verb.as_str().to_owned();
         let object = &self.object;
         if object.resource.as_str().is_empty() {
-            let path = path_of(self.event.request_uri.as_str());
-            return Permission { verb, path: path.to_owned(), ..Permission::default() };
+            let uri = self.event.request_uri.as_str();
+            let path = uri.get(..path_of(uri.as_bytes()).len()).unwrap_or_default().to_owned();
+            return Permission { verb, path, ..Permission::default() };
         }
-        let sees = sees_name(&verb, object.resource.as_str(), object.subresource.as_str());
+        let [resource, subresource] =
+            [&object.resource, &object.subresource].map(|text| text.as_str().as_bytes());
+        let sees = sees_name(verb.as_bytes(), resource, subresource);
         let name = if sees { object.name.to_owned() } else { String::new() };
         Permission {
             verb,
@@ -447,11 +450,11 @@ impl<'a> Reading<'a> {
 
 /// True when authorization saw the object's name. The audit log also fills it from the body of a
 /// create, which RBAC never sees; and what is no resource has a path in place of a name.
-pub(super) fn sees_name(verb: &str, resource: &str, subresource: &str) -> bool {
+pub(super) fn sees_name(verb: &[u8], resource: &[u8], subresource: &[u8]) -> bool {
     match verb {
         _ if resource.is_empty() => false,
-        "create" => !subresource.is_empty(),
-        "deletecollection" => false,
+        b"create" => !subresource.is_empty(),
+        b"deletecollection" => false,
         _ => true,
     }
 }

@@ -151,7 +151,7 @@ fn facts(
             record.aws_region.as_str().as_bytes(),
             record.error_code.as_str().as_bytes(),
             record.event_category.as_str().as_bytes(),
-            product_of(record.user_agent.as_str()).as_bytes(),
+            product_of(record.user_agent.as_str().as_bytes()),
             record.recipient_account_id.as_str().as_bytes(),
         ]
     });

@@ -21,7 +21,7 @@ pub(super) fn of_record(event_id: &str, account: &str, bytes: &[u8]) -> u128 {
 /// 0 where the time is lost. `asker` is the digest of who asked, as whom, with which verb.
 pub(super) fn of_request(
     audit_id: &[u8],
-    uri: &str,
+    uri: &[u8],
     asker: &[u8; 32],
     at: Option<Micros>,
 ) -> (u64, u128) {
@@ -32,12 +32,12 @@ pub(super) fn of_request(
             head[..32].copy_from_slice(asker);
             head[32..].copy_from_slice(&digits.to_be_bytes());
             // Half of what an Audit-ID is written with: it is one block of the digest less.
-            ((high ^ low).max(1), id_from_parts(&[&head, uri.as_bytes()]))
+            ((high ^ low).max(1), id_from_parts(&[&head, uri]))
         }
-        None if audit_id.is_empty() => (0, id_from_parts(&[asker, b"", uri.as_bytes()])),
+        None if audit_id.is_empty() => (0, id_from_parts(&[asker, b"", uri])),
         None => {
             let number = low_half(id_from_parts(&[audit_id])).max(1);
-            (number, id_from_parts(&[asker, audit_id, uri.as_bytes()]))
+            (number, id_from_parts(&[asker, audit_id, uri]))
         }
     };
     let [high, low] = halves(what);
@@ -100,7 +100,9 @@ mod tests {
         check("01234567-89ab-cdef-0123-456789abcde-", None);
         check("+1234567-89ab-cdef-0123-456789abcdef", None);
         check("", None);
-        let of = |id: &str, uri: &str| of_request(id.as_bytes(), uri, &[7; 32], Some(Micros(1)));
+        let of = |id: &str, uri: &str| {
+            of_request(id.as_bytes(), uri.as_bytes(), &[7; 32], Some(Micros(1)))
+        };
         let one = "01234567-89ab-cdef-0123-456789abcdef";
         assert_eq!(of(one, "/a"), of(one, "/a"));
         let all =
@@ -119,7 +121,7 @@ mod tests {
         ];
         assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
         // The high half tells what was asked, whenever it was.
-        let later = of_request(one.as_bytes(), "/a", &[7; 32], None);
+        let later = of_request(one.as_bytes(), b"/a", &[7; 32], None);
         let now = of(one, "/a");
         assert_eq!((later.0, later.1 >> 64), (now.0, now.1 >> 64));
         assert_eq!((later.1, of("", "/a").0), (later.1 >> 64 << 64, 0));

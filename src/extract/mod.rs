@@ -222,14 +222,14 @@ pub(crate) fn low_half(id: u128) -> u64 {
 }
 
 /// What stands in a user agent before its first `/` or space.
-fn product_of(agent: &str) -> &str {
-    let end = memchr2(b'/', b' ', agent.as_bytes()).unwrap_or(agent.len());
-    agent.get(..end).unwrap_or_default()
+fn product_of(agent: &[u8]) -> &[u8] {
+    agent.get(..memchr2(b'/', b' ', agent).unwrap_or(agent.len())).unwrap_or_default()
 }
 
 /// The product of a user agent, bounded, printable.
 pub(crate) fn user_agent_family(agent: &str) -> String {
-    product_of(agent).chars().filter(|c| !c.is_control()).take(FAMILY_CHARS).collect()
+    let product = agent.get(..product_of(agent.as_bytes()).len()).unwrap_or_default();
+    product.chars().filter(|c| !c.is_control()).take(FAMILY_CHARS).collect()
 }
 
 #[cfg(test)]

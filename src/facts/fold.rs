@@ -356,8 +356,10 @@ impl Fold<'_> {
                 }
                 let mut scratch = std::mem::take(&mut self.scratch);
                 with_len(&mut scratch, rest);
-                let known = self.hourly.add_known(&scratch, numbered, at);
-                let done = if known { Ok(()) } else { self.hourly.add_new(&scratch, at) };
+                let done = match self.hourly.add_known(&scratch, numbered, at) {
+                    Ok(()) => Ok(()),
+                    Err(missing) => self.hourly.add_new(&scratch, missing, at),
+                };
                 self.scratch = scratch;
                 done
             }
@@ -376,13 +378,15 @@ impl Fold<'_> {
                 let mut scratch = std::mem::take(&mut self.scratch);
                 with_name(&mut scratch, rest, name, false);
                 // A name in the table was kept before; no need to ask for it again.
-                let done = if self.hourly.add_known(&scratch, numbered, at) {
-                    Ok(())
-                } else if self.names.keep(key.place_and_day(), (rest, number), name) {
-                    self.hourly.add_new(&scratch, at)
-                } else {
-                    with_name(&mut scratch, rest, "", true);
-                    self.hourly.add(&scratch, at)
+                let done = match self.hourly.add_known(&scratch, numbered, at) {
+                    Ok(()) => Ok(()),
+                    Err(missing) if self.names.keep(key.place_and_day(), (rest, number), name) => {
+                        self.hourly.add_new(&scratch, missing, at)
+                    }
+                    Err(_) => {
+                        with_name(&mut scratch, rest, "", true);
+                        self.hourly.add(&scratch, at)
+                    }
                 };
                 self.scratch = scratch;
                 done

@@ -17,7 +17,7 @@ use crate::model::time::Micros;
 
 /// Bytes of distinct facts of one hour that are held before they are spilled.
 pub const HOUR_BUFFER: usize = 64 << 20;
-/// What one entry of the map costs beside its bytes: the slots of a half full map and the allocation.
+/// What one entry costs beside its bytes: itself, and the slots of half full maps.
 const ENTRY_COST: usize = 112;
 /// Facts that are found by their number.
 const MAX_NOTES: usize = 1 << 18;
@@ -53,14 +53,22 @@ impl Sum {
 pub struct HourTable<'a> {
     spill: &'a SpillDir,
     max_bytes: usize,
-    bytes: usize,
-    facts: Vec<(Vec<u8>, Sum)>,
-    /// Places in `facts`, by their bytes.
-    by_bytes: HashTable<u32>,
+    /// Of all facts, back to back.
+    bytes: Vec<u8>,
+    facts: Vec<(Span, Sum)>,
+    /// Places in `facts`, by their bytes, with their hash.
+    by_bytes: HashTable<(u64, u32)>,
     /// The same by the number of what they say and a digest of the name, which many may share.
     by_number: FxHashMap<(Number, u64), u32>,
     runs: Vec<Run>,
 }
+
+/// Start and end of a fact.
+type Span = (usize, usize);
+
+/// The hash of a fact that is not in the table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missing(u64);
 
 fn hash_of(parts: &[&[u8]]) -> u64 {
     let mut hasher = FxHasher::default();
@@ -77,7 +85,7 @@ impl<'a> HourTable<'a> {
         HourTable {
             spill,
             max_bytes,
-            bytes: 0,
+            bytes: Vec::new(),
             facts: Vec::new(),
             by_bytes: HashTable::new(),
             by_number: FxHashMap::default(),
@@ -90,41 +98,54 @@ impl<'a> HourTable<'a> {
     /// # Errors
     /// When the table is full and cannot be spilled.
     pub fn add(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
-        if self.add_known(fact, None, at) { Ok(()) } else { self.add_new(fact, at) }
+        match self.add_known(fact, None, at) {
+            Ok(()) => Ok(()),
+            Err(missing) => self.add_new(fact, missing, at),
+        }
     }
 
     /// Counts a fact that is not in the table.
     ///
     /// # Errors
     /// When the table is full and cannot be spilled.
-    pub(super) fn add_new(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
+    pub(super) fn add_new(
+        &mut self,
+        fact: &[u8],
+        Missing(hash): Missing,
+        at: Micros,
+    ) -> Result<(), FactsError> {
         let place = u32::try_from(self.facts.len()).unwrap_or(u32::MAX);
-        let facts = &self.facts;
-        let again = |place: &u32| hash_of(&[facts.get(*place as usize).map_or(&[], |(f, _)| f)]);
-        self.by_bytes.insert_unique(hash_of(&[fact]), place, again);
-        self.bytes += fact.len() + ENTRY_COST;
-        self.facts.push((fact.to_vec(), Sum::one(at)));
-        if self.bytes > self.max_bytes { self.spill() } else { Ok(()) }
+        self.by_bytes.insert_unique(hash, (hash, place), |(hash, _)| *hash);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(fact);
+        self.facts.push(((start, self.bytes.len()), Sum::one(at)));
+        let held = self.bytes.len() + self.facts.len() * ENTRY_COST;
+        if held > self.max_bytes { self.spill() } else { Ok(()) }
     }
 
-    /// Counts one fact if it is in the table already; false when it is not, or was spilled. One that has a
+    /// Counts one fact if it is in the table already, which it is not if it was spilled. One that has a
     /// number is found by that from then on; what follows the number is what stands behind what it says.
     pub(super) fn add_known(
         &mut self,
         fact: &[u8],
         numbered: Option<(Number, &[&[u8]])>,
         at: Micros,
-    ) -> bool {
-        let facts = &self.facts;
-        let same = |place: &u32| facts.get(*place as usize).is_some_and(|(known, _)| known == fact);
-        let Some(place) = self.by_bytes.find(hash_of(&[fact]), same).copied() else { return false };
+    ) -> Result<(), Missing> {
+        let hash = hash_of(&[fact]);
+        let same = |(known, place): &(u64, u32)| *known == hash && self.fact(*place) == fact;
+        let found = self.by_bytes.find(hash, same).copied();
+        let (_, place) = found.ok_or(Missing(hash))?;
         self.count(place, at);
         if let Some((number, ending)) = numbered
             && self.by_number.len() < MAX_NOTES
         {
             self.by_number.insert((number, hash_of(ending)), place);
         }
-        true
+        Ok(())
+    }
+
+    fn fact(&self, place: u32) -> &[u8] {
+        self.facts.get(place as usize).map_or(&[], |(span, _)| at(&self.bytes, *span))
     }
 
     fn count(&mut self, place: u32, at: Micros) {
@@ -142,7 +163,7 @@ impl<'a> HourTable<'a> {
         let Some((number, ending)) = numbered else { return false };
         let key = (number, hash_of(ending));
         let Some(place) = self.by_number.get(&key).copied() else { return false };
-        let mut rest = self.facts.get(place as usize).map_or(&[][..], |(fact, _)| fact);
+        let mut rest = self.fact(place);
         // Names may share a digest.
         let same = ending
             .iter()
@@ -163,9 +184,11 @@ impl<'a> HourTable<'a> {
         mut each: impl FnMut(&[u8], Sum) -> Result<(), FactsError>,
     ) -> Result<(), FactsError> {
         if self.runs.is_empty() {
-            for (fact, sum) in self.sorted() {
-                each(&fact, sum)?;
+            let (bytes, facts) = self.sorted();
+            for (span, sum) in facts {
+                each(at(&bytes, span), sum)?;
             }
+            self.give_back(bytes);
             return Ok(());
         }
         if !self.facts.is_empty() {
@@ -191,27 +214,40 @@ impl<'a> HourTable<'a> {
         }
     }
 
-    fn sorted(&mut self) -> Vec<(Vec<u8>, Sum)> {
-        self.bytes = 0;
+    /// All facts in order, and their bytes; the table is empty then.
+    fn sorted(&mut self) -> (Vec<u8>, Vec<(Span, Sum)>) {
         self.by_bytes.clear();
         self.by_number.clear();
-        let mut rows = std::mem::take(&mut self.facts);
-        rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        rows
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut facts = std::mem::take(&mut self.facts);
+        facts.sort_unstable_by(|(a, _), (b, _)| at(&bytes, *a).cmp(at(&bytes, *b)));
+        (bytes, facts)
+    }
+
+    /// Room for the facts of the next hour.
+    fn give_back(&mut self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        self.bytes = bytes;
     }
 
     fn spill(&mut self) -> Result<(), FactsError> {
         let mut writer = RunWriter::create(self.spill.next_file())?;
         let mut record = Vec::new();
-        for (fact, sum) in self.sorted() {
+        let (bytes, facts) = self.sorted();
+        for (span, sum) in facts {
             record.clear();
-            record.extend_from_slice(&fact);
+            record.extend_from_slice(at(&bytes, span));
             record.extend_from_slice(&sum.to_bytes());
             writer.write(&SortKey::NONE, &record)?;
         }
+        self.give_back(bytes);
         self.runs.push(writer.finish()?);
         Ok(())
     }
+}
+
+fn at(bytes: &[u8], (start, end): Span) -> &[u8] {
+    bytes.get(start..end).unwrap_or_default()
 }
 
 #[cfg(test)]

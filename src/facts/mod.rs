@@ -9,6 +9,7 @@
 //! The merge order is total (family, hour, id, ordinal, rank, bytes), so what comes out does not
 //! depend on how objects were spread over workers or runs.
 
+mod encode;
 pub mod fold;
 pub mod hourly;
 pub mod key;

@@ -5,25 +5,25 @@
 //! many places there are. Should two places interleave (equal numbers in the sort key), the later rows
 //! of one go into a further part. What came late for a day that cannot be folded anew is a file beside
 //! the first.
-#![expect(clippy::disallowed_methods, reason = "facts owns the files under facts/")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::SchemaRef;
+
 use super::FactsError;
+use super::encode::{Desk, Encoding, Job};
 use super::fold::{FactSink, Folded, Hourly, NamedAccess};
 use super::hourly::Sum;
 use super::rows::{call_row, change_row, login_row, session_row, set_access};
 use crate::model::digest;
 use crate::model::outcome::{Family, Unit};
 use crate::model::time::Day;
-use crate::table::Row;
 use crate::table::facts::{
     AccessFactRow, CallFactRow, ChangeFactRow, LoginFactRow, SessionFactRow,
 };
-use crate::table::parquet::RowWriter;
+use crate::table::parquet::Rows;
+use crate::table::{Row, schema};
 
 /// Columns of the folders of places.
 const ACCOUNT: &str = "p_account";
@@ -31,14 +31,7 @@ const CLUSTER: &str = "p_cluster";
 
 /// Writes facts into a folder.
 pub struct FactStore {
-    root: PathBuf,
-    written: BTreeSet<PathBuf>,
-    /// Days that keep the files they have, and the number of the file beside them.
-    late: BTreeMap<Unit, u32>,
-    /// The family of the last fact.
-    family: &'static str,
-    /// The account or cluster of the last fact, and its folder.
-    place: (String, String),
+    folder: Folder,
     sessions: Files<SessionFactRow>,
     authentications: Files<CallFactRow>,
     calls: Files<CallFactRow>,
@@ -49,6 +42,20 @@ pub struct FactStore {
     row: AccessFactRow,
 }
 
+/// Where all files go.
+struct Folder {
+    root: PathBuf,
+    encoding: Encoding,
+    /// Begun, below the root.
+    begun: BTreeSet<PathBuf>,
+    /// Days that keep the files they have, and the number of the file beside them.
+    late: BTreeMap<Unit, u32>,
+    /// The family of the last fact.
+    family: &'static str,
+    /// The account or cluster of the last fact, and its folder.
+    place: (String, String),
+}
+
 /// The open file of one family.
 struct Files<R: Row> {
     open: Option<OpenFile<R>>,
@@ -57,10 +64,7 @@ struct Files<R: Row> {
 struct OpenFile<R: Row> {
     day: Day,
     place: String,
-    path: PathBuf,
-    /// The same from where the system sees it.
-    full: PathBuf,
-    writer: RowWriter<R, BufWriter<File>>,
+    rows: Rows<R>,
 }
 
 impl<R: Row> Default for Files<R> {
@@ -74,11 +78,14 @@ impl FactStore {
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         FactStore {
-            root,
-            written: BTreeSet::new(),
-            late: BTreeMap::new(),
-            family: "",
-            place: (String::new(), String::new()),
+            folder: Folder {
+                root,
+                encoding: Encoding::Here(Desk::default()),
+                begun: BTreeSet::new(),
+                late: BTreeMap::new(),
+                family: "",
+                place: (String::new(), String::new()),
+            },
             sessions: Files::default(),
             authentications: Files::default(),
             calls: Files::default(),
@@ -91,8 +98,16 @@ impl FactStore {
 
     /// Writes what comes for these days beside the files that they have.
     #[must_use]
-    pub fn with_late(self, late: BTreeMap<Unit, u32>) -> Self {
-        FactStore { late, ..self }
+    pub fn with_late(mut self, late: BTreeMap<Unit, u32>) -> Self {
+        self.folder.late = late;
+        self
+    }
+
+    /// Encodes and writes on a thread of its own, while the next rows are made.
+    #[must_use]
+    pub fn beside(mut self) -> Self {
+        self.folder.encoding = Encoding::beside();
+        self
     }
 
     /// Ends all files; returns their paths below the root, sorted.
@@ -101,93 +116,89 @@ impl FactStore {
     /// When a file cannot be written.
     pub fn finish(mut self) -> Result<Vec<PathBuf>, FactsError> {
         self.close()?;
-        Ok(self.written.into_iter().collect())
+        self.folder.encoding.finish()?;
+        Ok(self.folder.begun.into_iter().collect())
     }
 
     fn close(&mut self) -> Result<(), FactsError> {
-        self.sessions.close(&mut self.written)?;
-        self.authentications.close(&mut self.written)?;
-        self.calls.close(&mut self.written)?;
-        self.logins.close(&mut self.written)?;
-        self.changes.close(&mut self.written)?;
-        self.access.close(&mut self.written)
-    }
-}
-
-impl<R: Row> Files<R> {
-    fn push(
-        &mut self,
-        root: &Path,
-        family: &str,
-        place: &str,
-        (day, row): (Day, &R),
-        (written, late): (&mut BTreeSet<PathBuf>, &BTreeMap<Unit, u32>),
-    ) -> Result<(), FactsError> {
-        if !self.open.as_ref().is_some_and(|open| open.day == day && open.place == place) {
-            self.close(written)?;
-            let folder = Path::new("facts")
-                .join(family)
-                .join(place)
-                .join(format!("p_date={}", day.to_iso()));
-            let late = late.get(&Unit { place: number_in(place), day });
-            let part = |n: u32| match (n, late) {
-                (n, Some(late)) => folder.join(format!("{LATE}{late:06}-{n:06}.parquet")),
-                (0, None) => folder.join("part-0.parquet"),
-                // Sorts behind the first as text, in order of number.
-                (n, None) => folder.join(format!("part-{n:06}.parquet")),
-            };
-            let mut n = 0;
-            let mut path = part(n);
-            while written.contains(&path) {
-                n += 1;
-                path = part(n);
-            }
-            let full = root.join(&path);
-            let file = full
-                .parent()
-                .map_or(Ok(()), std::fs::create_dir_all)
-                .and_then(|()| File::create(&full))
-                .map_err(|source| FactsError::WriteFacts { path: full.clone(), source })?;
-            let writer = RowWriter::new(BufWriter::new(file));
-            self.open = Some(OpenFile { day, place: place.to_owned(), path, full, writer });
-        }
-        if let Some(open) = &mut self.open {
-            open.writer
-                .push(row)
-                .map_err(|source| FactsError::WriteRows { path: open.full.clone(), source })?;
-        }
-        Ok(())
+        let encoding = &mut self.folder.encoding;
+        self.sessions.close(encoding)?;
+        self.authentications.close(encoding)?;
+        self.calls.close(encoding)?;
+        self.logins.close(encoding)?;
+        self.changes.close(encoding)?;
+        self.access.close(encoding)
     }
 
-    fn close(&mut self, written: &mut BTreeSet<PathBuf>) -> Result<(), FactsError> {
-        let Some(OpenFile { path, full, writer, .. }) = self.open.take() else { return Ok(()) };
-        let (file, _) = writer
-            .finish()
-            .map_err(|source| FactsError::WriteRows { path: full.clone(), source })?;
-        file.into_inner()
-            .map_err(|error| FactsError::WriteFacts { path: full, source: error.into_error() })?;
-        written.insert(path);
-        Ok(())
-    }
-}
-
-impl FactStore {
     /// Goes on to a family and place.
     fn go_to(&mut self, family: Family, place: &str) -> Result<(), FactsError> {
-        if self.family != family.folder() {
+        if self.folder.family != family.folder() {
             self.close()?;
-            self.family = family.folder();
+            self.folder.family = family.folder();
         }
         let column = match family {
             Family::Session | Family::Authentication | Family::AwsCall => ACCOUNT,
             Family::Login | Family::Change | Family::Access => CLUSTER,
         };
-        let (known, folder) = &mut self.place;
+        let (known, folder) = &mut self.folder.place;
         if known != place || !folder.starts_with(column) {
             *folder = partition(column, place);
             place.clone_into(known);
         }
         Ok(())
+    }
+}
+
+impl Folder {
+    /// Begins the file of the place and a day.
+    fn open(&mut self, day: Day, schema: SchemaRef) -> Result<(), FactsError> {
+        let place = &self.place.1;
+        let folder = Path::new("facts")
+            .join(self.family)
+            .join(place)
+            .join(format!("p_date={}", day.to_iso()));
+        let late = self.late.get(&Unit { place: number_in(place), day });
+        let part = |n: u32| match (n, late) {
+            (n, Some(late)) => folder.join(format!("{LATE}{late:06}-{n:06}.parquet")),
+            (0, None) => folder.join("part-0.parquet"),
+            // Sorts behind the first as text, in order of number.
+            (n, None) => folder.join(format!("part-{n:06}.parquet")),
+        };
+        let mut n = 0;
+        let mut path = part(n);
+        while self.begun.contains(&path) {
+            n += 1;
+            path = part(n);
+        }
+        self.encoding.give(Job::Open(self.root.join(&path), schema))?;
+        self.begun.insert(path);
+        Ok(())
+    }
+}
+
+impl<R: Row> Files<R> {
+    fn push(&mut self, row: &R, day: Day, folder: &mut Folder) -> Result<(), FactsError> {
+        let is_here = |open: &OpenFile<R>| open.day == day && open.place == folder.place.1;
+        if !self.open.as_ref().is_some_and(is_here) {
+            self.close(&mut folder.encoding)?;
+            folder.open(day, schema(&R::TABLE))?;
+            self.open =
+                Some(OpenFile { day, place: folder.place.1.clone(), rows: Rows::default() });
+        }
+        if let Some(open) = &mut self.open
+            && let Some(batch) = open.rows.push(row)?
+        {
+            folder.encoding.give(Job::Write(batch))?;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, encoding: &mut Encoding) -> Result<(), FactsError> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        if let Some(batch) = open.rows.take()? {
+            encoding.give(Job::Write(batch))?;
+        }
+        encoding.give(Job::Close)
     }
 }
 
@@ -212,28 +223,27 @@ impl FactSink for FactStore {
             }
         };
         self.go_to(family, place)?;
-        let (root, written) = (&self.root, (&mut self.written, &self.late));
-        let (family, place) = (self.family, self.place.1.as_str());
+        let folder = &mut self.folder;
         match fact {
-            Folded::Session(issued) => {
-                let (day, row) = (issued.at.day(), session_row(issued));
-                self.sessions.push(root, family, place, (day, &row), written)
+            Folded::Session(fact) => {
+                let day = fact.at.day();
+                self.sessions.push(&session_row(fact), day, folder)
             }
-            Folded::Authentication(call) => {
-                let (day, row) = (call.hour.day(), call_row(call, true));
-                self.authentications.push(root, family, place, (day, &row), written)
+            Folded::Authentication(fact) => {
+                let day = fact.hour.day();
+                self.authentications.push(&call_row(fact, true), day, folder)
             }
-            Folded::AwsCall(call) => {
-                let (day, row) = (call.hour.day(), call_row(call, false));
-                self.calls.push(root, family, place, (day, &row), written)
+            Folded::AwsCall(fact) => {
+                let day = fact.hour.day();
+                self.calls.push(&call_row(fact, false), day, folder)
             }
-            Folded::Login(login) => {
-                let (day, row) = (login.hour.day(), login_row(login));
-                self.logins.push(root, family, place, (day, &row), written)
+            Folded::Login(fact) => {
+                let day = fact.hour.day();
+                self.logins.push(&login_row(fact), day, folder)
             }
-            Folded::Change(change) => {
-                let (day, row) = (change.at.day(), change_row(change));
-                self.changes.push(root, family, place, (day, &row), written)
+            Folded::Change(fact) => {
+                let day = fact.at.day();
+                self.changes.push(&change_row(fact), day, folder)
             }
             Folded::Access(..) => Ok(()),
         }
@@ -242,9 +252,7 @@ impl FactSink for FactStore {
     fn take_access(&mut self, access: NamedAccess<'_>) -> Result<(), FactsError> {
         self.go_to(Family::Access, &access.body.cluster)?;
         set_access(&mut self.row, &access);
-        let (root, written) = (&self.root, (&mut self.written, &self.late));
-        let row = (access.hour.day(), &self.row);
-        self.access.push(root, self.family, &self.place.1, row, written)
+        self.access.push(&self.row, access.hour.day(), &mut self.folder)
     }
 }
 

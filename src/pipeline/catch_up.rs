@@ -481,6 +481,9 @@ pub(super) fn fold(
 ) -> Result<Vec<KeptFile>, PipelineError> {
     let run = site.folders.run;
     let mut store = FactStore::new(run.to_path_buf()).with_late(late.clone());
+    if site.plan.threads > 1 {
+        store = store.beside();
+    }
     let counts = fold_days(runs, wanted, site.spill, &mut store)?;
     memory.days.take(counts, late);
     let mut files = Vec::new();

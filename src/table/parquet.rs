@@ -21,13 +21,16 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::schema::types::ColumnPath;
 
 use super::{Row, TableError, schema};
 
 const ROWS_PER_GROUP: usize = 128 * 1024;
 const ROWS_PER_BATCH: usize = 8 * 1024;
+/// Of rows that come one by one: some are encoded while more are gathered.
+const ROWS_PER_PUSH: usize = 2 * 1024;
 /// Bytes of the rows of a row group, as they are in memory.
 const BYTES_PER_GROUP: usize = 64 << 20;
 const BYTES_PER_BATCH: usize = 16 << 20;
@@ -49,32 +52,87 @@ pub enum CodecError {
 /// Rows and their bytes in memory up to which a file is small.
 const SMALL: (usize, usize) = (1024, 512 << 10);
 
-fn properties(is_small: bool) -> WriterProperties {
+/// Of which columns the smallest and largest values are kept, for readers to pass over what they do not
+/// need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statistics {
+    /// Of all.
+    OfAll,
+    /// Of times and numbers. Comparing texts takes a tenth of what writing takes, for nothing where rows
+    /// are in the order of time.
+    OfNumbers,
+}
+
+fn properties(schema: &SchemaRef, is_small: bool, statistics: Statistics) -> WriterProperties {
     let level = ZstdLevel::try_new(1).unwrap_or_default();
-    WriterProperties::builder()
+    let mut builder = WriterProperties::builder()
         .set_compression(if is_small {
             Compression::UNCOMPRESSED
         } else {
             Compression::ZSTD(level)
         })
-        // The writer of rows ends the groups: it knows the bytes of the rows.
+        // Whoever makes the batches ends the groups: it knows the bytes of the rows.
         .set_max_row_group_row_count(None)
-        .set_created_by("overgrant".to_owned())
-        .build()
+        .set_created_by("overgrant".to_owned());
+    if statistics == Statistics::OfNumbers {
+        builder = builder.set_statistics_enabled(EnabledStatistics::None);
+        for field in schema.fields().iter().filter(|field| field.data_type().is_primitive()) {
+            let column = ColumnPath::from(field.name().as_str());
+            builder = builder.set_column_statistics_enabled(column, EnabledStatistics::Page);
+        }
+    }
+    builder.build()
 }
 
-/// Writes rows of one table, batch by batch.
-pub struct RowWriter<R: Row, W: Write + Send> {
-    out: Out<W>,
+/// Rows of one table that are gathered to batches.
+pub struct Rows<R: Row> {
     columns: R::Columns,
     /// Rows in the columns, and their bytes as rows.
-    buffered: (usize, usize),
-    /// Rows and bytes of the row group in the making.
-    group: (usize, usize),
-    rows: u64,
+    held: (usize, usize),
 }
 
-/// Where the rows go.
+impl<R: Row> Default for Rows<R> {
+    fn default() -> Self {
+        Rows { columns: R::Columns::default(), held: (0, 0) }
+    }
+}
+
+/// Rows as columns.
+#[derive(Debug)]
+pub struct Batch {
+    columns: RecordBatch,
+    /// Bytes of the rows.
+    bytes: usize,
+}
+
+impl<R: Row> Rows<R> {
+    /// Adds a row; rows must come in order of the table's sort key. Gives back a batch once there are
+    /// enough.
+    ///
+    /// # Errors
+    /// As of [`Row::finish`].
+    pub fn push(&mut self, row: &R) -> Result<Option<Batch>, CodecError> {
+        row.append(&mut self.columns);
+        let (rows, bytes) = self.held;
+        self.held = (rows + 1, bytes + row.weight());
+        let is_full = self.held.0 >= ROWS_PER_PUSH || self.held.1 >= BYTES_PER_BATCH;
+        if is_full { self.take() } else { Ok(None) }
+    }
+
+    /// What is left; `None` where nothing is.
+    ///
+    /// # Errors
+    /// As of [`Row::finish`].
+    pub fn take(&mut self) -> Result<Option<Batch>, CodecError> {
+        let (rows, bytes) = std::mem::take(&mut self.held);
+        if rows == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Batch { columns: R::finish(&mut self.columns)?, bytes }))
+    }
+}
+
+/// Where the rows of a file go.
 enum Out<W: Write + Send> {
     /// Whether the file is small is not yet known.
     Waiting(W),
@@ -88,22 +146,77 @@ fn begin<W: Write + Send>(
     out: Out<W>,
     schema: &SchemaRef,
     is_small: bool,
+    statistics: Statistics,
 ) -> Result<Box<ArrowWriter<W>>, CodecError> {
     match out {
         Out::Begun(writer) => Ok(writer),
         Out::Waiting(out) => {
-            let properties = properties(is_small);
+            let properties = properties(schema, is_small, statistics);
             Ok(Box::new(ArrowWriter::try_new(out, Arc::clone(schema), Some(properties))?))
         }
         Out::Failed => Err(ParquetError::General("an earlier batch failed".to_owned()).into()),
     }
 }
 
+/// Batches of rows to the bytes of one file.
+pub struct Encoder<W: Write + Send> {
+    out: Out<W>,
+    schema: SchemaRef,
+    statistics: Statistics,
+    /// Rows and bytes of the row group in the making.
+    group: (usize, usize),
+}
+
+impl<W: Write + Send> Encoder<W> {
+    /// Starts a file.
+    pub fn new(out: W, schema: SchemaRef, statistics: Statistics) -> Self {
+        Encoder { out: Out::Waiting(out), schema, statistics, group: (0, 0) }
+    }
+
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// When `out` refuses or the batch has other columns.
+    pub fn write(&mut self, batch: &Batch) -> Result<(), CodecError> {
+        let more = batch.columns.num_rows();
+        let mut writer = self.begin(more <= SMALL.0 && batch.bytes <= SMALL.1)?;
+        writer.write(&batch.columns)?;
+        let (rows, bytes) = self.group;
+        self.group = (rows + more, bytes + batch.bytes);
+        if self.group.0 >= ROWS_PER_GROUP || self.group.1 >= BYTES_PER_GROUP {
+            self.group = (0, 0);
+            writer.flush()?;
+        }
+        self.out = Out::Begun(writer);
+        Ok(())
+    }
+
+    fn begin(&mut self, is_small: bool) -> Result<Box<ArrowWriter<W>>, CodecError> {
+        let out = std::mem::replace(&mut self.out, Out::Failed);
+        begin(out, &self.schema, is_small, self.statistics)
+    }
+
+    /// Ends the file; returns what it was written into.
+    ///
+    /// # Errors
+    /// When `out` refuses.
+    pub fn finish(mut self) -> Result<W, CodecError> {
+        Ok(self.begin(true)?.into_inner()?)
+    }
+}
+
+/// Writes rows of one table, batch by batch.
+pub struct RowWriter<R: Row, W: Write + Send> {
+    rows: Rows<R>,
+    encoder: Encoder<W>,
+    written: u64,
+}
+
 impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// Starts a file.
     pub fn new(out: W) -> Self {
-        let out = Out::Waiting(out);
-        RowWriter { out, columns: R::Columns::default(), buffered: (0, 0), group: (0, 0), rows: 0 }
+        let encoder = Encoder::new(out, schema(&R::TABLE), Statistics::OfAll);
+        RowWriter { rows: Rows::default(), encoder, written: 0 }
     }
 
     /// Adds a row; rows must come in order of the table's sort key.
@@ -111,15 +224,10 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// # Errors
     /// When `out` refuses.
     pub fn push(&mut self, row: impl Borrow<R>) -> Result<(), CodecError> {
-        let row = row.borrow();
-        row.append(&mut self.columns);
-        let (rows, bytes) = self.buffered;
-        self.buffered = (rows + 1, bytes + row.weight());
-        self.rows += 1;
-        if self.buffered.0 >= ROWS_PER_BATCH || self.buffered.1 >= BYTES_PER_BATCH {
-            self.flush(false)
-        } else {
-            Ok(())
+        self.written += 1;
+        match self.rows.push(row.borrow())? {
+            Some(batch) => self.encoder.write(&batch),
+            None => Ok(()),
         }
     }
 
@@ -128,27 +236,10 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
     /// # Errors
     /// When `out` refuses.
     pub fn finish(mut self) -> Result<(W, u64), CodecError> {
-        self.flush(true)?;
-        Ok((begin(self.out, &schema(&R::TABLE), true)?.into_inner()?, self.rows))
-    }
-
-    fn flush(&mut self, is_last: bool) -> Result<(), CodecError> {
-        let (more_rows, more_bytes) = std::mem::take(&mut self.buffered);
-        if more_rows == 0 {
-            return Ok(());
+        if let Some(batch) = self.rows.take()? {
+            self.encoder.write(&batch)?;
         }
-        let is_small = is_last && more_rows <= SMALL.0 && more_bytes <= SMALL.1;
-        let out = std::mem::replace(&mut self.out, Out::Failed);
-        let mut writer = begin(out, &schema(&R::TABLE), is_small)?;
-        writer.write(&R::finish(&mut self.columns)?)?;
-        let (rows, bytes) = self.group;
-        self.group = (rows + more_rows, bytes + more_bytes);
-        if self.group.0 >= ROWS_PER_GROUP || self.group.1 >= BYTES_PER_GROUP {
-            self.group = (0, 0);
-            writer.flush()?;
-        }
-        self.out = Out::Begun(writer);
-        Ok(())
+        Ok((self.encoder.finish()?, self.written))
     }
 }
 
@@ -197,7 +288,8 @@ impl<W: Write + Send> BatchWriter<W> {
     }
 
     fn begin(&mut self, is_small: bool) -> Result<Box<ArrowWriter<W>>, CodecError> {
-        begin(std::mem::replace(&mut self.out, Out::Failed), &self.schema, is_small)
+        let out = std::mem::replace(&mut self.out, Out::Failed);
+        begin(out, &self.schema, is_small, Statistics::OfAll)
     }
 
     /// Ends the file; returns what it was written into and how many rows it has.

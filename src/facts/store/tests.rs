@@ -1,4 +1,5 @@
 //! Facts survive the disk, in order.
+#![expect(clippy::disallowed_methods, reason = "the tests look at what is on disk")]
 
 use super::super::fold::{Dated, Hourly, Issued};
 use super::super::read::FactReader;
@@ -131,4 +132,34 @@ fn late_facts_add_up_with_those_that_were_there() {
     assert_eq!(read(0, 24), ["change 1", "change 2", "5 x 4", "5 y 2", "6 x 4"]);
     assert_eq!(read(6, 24), ["6 x 4"], "hours outside are left out");
     assert!(read(24, 48).is_empty());
+}
+
+#[test]
+fn a_thread_of_its_own_writes_the_same_files() {
+    let write = |root: &Path, beside: bool| {
+        let mut store = FactStore::new(root.to_path_buf());
+        if beside {
+            store = store.beside();
+        }
+        for n in 0..5_000 {
+            let fact = hourly(n / 200, access_of("a", &format!("name-{n}")));
+            store.take(Folded::Access(fact, n % 7 == 0))?;
+        }
+        store.finish()
+    };
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [here, beside] = [(0, false), (1, true)].map(|(n, beside)| {
+        let paths = write(dirs[n].path(), beside).unwrap();
+        let bytes = |path: &PathBuf| std::fs::read(dirs[n].path().join(path)).unwrap();
+        paths.iter().map(|path| (path.clone(), bytes(path))).collect::<Vec<_>>()
+    });
+    assert_eq!(here.len(), 2, "two days");
+    assert_eq!(here, beside);
+    // A folder that is a file.
+    let file = dirs[0].path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for beside in [false, true] {
+        let failed = write(&file, beside).unwrap_err();
+        assert!(matches!(failed, FactsError::WriteFacts { .. }), "{failed:?}");
+    }
 }
