@@ -29,7 +29,8 @@ use overgrant::decode::gunzip::{Inflater, Limits};
 use overgrant::extract::{Batch, Extractor};
 use overgrant::facts::FactsError;
 use overgrant::facts::fold::fold;
-use overgrant::facts::sort::{Run, Sorter, SpillDir, merge};
+use overgrant::facts::merge::merge;
+use overgrant::facts::sort::{Run, Sorter, SpillDir};
 use overgrant::facts::store::FactStore;
 
 use corpus::Corpus;

@@ -21,9 +21,10 @@ use std::collections::BTreeMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::FactsError;
-use super::hourly::{HOUR_BUFFER, HourTable, Sum};
+use super::hourly::{Added, HOUR_BUFFER, HourTable, Sum};
 use super::key::SortKey;
-use super::sort::{Number, Run, SpillDir, merge_groups};
+use super::merge::merge_groups;
+use super::sort::{Number, Run, Sorted, SpillDir};
 use crate::model::digest;
 use crate::model::fact::{AccessFact, AwsCallFact, ChangeFact, FactBody, LoginFact, SessionFact};
 use crate::model::outcome::{Family, Unit, UnitCounts};
@@ -185,9 +186,10 @@ fn fold_within(
         cut: Vec::new(),
         cut_what: Vec::new(),
         group: 0,
-        scratch: Vec::new(),
+        tail: Vec::new(),
     };
-    merge_groups((runs.fresh, runs.again), spill, |key, body, number, again| {
+    merge_groups((runs.fresh, runs.again), spill, |fact, again| {
+        let key = fact.key;
         if !wanted(key.unit(), again) {
             return Ok(());
         }
@@ -205,7 +207,7 @@ fn fold_within(
                 fold.cut_what.clear();
                 fold.cut_what.extend_from_slice(key.what());
             }
-            return fold.wait_for_whole(key, body);
+            return fold.wait_for_whole(fact);
         }
         if !fold.cut.is_empty() {
             if fold.cut_what == key.what() {
@@ -216,7 +218,7 @@ fn fold_within(
                 fold.settle_cut(sink)?;
             }
         }
-        fold.record(key, body, number, sink)
+        fold.record(fact, sink)
     })?;
     fold.settle_cut(sink)?;
     fold.flush(sink)?;
@@ -241,12 +243,14 @@ struct Fold<'a> {
     cut_what: Vec<u8>,
     /// Of the last distinct audit request.
     group: u64,
-    scratch: Vec<u8>,
+    tail: Vec<u8>,
 }
 
 /// A fact of an audit event that was cut, and how many records of it there are.
 struct Cut {
     key: SortKey,
+    at: Micros,
+    name: String,
     cluster: String,
     body: Vec<u8>,
     records: u64,
@@ -254,34 +258,31 @@ struct Cut {
 
 impl Fold<'_> {
     /// Keeps what a whole copy may still replace: of equal events the first, and their number.
-    fn wait_for_whole(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
+    fn wait_for_whole(&mut self, fact: &Sorted<'_>) -> Result<(), FactsError> {
+        let Sorted { key, at, name, body, .. } = *fact;
         let records = u64::from(key.ordinal() == 0);
         let cluster = cluster_of(body)?;
         let same = |cut: &&mut Cut| cut.key.identity() == key.identity() && cut.cluster == cluster;
         if let Some(known) = self.cut.iter_mut().find(same) {
             known.records += records;
         } else {
-            let (cluster, body) = (cluster.to_owned(), body.to_vec());
-            self.cut.push(Cut { key: *key, cluster, body, records });
+            let (name, cluster, body) = (name.to_owned(), cluster.to_owned(), body.to_vec());
+            self.cut.push(Cut { key: *key, at, name, cluster, body, records });
         }
         Ok(())
     }
 
     fn settle_cut(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
         for cut in std::mem::take(&mut self.cut) {
-            self.record(&cut.key, &cut.body, None, sink)?;
+            let Cut { key, at, name, body, .. } = &cut;
+            self.record(&Sorted { key, at: *at, name, body, number: None }, sink)?;
             self.of_hour.1 += cut.records.saturating_sub(1);
         }
         Ok(())
     }
 
-    fn record(
-        &mut self,
-        key: &SortKey,
-        body: &[u8],
-        number: Option<Number>,
-        sink: &mut impl FactSink,
-    ) -> Result<(), FactsError> {
+    fn record(&mut self, fact: &Sorted<'_>, sink: &mut impl FactSink) -> Result<(), FactsError> {
+        let key = fact.key;
         let family = key.family();
         // Ordinal 0 stands for the record; further facts of it are no further records.
         let is_record = key.ordinal() == 0;
@@ -301,19 +302,18 @@ impl Fold<'_> {
                 self.of_hour.0 += 1;
                 if family == Family::Access && key.group() != 0 {
                     if self.group == key.group() {
-                        self.note_reuse(key, body)?;
+                        self.note_reuse(fact)?;
                     }
                     self.group = key.group();
                 }
             }
         }
-        self.take(key, body, number, sink)
+        self.take(fact, sink)
     }
 
-    fn note_reuse(&mut self, key: &SortKey, body: &[u8]) -> Result<(), FactsError> {
-        let (at, rest) = postcard::take_from_bytes::<Micros>(body)?;
-        let (_, rest) = postcard::take_from_bytes::<&str>(rest)?;
-        let FactBody::Access(fact) = postcard::from_bytes(rest)? else { return Ok(()) };
+    fn note_reuse(&mut self, fact: &Sorted<'_>) -> Result<(), FactsError> {
+        let Sorted { key, at, body, .. } = *fact;
+        let FactBody::Access(fact) = postcard::from_bytes(body)? else { return Ok(()) };
         let who = (key.hour_of_day(), fact.cluster, fact.caller.username);
         let reused = &mut self.counts.entry((key.family(), key.unit())).or_default().reused;
         let known = reused.len();
@@ -334,62 +334,35 @@ impl Fold<'_> {
         counts.hours.insert(key.hour_of_day(), of_hour);
     }
 
-    fn take(
-        &mut self,
-        key: &SortKey,
-        body: &[u8],
-        number: Option<Number>,
-        sink: &mut impl FactSink,
-    ) -> Result<(), FactsError> {
-        let (at, rest) = postcard::take_from_bytes::<Micros>(body)?;
-        let (name, rest) = postcard::take_from_bytes::<&str>(rest)?;
+    fn take(&mut self, fact: &Sorted<'_>, sink: &mut impl FactSink) -> Result<(), FactsError> {
+        let Sorted { key, at, name, body, number } = *fact;
         match key.family() {
-            Family::Session | Family::Change => match postcard::from_bytes(rest)? {
+            Family::Session | Family::Change => match postcard::from_bytes(body)? {
                 FactBody::Session(body) => sink.take(Folded::Session(Dated { at, body: *body })),
                 FactBody::Change(body) => sink.take(Folded::Change(Dated { at, body: *body })),
                 _ => Ok(()),
             },
             Family::Authentication | Family::AwsCall | Family::Login => {
-                let numbered = number.map(|number| (number, [].as_slice()));
-                if self.hourly.add_numbered(numbered, at) {
-                    return Ok(());
-                }
-                let mut scratch = std::mem::take(&mut self.scratch);
-                with_len(&mut scratch, rest);
-                let done = match self.hourly.add_known(&scratch, numbered, at) {
-                    Ok(()) => Ok(()),
-                    Err(missing) => self.hourly.add_new(&scratch, missing, at),
-                };
-                self.scratch = scratch;
-                done
+                let head = self.hourly.head(body, number);
+                self.hourly.add(head, b"", at)
             }
             Family::Access => {
-                // The variant, then the first field of `AccessFact`: no need to read the rest.
-                let ((_, cluster), _) = postcard::take_from_bytes::<(u32, &str)>(rest)?;
-                if !self.take_cluster(cluster) {
+                if !self.take_cluster(cluster_of(body)?) {
                     return Ok(());
                 }
-                let len = len_of(name.as_bytes());
-                let ending = [len.as_slice(), name.as_bytes(), &[0]];
-                let numbered = number.map(|number| (number, ending.as_slice()));
-                if self.hourly.add_numbered(numbered, at) {
-                    return Ok(());
-                }
-                let mut scratch = std::mem::take(&mut self.scratch);
-                with_name(&mut scratch, rest, name, false);
+                let head = self.hourly.head(body, number);
+                named(&mut self.tail, name, false);
                 // A name in the table was kept before; no need to ask for it again.
-                let done = match self.hourly.add_known(&scratch, numbered, at) {
+                match self.hourly.add_known(head, &self.tail, at) {
                     Ok(()) => Ok(()),
-                    Err(missing) if self.names.keep(key.place_and_day(), (rest, number), name) => {
-                        self.hourly.add_new(&scratch, missing, at)
+                    Err(missing) if self.names.keep(key.place_and_day(), (body, number), name) => {
+                        self.hourly.add_new(head, &self.tail, missing, at)
                     }
                     Err(_) => {
-                        with_name(&mut scratch, rest, "", true);
-                        self.hourly.add(&scratch, at)
+                        named(&mut self.tail, "", true);
+                        self.hourly.add(head, &self.tail, at)
                     }
-                };
-                self.scratch = scratch;
-                done
+                }
             }
         }
     }
@@ -411,28 +384,24 @@ impl Fold<'_> {
     fn flush(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
         let Some((_, key)) = self.bucket else { return Ok(()) };
         let (family, hour) = (key.family(), key.hour());
-        let mut last: Option<(Vec<u8>, Box<AccessFact>)> = None;
-        self.hourly.drain(|bytes, sum| {
-            let (bytes, named) = split_len(bytes);
+        let mut last = None;
+        self.hourly.drain(|Added { head: bytes, same_head, tail, sum }| {
             if family == Family::Access {
-                let (name, capped) = split_len(named);
-                let same_body = last.as_ref().is_some_and(|(known, _)| known == bytes);
-                if !same_body {
+                if !same_head {
                     let FactBody::Access(body) = postcard::from_bytes(bytes)? else {
                         return Ok(());
                     };
-                    let mut known = last.take().map(|(known, _)| known).unwrap_or_default();
-                    known.clear();
-                    known.extend_from_slice(bytes);
-                    last = Some((known, body));
+                    last = Some(body);
                 }
-                let Some((_, body)) = &last else { return Ok(()) };
+                let (Some(body), Some((capped, name))) = (&last, tail.split_first()) else {
+                    return Ok(());
+                };
                 return sink.take_access(NamedAccess {
                     hour,
                     body,
-                    same_body,
+                    same_body: same_head,
                     name: &String::from_utf8_lossy(name),
-                    name_capped: capped != [0],
+                    name_capped: *capped != 0,
                     sum,
                 });
             }
@@ -457,38 +426,17 @@ impl Fold<'_> {
     }
 }
 
-/// The cluster of an encoded access fact.
+/// The cluster of an encoded access fact: the variant, then the first field; no need to read the rest.
 fn cluster_of(body: &[u8]) -> Result<&str, FactsError> {
-    let (_, rest) = postcard::take_from_bytes::<(Micros, &str)>(body)?;
-    let ((_, cluster), _) = postcard::take_from_bytes::<(u32, &str)>(rest)?;
+    let ((_, cluster), _) = postcard::take_from_bytes::<(u32, &str)>(body)?;
     Ok(cluster)
 }
 
-/// A fact with its length before it: no other begins with that.
-fn with_len(out: &mut Vec<u8>, fact: &[u8]) {
+/// What tells access facts of one body apart: whether the name was dropped, and the name.
+fn named(out: &mut Vec<u8>, name: &str, capped: bool) {
     out.clear();
-    out.extend_from_slice(&len_of(fact));
-    out.extend_from_slice(fact);
-}
-
-/// The same of an access fact, then its name in the same way, and whether that was dropped. So names of one
-/// fact come one after the other.
-fn with_name(out: &mut Vec<u8>, fact: &[u8], name: &str, capped: bool) {
-    with_len(out, fact);
-    out.extend_from_slice(&len_of(name.as_bytes()));
-    out.extend_from_slice(name.as_bytes());
     out.push(u8::from(capped));
-}
-
-fn len_of(bytes: &[u8]) -> [u8; 4] {
-    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()
-}
-
-/// What stands behind a length, and the rest.
-fn split_len(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return (bytes, b"") };
-    let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
-    rest.split_at_checked(len).unwrap_or((rest, b""))
+    out.extend_from_slice(name.as_bytes());
 }
 
 /// Which names of a day and cluster are kept, by number: some 30 bytes each. The merged stream has

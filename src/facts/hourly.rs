@@ -1,8 +1,8 @@
 //! Adds up equal facts of one hour, in bounded memory.
 //!
-//! Input: encoded facts in any order, with their time; none is what another begins with. Output: each
-//! once, in the order of its bytes, with how often, first and last. What does not fit is spilled as sorted
-//! partial sums and merged at the end of the hour.
+//! Input: facts in any order, each in two parts, with their time: what many say, and what tells those apart.
+//! Output: each once, in one total order (the first part by length and bytes, then the second), with how often,
+//! first and last. What does not fit is spilled as sorted partial sums and merged at the end of the hour.
 
 use std::hash::Hasher;
 
@@ -11,15 +11,16 @@ use rustc_hash::{FxHashMap, FxHasher};
 
 use super::FactsError;
 use super::key::SortKey;
-use super::sort::{Number, Run, RunWriter, SpillDir, merge};
+use super::merge::merge;
+use super::sort::{Number, Run, RunWriter, SpillDir};
 pub use crate::model::outcome::Sum;
 use crate::model::time::Micros;
 
 /// Bytes of distinct facts of one hour that are held before they are spilled.
 pub const HOUR_BUFFER: usize = 64 << 20;
-/// What one entry costs beside its bytes: itself, and the slots of half full maps.
+/// What one fact, and one head, costs beside its bytes: itself, and the slots of half full maps.
 const ENTRY_COST: usize = 112;
-/// Facts that are found by their number.
+/// Heads that are found by their number.
 const MAX_NOTES: usize = 1 << 18;
 pub(super) const SUM_LEN: usize = 24;
 
@@ -53,28 +54,53 @@ impl Sum {
 pub struct HourTable<'a> {
     spill: &'a SpillDir,
     max_bytes: usize,
-    /// Of all facts, back to back.
+    /// Of all heads and tails, back to back.
     bytes: Vec<u8>,
-    facts: Vec<(Span, Sum)>,
-    /// Places in `facts`, by their bytes, with their hash.
-    by_bytes: HashTable<(u64, u32)>,
-    /// The same by the number of what they say and a digest of the name, which many may share.
-    by_number: FxHashMap<(Number, u64), u32>,
+    heads: Vec<Span>,
+    /// Heads by their bytes, with their hash.
+    by_bytes: HashTable<(u64, Head)>,
+    by_number: FxHashMap<Number, Head>,
+    facts: Vec<Fact>,
+    /// Places in `facts`, with the hash of head and tail.
+    places: HashTable<(u64, u32)>,
     runs: Vec<Run>,
 }
 
-/// Start and end of a fact.
+/// Start and end.
 type Span = (usize, usize);
+
+/// What many facts of the table begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head(u32);
+
+#[derive(Debug)]
+struct Fact {
+    head: Head,
+    tail: Span,
+    sum: Sum,
+}
 
 /// The hash of a fact that is not in the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing(u64);
 
-fn hash_of(parts: &[&[u8]]) -> u64 {
+/// A fact that was added up.
+#[derive(Debug, Clone, Copy)]
+pub struct Added<'a> {
+    /// What it begins with.
+    pub head: &'a [u8],
+    /// True when that is the head of the one before.
+    pub same_head: bool,
+    /// What tells it from others of that head.
+    pub tail: &'a [u8],
+    /// How often, first and last.
+    pub sum: Sum,
+}
+
+fn hash_of(of: u32, bytes: &[u8]) -> u64 {
     let mut hasher = FxHasher::default();
-    for part in parts {
-        hasher.write(part);
-    }
+    hasher.write_u32(of);
+    hasher.write(bytes);
     hasher.finish()
 }
 
@@ -86,21 +112,56 @@ impl<'a> HourTable<'a> {
             spill,
             max_bytes,
             bytes: Vec::new(),
-            facts: Vec::new(),
+            heads: Vec::new(),
             by_bytes: HashTable::new(),
             by_number: FxHashMap::default(),
+            facts: Vec::new(),
+            places: HashTable::new(),
             runs: Vec::new(),
         }
     }
 
-    /// Counts one fact.
+    /// The head of a fact that is added next; by its number, if it has one under which it was met.
+    pub(super) fn head(&mut self, bytes: &[u8], number: Option<Number>) -> Head {
+        if let Some(head) = number.and_then(|number| self.by_number.get(&number)) {
+            return *head;
+        }
+        let hash = hash_of(0, bytes);
+        let same = |(known, head): &(u64, Head)| *known == hash && self.bytes_of(*head) == bytes;
+        let met = self.by_bytes.find(hash, same).map(|(_, head)| *head);
+        let head = met.unwrap_or_else(|| {
+            let head = Head(u32::try_from(self.heads.len()).unwrap_or(u32::MAX));
+            let span = self.put(bytes);
+            self.heads.push(span);
+            self.by_bytes.insert_unique(hash, (hash, head), |(hash, _)| *hash);
+            head
+        });
+        if let Some(number) = number
+            && self.by_number.len() < MAX_NOTES
+        {
+            self.by_number.insert(number, head);
+        }
+        head
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Span {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        (start, self.bytes.len())
+    }
+
+    fn bytes_of(&self, head: Head) -> &[u8] {
+        self.heads.get(head.0 as usize).map_or(&[], |span| at(&self.bytes, *span))
+    }
+
+    /// Counts one fact. All heads are forgotten once the table is full.
     ///
     /// # Errors
     /// When the table is full and cannot be spilled.
-    pub fn add(&mut self, fact: &[u8], at: Micros) -> Result<(), FactsError> {
-        match self.add_known(fact, None, at) {
+    pub(super) fn add(&mut self, head: Head, tail: &[u8], time: Micros) -> Result<(), FactsError> {
+        match self.add_known(head, tail, time) {
             Ok(()) => Ok(()),
-            Err(missing) => self.add_new(fact, missing, at),
+            Err(missing) => self.add_new(head, tail, missing, time),
         }
     }
 
@@ -110,69 +171,39 @@ impl<'a> HourTable<'a> {
     /// When the table is full and cannot be spilled.
     pub(super) fn add_new(
         &mut self,
-        fact: &[u8],
+        head: Head,
+        tail: &[u8],
         Missing(hash): Missing,
-        at: Micros,
+        time: Micros,
     ) -> Result<(), FactsError> {
         let place = u32::try_from(self.facts.len()).unwrap_or(u32::MAX);
-        self.by_bytes.insert_unique(hash, (hash, place), |(hash, _)| *hash);
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(fact);
-        self.facts.push(((start, self.bytes.len()), Sum::one(at)));
-        let held = self.bytes.len() + self.facts.len() * ENTRY_COST;
+        self.places.insert_unique(hash, (hash, place), |(hash, _)| *hash);
+        let tail = self.put(tail);
+        self.facts.push(Fact { head, tail, sum: Sum::one(time) });
+        let held = self.bytes.len() + (self.facts.len() + self.heads.len()) * ENTRY_COST;
         if held > self.max_bytes { self.spill() } else { Ok(()) }
     }
 
-    /// Counts one fact if it is in the table already, which it is not if it was spilled. One that has a
-    /// number is found by that from then on; what follows the number is what stands behind what it says.
+    /// Counts one fact if it is in the table already, which it is not if it was spilled.
     pub(super) fn add_known(
         &mut self,
-        fact: &[u8],
-        numbered: Option<(Number, &[&[u8]])>,
-        at: Micros,
+        head: Head,
+        tail: &[u8],
+        time: Micros,
     ) -> Result<(), Missing> {
-        let hash = hash_of(&[fact]);
-        let same = |(known, place): &(u64, u32)| *known == hash && self.fact(*place) == fact;
-        let found = self.by_bytes.find(hash, same).copied();
-        let (_, place) = found.ok_or(Missing(hash))?;
-        self.count(place, at);
-        if let Some((number, ending)) = numbered
-            && self.by_number.len() < MAX_NOTES
-        {
-            self.by_number.insert((number, hash_of(ending)), place);
+        let hash = hash_of(head.0, tail);
+        let facts = &self.facts;
+        let same = |(known, place): &(u64, u32)| {
+            *known == hash
+                && facts
+                    .get(*place as usize)
+                    .is_some_and(|fact| fact.head == head && at(&self.bytes, fact.tail) == tail)
+        };
+        let (_, place) = self.places.find(hash, same).ok_or(Missing(hash))?;
+        if let Some(fact) = self.facts.get_mut(*place as usize) {
+            fact.sum.add(Sum::one(time));
         }
         Ok(())
-    }
-
-    fn fact(&self, place: u32) -> &[u8] {
-        self.facts.get(place as usize).map_or(&[], |(span, _)| at(&self.bytes, *span))
-    }
-
-    fn count(&mut self, place: u32, at: Micros) {
-        if let Some((_, sum)) = self.facts.get_mut(place as usize) {
-            sum.add(Sum::one(at));
-        }
-    }
-
-    /// Counts a fact by its number, where it has one by which [`add_known`](Self::add_known) noted it.
-    pub(super) fn add_numbered(
-        &mut self,
-        numbered: Option<(Number, &[&[u8]])>,
-        at: Micros,
-    ) -> bool {
-        let Some((number, ending)) = numbered else { return false };
-        let key = (number, hash_of(ending));
-        let Some(place) = self.by_number.get(&key).copied() else { return false };
-        let mut rest = self.fact(place);
-        // Names may share a digest.
-        let same = ending
-            .iter()
-            .rev()
-            .all(|part| rest.strip_suffix(*part).map(|before| rest = before).is_some());
-        if same {
-            self.count(place, at);
-        }
-        same
     }
 
     /// Empties the table into `each`.
@@ -181,66 +212,101 @@ impl<'a> HourTable<'a> {
     /// When a spill file cannot be written or read, or `each` fails.
     pub fn drain(
         &mut self,
-        mut each: impl FnMut(&[u8], Sum) -> Result<(), FactsError>,
+        mut each: impl FnMut(Added<'_>) -> Result<(), FactsError>,
     ) -> Result<(), FactsError> {
         if self.runs.is_empty() {
-            let (bytes, facts) = self.sorted();
-            for (span, sum) in facts {
-                each(at(&bytes, span), sum)?;
+            let mut last = None;
+            self.sort();
+            for fact in &self.facts {
+                let same_head = last.replace(fact.head) == Some(fact.head);
+                let (head, tail) = (self.bytes_of(fact.head), at(&self.bytes, fact.tail));
+                each(Added { head, same_head, tail, sum: fact.sum })?;
             }
-            self.give_back(bytes);
+            self.clear();
             return Ok(());
         }
         if !self.facts.is_empty() {
             self.spill()?;
         }
         let mut open: Option<(Vec<u8>, Sum)> = None;
-        merge(std::mem::take(&mut self.runs), self.spill, |_, body| {
-            let (fact, sum) = body.split_at(body.len().saturating_sub(SUM_LEN));
+        let mut last: Option<Vec<u8>> = None;
+        let mut give = |fact: &[u8], sum: Sum| {
+            let (head, rest) = split_len(fact);
+            let (tail, _) = split_len(rest);
+            let same_head = last.as_deref() == Some(head);
+            if !same_head {
+                last = Some(head.to_vec());
+            }
+            each(Added { head, same_head, tail, sum })
+        };
+        merge(std::mem::take(&mut self.runs), self.spill, |_, record| {
+            let (fact, sum) = record.split_at(record.len().saturating_sub(SUM_LEN));
             let sum = Sum::from_bytes(sum);
             match &mut open {
                 Some((known, total)) if known.as_slice() == fact => total.add(sum),
                 open => {
                     if let Some((known, total)) = open.replace((fact.to_vec(), sum)) {
-                        each(&known, total)?;
+                        give(&known, total)?;
                     }
                 }
             }
             Ok(())
         })?;
         match open {
-            Some((known, total)) => each(&known, total),
+            Some((known, total)) => give(&known, total),
             None => Ok(()),
         }
     }
 
-    /// All facts in order, and their bytes; the table is empty then.
-    fn sorted(&mut self) -> (Vec<u8>, Vec<(Span, Sum)>) {
-        self.by_bytes.clear();
-        self.by_number.clear();
-        let bytes = std::mem::take(&mut self.bytes);
-        let mut facts = std::mem::take(&mut self.facts);
-        facts.sort_unstable_by(|(a, _), (b, _)| at(&bytes, *a).cmp(at(&bytes, *b)));
-        (bytes, facts)
+    /// Puts the facts in their order.
+    fn sort(&mut self) {
+        let mut heads: Vec<u32> =
+            (0..u32::try_from(self.heads.len()).unwrap_or(u32::MAX)).collect();
+        let by_len = |bytes: &[u8], other: &[u8]| {
+            bytes.len().cmp(&other.len()).then_with(|| bytes.cmp(other))
+        };
+        heads.sort_unstable_by(|a, b| by_len(self.bytes_of(Head(*a)), self.bytes_of(Head(*b))));
+        let mut ranks = vec![0_u32; heads.len()];
+        for (rank, head) in (0_u32..).zip(heads) {
+            if let Some(slot) = ranks.get_mut(head as usize) {
+                *slot = rank;
+            }
+        }
+        let rank = |fact: &Fact| ranks.get(fact.head.0 as usize);
+        let bytes = &self.bytes;
+        self.facts.sort_unstable_by(|a, b| {
+            let tails = || by_len(at(bytes, a.tail), at(bytes, b.tail));
+            rank(a).cmp(&rank(b)).then_with(tails)
+        });
     }
 
-    /// Room for the facts of the next hour.
-    fn give_back(&mut self, mut bytes: Vec<u8>) {
-        bytes.clear();
-        self.bytes = bytes;
+    /// Keeps the room for the facts of the next hour.
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.heads.clear();
+        self.by_bytes.clear();
+        self.by_number.clear();
+        self.facts.clear();
+        self.places.clear();
     }
 
     fn spill(&mut self) -> Result<(), FactsError> {
         let mut writer = RunWriter::create(self.spill.next_file())?;
         let mut record = Vec::new();
-        let (bytes, facts) = self.sorted();
-        for (span, sum) in facts {
+        self.sort();
+        for fact in &self.facts {
             record.clear();
-            record.extend_from_slice(at(&bytes, span));
-            record.extend_from_slice(&sum.to_bytes());
+            // Lengths keep one fact's sums together where another fact starts like it.
+            for part in [self.bytes_of(fact.head), at(&self.bytes, fact.tail)] {
+                record.extend_from_slice(
+                    &u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes(),
+                );
+                record.extend_from_slice(part);
+            }
+            record.extend_from_slice(&fact.sum.to_bytes());
             writer.write(&SortKey::NONE, &record)?;
         }
-        self.give_back(bytes);
+        self.clear();
         self.runs.push(writer.finish()?);
         Ok(())
     }
@@ -248,6 +314,13 @@ impl<'a> HourTable<'a> {
 
 fn at(bytes: &[u8], (start, end): Span) -> &[u8] {
     bytes.get(start..end).unwrap_or_default()
+}
+
+/// What stands behind a length, and the rest.
+fn split_len(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return (bytes, b"") };
+    let len = usize::try_from(u32::from_be_bytes(*len)).unwrap_or(usize::MAX);
+    rest.split_at_checked(len).unwrap_or((rest, b""))
 }
 
 #[cfg(test)]
@@ -265,24 +338,35 @@ mod tests {
 
         #[test]
         fn any_buffer_gives_the_same_sums(
-            facts in prop::collection::vec(("[ab]{0,4};", 0i64..50), 0..80),
+            facts in prop::collection::vec(("[ab\0]{0,4}", "[ab\0]{0,4}", any::<bool>(), 0i64..50), 0..80),
             buffer in 1usize..2000,
         ) {
             let dir = tempfile::tempdir().unwrap();
             let spill = SpillDir::new(dir.path().to_path_buf());
             let mut table = HourTable::new(&spill, buffer);
-            let mut oracle: BTreeMap<Vec<u8>, Sum> = BTreeMap::new();
-            for (fact, at) in &facts {
-                table.add(fact.as_bytes(), Micros(*at)).unwrap();
+            let by_len = |text: &str| (text.len(), text.as_bytes().to_vec());
+            let mut oracle: BTreeMap<_, Sum> = BTreeMap::new();
+            let mut numbers: Vec<&str> = Vec::new();
+            for (head, tail, numbered, at) in &facts {
+                let number = numbers.iter().position(|known| known == head).unwrap_or_else(|| {
+                    numbers.push(head);
+                    numbers.len() - 1
+                });
+                let number = numbered.then_some((0, u32::try_from(number).unwrap()));
+                let known = table.head(head.as_bytes(), number);
+                table.add(known, tail.as_bytes(), Micros(*at)).unwrap();
                 let one = Sum::one(Micros(*at));
                 oracle
-                    .entry(fact.as_bytes().to_vec())
+                    .entry((by_len(head), by_len(tail)))
                     .and_modify(|sum| sum.add(one))
                     .or_insert(one);
             }
             let mut got = Vec::new();
-            table.drain(|fact, sum| {
-                got.push((fact.to_vec(), sum));
+            let mut last = None;
+            table.drain(|Added { head, same_head, tail, sum }| {
+                assert_eq!(same_head, last.as_deref() == Some(head), "told right");
+                last = Some(head.to_vec());
+                got.push((((head.len(), head.to_vec()), (tail.len(), tail.to_vec())), sum));
                 Ok(())
             }).unwrap();
             prop_assert_eq!(got, oracle.into_iter().collect::<Vec<_>>());

@@ -13,6 +13,7 @@ mod encode;
 pub mod fold;
 pub mod hourly;
 pub mod key;
+pub mod merge;
 pub mod ordered;
 pub mod read;
 pub mod records;

@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::FactsError;
 use super::key::SortKey;
-use super::sort::{Run, RunWriter, SpillDir, merge};
+use super::merge::merge;
+use super::sort::{Run, RunWriter, SpillDir};
 
 /// Bytes of rows that are held before they are spilled.
 pub const ROW_BUFFER: usize = 64 << 20;

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 
 use super::FactsError;
 use super::key::{KEY_LEN, SortKey, number_of_place, place};
-use super::sort::{Run, SpillDir, merge};
+use super::merge::merge;
+use super::sort::{Run, SpillDir};
 use crate::model::fact::Fact;
 use crate::model::outcome::{Family, Unit};
 use crate::model::time::Micros;

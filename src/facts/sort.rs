@@ -1,16 +1,15 @@
-//! An external sort for facts: bounded buffers, sorted runs, one merged stream.
+//! An external sort for facts: bounded buffers and sorted runs, which [`merge`](super::merge) makes one
+//! stream of.
 //!
-//! Input: facts in any order, from any number of workers. Output: the same facts in one total
-//! order. A run that fits its buffer never touches the disk. Runs on disk are zstd streams of
+//! Input: facts in any order, from any number of workers. Output: the same facts in runs, each in one
+//! total order. A run that fits its buffer never touches the disk. Runs on disk are zstd streams of
 //! `length, key, body`; a worker merges its own whenever it has [`WORKER_RUNS`] of them, so that this
-//! pass runs on all threads and the last merge seldom has more than [`MAX_OPEN_RUNS`] to open.
+//! pass runs on all threads and the last merge seldom has too many to open.
 #![expect(clippy::disallowed_methods, reason = "facts owns the spill files")]
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
@@ -18,20 +17,18 @@ use std::sync::atomic::{AtomicU64, Ordering as AtomicOrdering};
 use rustc_hash::FxHashMap;
 
 use super::FactsError;
-use super::key::{KEY_LEN, SortKey, number_of_place, place};
-use super::records::Files;
+use super::key::{SortKey, number_of_place, place};
+use super::merge::merge_to_disk;
 use crate::model::fact::{Fact, FactBody};
 use crate::model::outcome::{Family, Unit};
 use crate::model::time::Micros;
 
-/// Runs that are open at once in a merge; each costs about a megabyte: a zstd window, two buffers.
-pub const MAX_OPEN_RUNS: usize = 64;
 /// Runs that a worker gathers before it merges them. All workers may do so at once.
 pub const WORKER_RUNS: usize = 32;
 
 /// Spill files are temporary; the cheapest level already halves them several times over.
 const SPILL_LEVEL: i32 = 1;
-const RUN_BUFFER: usize = 64 * 1024;
+pub(super) const RUN_BUFFER: usize = 64 * 1024;
 
 /// Where runs may be spilled, shared by all workers of a run.
 #[derive(Debug)]
@@ -107,6 +104,40 @@ struct Entry {
     name: (u32, u32),
 }
 
+/// A fact in the stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Sorted<'a> {
+    /// Its place in the order.
+    pub key: &'a SortKey,
+    /// When it was.
+    pub at: Micros,
+    /// The object's name.
+    pub name: &'a str,
+    /// What it says: the postcard form of a `FactBody`.
+    pub body: &'a [u8],
+    /// Equal only for facts that say the same, where that is known.
+    pub(super) number: Option<Number>,
+}
+
+/// Stands for what a fact says: the run, and which of its bodies.
+pub(super) type Number = (usize, u32);
+
+impl<'a> Sorted<'a> {
+    /// Writes all but the key to `into`: time, name, body.
+    pub(super) fn record(&self, into: &mut Vec<u8>) -> Result<(), FactsError> {
+        into.clear();
+        *into = postcard::to_extend(&(self.at, self.name), std::mem::take(into))?;
+        into.extend_from_slice(self.body);
+        Ok(())
+    }
+
+    /// Undoes [`Sorted::record`].
+    pub(super) fn of_record(key: &'a SortKey, record: &'a [u8]) -> Result<Self, FactsError> {
+        let ((at, name), body) = postcard::take_from_bytes::<(Micros, &str)>(record)?;
+        Ok(Sorted { key, at, name, body, number: None })
+    }
+}
+
 /// Bodies that whoever made them may hand on again, by where they are. They are held, so that no other
 /// comes to be there.
 #[derive(Debug, Default)]
@@ -145,18 +176,18 @@ impl Buffer {
         });
     }
 
-    /// Writes the record of an entry to `into`: time, name, body.
-    fn record(&self, entry: &Entry, into: &mut Vec<u8>) -> Result<(), FactsError> {
+    /// The fact at a place in the order, and the number of what it says; `None` behind the last.
+    pub(super) fn sorted(&self, place: usize) -> Option<(Sorted<'_>, u32)> {
+        self.index.get(place).map(|entry| (self.of(entry), entry.body))
+    }
+
+    fn of<'a>(&'a self, entry: &'a Entry) -> Sorted<'a> {
         let at = Micros(entry.key.hour().start().0 + i64::from(entry.micros));
         let (start, len) = (entry.name.0 as usize, entry.name.1 as usize);
         let name = self.names.get(start..start + len).unwrap_or_default();
-        into.clear();
-        *into = postcard::to_extend(&(at, name), std::mem::take(into))?;
-        if let Some(body) = self.bodies.get(entry.body as usize) {
-            let body = self.arena.get(body.start..body.start + body.len);
-            into.extend_from_slice(body.unwrap_or_default());
-        }
-        Ok(())
+        let body = self.bodies.get(entry.body as usize);
+        let body = body.and_then(|body| self.arena.get(body.start..body.start + body.len));
+        Sorted { key: &entry.key, at, name, body: body.unwrap_or_default(), number: None }
     }
 
     fn sort(&mut self) {
@@ -164,8 +195,8 @@ impl Buffer {
         let (mut one, mut other) = (Vec::new(), Vec::new());
         index.sort_unstable_by(|a, b| {
             a.key.cmp(&b.key).then_with(|| {
-                // Copies of one record, which are few.
-                let read = self.record(a, &mut one).and_then(|()| self.record(b, &mut other));
+                // Copies of one record, which are few; ordered as they are on disk.
+                let read = self.of(a).record(&mut one).and_then(|()| self.of(b).record(&mut other));
                 read.map_or(Ordering::Equal, |()| one.cmp(&other))
             })
         });
@@ -264,7 +295,7 @@ impl<'a> Sorter<'a> {
         let mut writer = RunWriter::create(path)?;
         let mut record = Vec::new();
         for entry in &self.buffer.index {
-            self.buffer.record(entry, &mut record)?;
+            self.buffer.of(entry).record(&mut record)?;
             writer.write(&entry.key, &record)?;
         }
         self.fresh.push(writer.finish()?);
@@ -315,191 +346,4 @@ impl RunWriter {
             Err(source) => Err(FactsError::WriteSpill { path, source }),
         }
     }
-}
-
-enum RunReader {
-    /// And how many were read.
-    Memory(Buffer, usize),
-    Disk {
-        path: PathBuf,
-        input: zstd::Decoder<'static, BufReader<File>>,
-    },
-    Rows(Box<Files>),
-}
-
-impl RunReader {
-    fn open(run: Run) -> Result<Self, FactsError> {
-        match run {
-            Run::Memory(buffer) => Ok(RunReader::Memory(buffer, 0)),
-            Run::Rows(files) => Ok(RunReader::Rows(Box::new(Files::new(files)))),
-            Run::Disk(path) => {
-                let open = |path: &Path| {
-                    let file = File::open(path)?;
-                    zstd::Decoder::with_buffer(BufReader::with_capacity(RUN_BUFFER, file))
-                };
-                match open(&path) {
-                    Ok(input) => Ok(RunReader::Disk { path, input }),
-                    Err(source) => Err(FactsError::ReadSpill { path, source }),
-                }
-            }
-        }
-    }
-
-    /// Reads the next fact into `into`; false at the end of the run.
-    fn next(&mut self, into: &mut Head) -> Result<bool, FactsError> {
-        match self {
-            RunReader::Memory(buffer, next) => {
-                let Some(entry) = buffer.index.get(*next) else { return Ok(false) };
-                *next += 1;
-                into.key = entry.key;
-                into.number = Some(entry.body);
-                buffer.record(entry, &mut into.body)?;
-                Ok(true)
-            }
-            RunReader::Disk { path, input } => read_record(input, into)
-                .map_err(|source| FactsError::ReadSpill { path: path.clone(), source }),
-            RunReader::Rows(files) => files.next(&mut into.key, &mut into.body),
-        }
-    }
-}
-
-impl RunReader {
-    /// Gives the room of a run back as soon as it is read.
-    fn remove(&mut self) -> Result<(), FactsError> {
-        match self {
-            RunReader::Memory(buffer, _) => *buffer = Buffer::default(),
-            RunReader::Rows(files) => files.close(),
-            RunReader::Disk { path, .. } => std::fs::remove_file(&*path)
-                .map_err(|source| FactsError::ReadSpill { path: path.clone(), source })?,
-        }
-        Ok(())
-    }
-}
-
-fn read_record(input: &mut impl Read, into: &mut Head) -> std::io::Result<bool> {
-    let mut len = [0; 4];
-    if input.read(&mut len[..1])? == 0 {
-        return Ok(false);
-    }
-    input.read_exact(&mut len[1..])?;
-    input.read_exact(&mut into.key.0)?;
-    into.body.clear();
-    let wanted = u64::from(u32::from_le_bytes(len));
-    let got = input.take(wanted).read_to_end(&mut into.body)?;
-    if u64::try_from(got).unwrap_or(0) == wanted {
-        Ok(true)
-    } else {
-        Err(std::io::ErrorKind::UnexpectedEof.into())
-    }
-}
-
-#[derive(Debug)]
-struct Head {
-    key: SortKey,
-    body: Vec<u8>,
-    run: usize,
-    /// Equal for facts of one run that say the same, where the run knows that.
-    number: Option<u32>,
-}
-
-/// Stands for what a fact says: equal only where that is equal.
-pub(super) type Number = (usize, u32);
-
-// Reversed, because `BinaryHeap` yields the greatest and the merge wants the smallest.
-impl Ord for Head {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (&other.key, &other.body, other.run).cmp(&(&self.key, &self.body, self.run))
-    }
-}
-
-impl PartialOrd for Head {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Head {}
-
-/// Calls `each` with every fact of all runs, in the total order. The body is the postcard form of
-/// `(Micros, name, FactBody)`. Spill files are removed once they are read.
-///
-/// # Errors
-/// When a run cannot be read or merged, or when `each` fails.
-pub fn merge(
-    runs: Vec<Run>,
-    spill: &SpillDir,
-    mut each: impl FnMut(&SortKey, &[u8]) -> Result<(), FactsError>,
-) -> Result<(), FactsError> {
-    let runs = at_most(MAX_OPEN_RUNS, runs, spill)?;
-    merge_open(runs, &mut |head| each(&head.key, &head.body))
-}
-
-/// As [`merge`], of two groups at once; `each` hears the number of what a fact says, where it has one, and
-/// whether the fact is of the second.
-///
-/// # Errors
-/// When a run cannot be read or merged, or when `each` fails.
-pub(super) fn merge_groups(
-    (first, second): (Vec<Run>, Vec<Run>),
-    spill: &SpillDir,
-    mut each: impl FnMut(&SortKey, &[u8], Option<Number>, bool) -> Result<(), FactsError>,
-) -> Result<(), FactsError> {
-    let most = if second.is_empty() { MAX_OPEN_RUNS } else { MAX_OPEN_RUNS / 2 };
-    let mut runs = at_most(most, first, spill)?;
-    let firsts = runs.len();
-    runs.extend(at_most(most, second, spill)?);
-    merge_open(runs, &mut |head| {
-        let number = head.number.map(|number| (head.run, number));
-        each(&head.key, &head.body, number, head.run >= firsts)
-    })
-}
-
-fn at_most(open: usize, mut runs: Vec<Run>, spill: &SpillDir) -> Result<Vec<Run>, FactsError> {
-    while runs.len() > open {
-        let oldest = runs.drain(..open).collect();
-        runs.push(merge_to_disk(oldest, spill)?);
-    }
-    Ok(runs)
-}
-
-fn merge_to_disk(runs: Vec<Run>, spill: &SpillDir) -> Result<Run, FactsError> {
-    let mut writer = RunWriter::create(spill.next_file())?;
-    merge_open(runs, &mut |head| writer.write(&head.key, &head.body))?;
-    writer.finish()
-}
-
-fn merge_open(
-    runs: Vec<Run>,
-    each: &mut impl FnMut(&Head) -> Result<(), FactsError>,
-) -> Result<(), FactsError> {
-    let mut readers = Vec::with_capacity(runs.len());
-    let mut heap = BinaryHeap::with_capacity(runs.len());
-    for run in runs {
-        let mut reader = RunReader::open(run)?;
-        let (key, body, run) = (SortKey([0; KEY_LEN]), Vec::new(), readers.len());
-        let mut head = Head { key, body, run, number: None };
-        if reader.next(&mut head)? {
-            heap.push(head);
-        } else {
-            reader.remove()?;
-        }
-        readers.push(reader);
-    }
-    // The smallest is replaced in its place: one descent of the heap instead of two.
-    while let Some(mut head) = heap.peek_mut() {
-        each(&head)?;
-        let run = head.run;
-        let Some(reader) = readers.get_mut(run) else { break };
-        if !reader.next(&mut head)? {
-            PeekMut::pop(head);
-            reader.remove()?;
-        }
-    }
-    Ok(())
 }

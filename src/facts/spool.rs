@@ -5,7 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::FactsError;
 use super::key::SortKey;
-use super::sort::{Run, RunWriter, SpillDir, merge};
+use super::merge::merge;
+use super::sort::{Run, RunWriter, SpillDir};
 
 /// Takes values.
 pub struct Spool {
