@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::find::Members;
-use super::lenient::{Part, Text, Unread, part, read_or_repair, set, set_part};
+use super::lenient::{Part, Text, Unread, part, part_by, read_or_repair, set, set_part};
 
 /// One event. Absent fields are empty.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Event<'a> {
     /// Chosen by the client if it wants to.
@@ -62,6 +62,38 @@ pub struct Event<'a> {
     pub annotations: Part<'a>,
 }
 
+impl<'a> Event<'a> {
+    /// Reads an event without a parser; `None` for one that a parser must look at. What no field is made
+    /// of is only known to end where it must.
+    #[must_use]
+    pub fn find(event: &'a str, members: &mut Members) -> Option<Self> {
+        let mut found = Event::default();
+        members.each(event, |key, value| {
+            Some(Some(match key {
+                "auditID" | "auditId" | "AuditID" => set(&mut found.audit_id, value, 0)?,
+                "stage" => set(&mut found.stage, value, 1)?,
+                "requestURI" => set(&mut found.request_uri, value, 2)?,
+                "verb" => set(&mut found.verb, value, 3)?,
+                "user" => set_part(&mut found.user, value, 4),
+                "impersonatedUser" => set_part(&mut found.impersonated_user, value, 5),
+                "userAgent" => set(&mut found.user_agent, value, 6)?,
+                "objectRef" => set_part(&mut found.object_ref, value, 7),
+                "responseStatus" => set_part(&mut found.response_status, value, 8),
+                "requestObject" => set_part(&mut found.request_object, value, 9),
+                "responseObject" => set_part(&mut found.response_object, value, 10),
+                "requestReceivedTimestamp" => {
+                    set(&mut found.request_received_timestamp, value, 11)?
+                }
+                "timestamp" => set(&mut found.timestamp, value, 12)?,
+                "stageTimestamp" => set(&mut found.stage_timestamp, value, 13)?,
+                "annotations" => set_part(&mut found.annotations, value, 14),
+                _ => return Some(None),
+            }))
+        })?;
+        Some(found)
+    }
+}
+
 impl Event<'_> {
     /// Reads an event and hands it to `then`.
     ///
@@ -77,106 +109,6 @@ impl Event<'_> {
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<Cow<'_, str>, Text<'_>> {
         part(self.annotations)
-    }
-}
-
-/// The members of an event that say what an event says, as far as they can be had without a parser.
-#[derive(Debug, Default)]
-pub struct Glance<'a> {
-    /// As in [`Event`], like the others.
-    pub audit_id: Text<'a>,
-    /// Stage.
-    pub stage: Text<'a>,
-    /// Path and query.
-    pub request_uri: Text<'a>,
-    /// Verb.
-    pub verb: Text<'a>,
-    /// Who.
-    pub user: Part<'a>,
-    /// Client.
-    pub user_agent: Text<'a>,
-    /// What.
-    pub object: ObjectRef<'a>,
-    /// HTTP status.
-    pub code: Text<'a>,
-    /// When it came in.
-    pub received: Text<'a>,
-    /// Notes.
-    pub annotations: Part<'a>,
-}
-
-impl<'a> Glance<'a> {
-    /// Of an event that was read; `None` where one impersonated another.
-    #[must_use]
-    pub fn of(event: &'a Event<'_>, object: &'a ObjectRef<'_>, code: &'a Text<'_>) -> Option<Self> {
-        let text = |text: &'a Text<'_>| Text(Cow::Borrowed(text.as_str()));
-        event.impersonated_user.is_none().then(|| Glance {
-            audit_id: text(&event.audit_id),
-            stage: text(&event.stage),
-            request_uri: text(&event.request_uri),
-            verb: text(&event.verb),
-            user: event.user,
-            user_agent: text(&event.user_agent),
-            object: ObjectRef {
-                api_group: text(&object.api_group),
-                resource: text(&object.resource),
-                subresource: text(&object.subresource),
-                namespace: text(&object.namespace),
-                name: text(&object.name),
-            },
-            code: text(code),
-            received: text(&event.request_received_timestamp),
-            annotations: event.annotations,
-        })
-    }
-
-    /// Of the bytes of one; `None` for one that a parser must look at. The members of an event, and of a
-    /// part of it, have room of their own.
-    #[must_use]
-    pub fn find(event: &'a [u8], [members, part]: &mut [Members; 2]) -> Option<Self> {
-        let mut found = Glance::default();
-        members.each(simdutf8::basic::from_utf8(event).ok()?, |key, value| {
-            Some(Some(match key {
-                "auditID" => set(&mut found.audit_id, value, 0)?,
-                "stage" => set(&mut found.stage, value, 1)?,
-                "requestURI" => set(&mut found.request_uri, value, 2)?,
-                "verb" => set(&mut found.verb, value, 3)?,
-                "userAgent" => set(&mut found.user_agent, value, 4)?,
-                "requestReceivedTimestamp" => set(&mut found.received, value, 5)?,
-                "user" => set_part(&mut found.user, value, 6),
-                "annotations" => set_part(&mut found.annotations, value, 7),
-                "objectRef" => {
-                    found.object.find(value, part)?;
-                    8
-                }
-                "responseStatus" => {
-                    let code = &mut found.code;
-                    part.each(value, |key, value| match key {
-                        "code" => set(code, value, 0).map(Some),
-                        _ => Some(None),
-                    })?;
-                    9
-                }
-                "auditId" | "AuditID" | "impersonatedUser" => return None,
-                _ => return Some(None),
-            }))
-        })?;
-        Some(found)
-    }
-}
-
-impl<'a> ObjectRef<'a> {
-    fn find(&mut self, value: &'a str, members: &mut Members) -> Option<()> {
-        members.each(value, |key, value| {
-            Some(Some(match key {
-                "apiGroup" => set(&mut self.api_group, value, 0)?,
-                "resource" => set(&mut self.resource, value, 1)?,
-                "subresource" => set(&mut self.subresource, value, 2)?,
-                "namespace" => set(&mut self.namespace, value, 3)?,
-                "name" => set(&mut self.name, value, 4)?,
-                _ => return Some(None),
-            }))
-        })
     }
 }
 
@@ -216,6 +148,37 @@ pub struct ObjectRef<'a> {
     /// Name, also filled from the body of a create.
     #[serde(borrow, default)]
     pub name: Text<'a>,
+}
+
+impl<'a> ObjectRef<'a> {
+    /// Reads it, without a parser where that can be.
+    #[must_use]
+    pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
+        part_by(raw, members, |object: &mut Self, key, value| {
+            Some(Some(match key {
+                "apiGroup" => set(&mut object.api_group, value, 0)?,
+                "resource" => set(&mut object.resource, value, 1)?,
+                "subresource" => set(&mut object.subresource, value, 2)?,
+                "namespace" => set(&mut object.namespace, value, 3)?,
+                "name" => set(&mut object.name, value, 4)?,
+                _ => return Some(None),
+            }))
+        })
+    }
+}
+
+impl<'a> ResponseStatus<'a> {
+    /// Reads it, without a parser where that can be.
+    #[must_use]
+    pub fn of(raw: Part<'a>, members: &mut Members) -> Self {
+        part_by(raw, members, |status: &mut Self, key, value| {
+            Some(Some(match key {
+                "code" => set(&mut status.code, value, 0)?,
+                "message" => set(&mut status.message, value, 1)?,
+                _ => return Some(None),
+            }))
+        })
+    }
 }
 
 /// `responseStatus`

@@ -64,8 +64,9 @@ pub struct Unpacked {
 #[derive(Debug)]
 struct Place {
     millis: i64,
-    /// In the message, with all escapes, from behind its first quote.
+    /// In the message, with all escapes, from behind its first quote to behind its last.
     from: usize,
+    to: usize,
     /// Without escapes; `None` for one that was taken as it stood.
     text: Option<(usize, usize)>,
 }
@@ -75,8 +76,8 @@ struct Place {
 pub struct Line<'a> {
     /// Epoch milliseconds.
     pub millis: i64,
-    /// Where its text is in the message, behind the first quote and with all escapes.
-    pub from: usize,
+    /// Where its text is in the message with all escapes, from behind its first quote to behind its last.
+    pub place: (usize, usize),
     /// The text; `None` for one that was taken as it stood.
     pub text: Option<&'a [u8]>,
 }
@@ -118,12 +119,13 @@ impl Unpacked {
             let from = at + len;
             let line = message.get(from..)?;
             if let Some(read) = take(&head, line) {
-                self.lines.push(Place { millis, from, text: None });
                 at = from + read;
+                self.lines.push(Place { millis, from, to: at, text: None });
             } else {
                 let (end, read) = find::unescape(line, &mut self.texts, used)?;
-                self.lines.push(Place { millis, from, text: Some((used, end)) });
-                (at, used) = (from + read, end);
+                at = from + read;
+                self.lines.push(Place { millis, from, to: at, text: Some((used, end)) });
+                used = end;
             }
             match message.get(at..at + 2)? {
                 b"}," => at += 2,
@@ -143,7 +145,7 @@ impl Unpacked {
         let text = |(start, end)| self.texts.get(start..end).unwrap_or_default();
         self.lines.iter().map(move |line| Line {
             millis: line.millis,
-            from: line.from,
+            place: (line.from, line.to),
             text: line.text.map(text),
         })
     }
@@ -158,8 +160,8 @@ fn before_text(line: &[u8]) -> Option<(i64, usize)> {
     let (time, rest) = rest.split_at_checked(digits).filter(|(time, _)| !time.starts_with(b"0"))?;
     let rest = rest.strip_prefix(b",\"message\":\"")?;
     let plain = id.iter().all(|byte| *byte >= b' ');
-    let millis = std::str::from_utf8(time).ok()?.parse().ok().filter(|_| plain)?;
-    Some((millis, line.len() - rest.len()))
+    let millis = time.iter().fold(0, |n: i64, digit| n * 10 + i64::from(digit - b'0'));
+    (plain && !time.is_empty()).then_some((millis, line.len() - rest.len()))
 }
 
 impl<L> Envelope<'_, L> {

@@ -4,14 +4,17 @@
 //! Input: the inside of a JSON string. Output: the texts of the event, and as they are written the parts that come
 //! again and again: who asked, how it ended, what the authorizer said. The members must come in the order of the API
 //! server's `Event` type, each text must be plain; everything else is for [`super::audit`], bodies of
-//! requests included. That the parts are JSON is not looked at: whoever knows them from an event that a
-//! parser has read knows it of this one too, since all that differs is plain texts in the same places.
+//! requests included. Where parts end is guessed from what follows, and nothing is made of a guess: only
+//! parts that were the very parts of another event ([`Quoted::is`]) tell anything of this one, since then
+//! all that differs is plain texts in the same places.
 //! Source: <https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/>.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
+
+use super::audit::{Event, ObjectRef};
 
 /// The texts, which are ASCII, and the parts of one event; absent texts are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,22 +120,62 @@ impl<'a> Quoted<'a> {
     }
 }
 
+impl Quoted<'_> {
+    /// True when it is this event, text by text and part by part, and nothing beside it.
+    #[must_use]
+    pub fn is(&self, text: &[u8], event: &Event<'_>, object: &ObjectRef<'_>) -> bool {
+        let texts = [
+            (self.audit_id, &event.audit_id),
+            (self.stage, &event.stage),
+            (&self.request_uri, &event.request_uri),
+            (self.verb, &event.verb),
+            (self.user_agent, &event.user_agent),
+            (self.received.as_bytes(), &event.request_received_timestamp),
+            (self.object.resource, &object.resource),
+            (self.object.namespace, &object.namespace),
+            (self.object.name, &object.name),
+            (self.object.api_group, &object.api_group),
+            (self.object.subresource, &object.subresource),
+        ];
+        let parts = [
+            (self.user, event.user),
+            (self.status, event.response_status),
+            (self.annotations, event.annotations),
+        ];
+        self.len == text.len()
+            && texts.iter().all(|(one, other)| *one == other.as_str().as_bytes())
+            && parts.iter().all(|(one, other)| other.is_some_and(|it| stands_for(one, it.get())))
+    }
+}
+
+/// True when that is what `json` is written like within a string.
+fn stands_for(quoted: &[u8], json: &str) -> bool {
+    let mut quoted = quoted.iter();
+    let same = json.bytes().all(|byte| {
+        (!matches!(byte, b'"' | b'\\') || quoted.next() == Some(&b'\\'))
+            && quoted.next() == Some(&byte)
+    });
+    same && quoted.next().is_none()
+}
+
 struct Walk<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Walk<'a> {
+    /// Of a known length, so that comparing is a few instructions and no call.
     #[inline]
-    fn skip(&mut self, known: &[u8]) -> Option<()> {
-        self.rest = self.rest.strip_prefix(known)?;
-        Some(())
+    fn skip<const N: usize>(&mut self, known: &[u8; N]) -> Option<()> {
+        let (start, rest) = self.rest.split_first_chunk::<N>()?;
+        (start == known).then(|| self.rest = rest)
     }
 
     /// What stands before a quote, which is skipped: plain texts alone.
     #[inline]
     fn plain(&mut self) -> Option<&'a [u8]> {
         let (text, rest) = self.rest.split_at_checked(plain_len(self.rest))?;
-        self.rest = rest.strip_prefix(br#"\""#)?;
+        self.rest = rest;
+        self.skip(br#"\""#)?;
         Some(text)
     }
 
@@ -186,33 +229,32 @@ impl<'a> Walk<'a> {
 
     /// Behind the brace of `objectRef`, to its end.
     fn object(&mut self) -> Option<Object<'a>> {
-        let mut texts = [b"".as_slice(); MEMBERS_OF_OBJECT.len()];
-        for (key, slot) in MEMBERS_OF_OBJECT.iter().zip(&mut texts) {
-            if self.skip(key).is_none() {
-                continue;
-            }
-            *slot = self.plain()?;
-            if self.skip(b"}").is_some() {
-                let [resource, namespace, name, _, api_group, _, _, subresource] = texts;
-                return Some(Object { resource, namespace, name, api_group, subresource });
-            }
-            self.skip(b",")?;
+        let mut object = Object::default();
+        let (mut uid, mut version, mut revision) = (b"".as_slice(), b"".as_slice(), b"".as_slice());
+        let ended = self.member(br#"\"resource\":\""#, &mut object.resource)?
+            || self.member(br#"\"namespace\":\""#, &mut object.namespace)?
+            || self.member(br#"\"name\":\""#, &mut object.name)?
+            || self.member(br#"\"uid\":\""#, &mut uid)?
+            || self.member(br#"\"apiGroup\":\""#, &mut object.api_group)?
+            || self.member(br#"\"apiVersion\":\""#, &mut version)?
+            || self.member(br#"\"resourceVersion\":\""#, &mut revision)?
+            || self.member(br#"\"subresource\":\""#, &mut object.subresource)?;
+        ended.then_some(object)
+    }
+
+    /// Takes a member if it is the next one; true when it is the last.
+    #[inline]
+    fn member<const N: usize>(&mut self, key: &[u8; N], text: &mut &'a [u8]) -> Option<bool> {
+        if self.skip(key).is_none() {
+            return Some(false);
         }
-        None
+        *text = self.plain()?;
+        if self.skip(b"}").is_some() {
+            return Some(true);
+        }
+        self.skip(b",").map(|()| false)
     }
 }
-
-/// All of `objectRef`, in order.
-const MEMBERS_OF_OBJECT: [&[u8]; 8] = [
-    br#"\"resource\":\""#,
-    br#"\"namespace\":\""#,
-    br#"\"name\":\""#,
-    br#"\"uid\":\""#,
-    br#"\"apiGroup\":\""#,
-    br#"\"apiVersion\":\""#,
-    br#"\"resourceVersion\":\""#,
-    br#"\"subresource\":\""#,
-];
 
 /// How many bytes at the start are printable ASCII and neither quote nor backslash.
 fn plain_len(bytes: &[u8]) -> usize {
@@ -304,6 +346,18 @@ mod tests {
         let text = in_message(EVENT);
         for end in 0..text.len() - "},{\"id\":\"2".len() {
             assert_eq!(Quoted::read(text.get(..end).unwrap().as_bytes()), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_what_it_was_written_from() {
+        for json in ["", "{}", r#"{"a":"b\"c\\"}"#, "é"] {
+            let quoted = serde_json::to_string(json).unwrap();
+            let quoted = quoted.get(1..quoted.len() - 1).unwrap();
+            assert!(stands_for(quoted.as_bytes(), json), "{json}");
+            assert!(!stands_for(format!("{quoted} ").as_bytes(), json), "{json}");
+            assert!(!stands_for(quoted.as_bytes(), &format!("{json}x")), "{json}");
+            assert_eq!(stands_for(json.as_bytes(), json), json == quoted, "{json}");
         }
     }
 

@@ -13,7 +13,7 @@ use super::audit::{Asked, Read, sees_name};
 use super::identity::of_request;
 use super::memo::{Key, Memo, Memory};
 use super::product_of;
-use crate::decode::audit::Glance;
+use crate::decode::audit::{Event, ObjectRef, ResponseStatus};
 use crate::decode::lenient::{MAX_TEXT, Raw};
 use crate::decode::quoted::Quoted;
 use crate::model::fact::{Fact, FactBody};
@@ -30,100 +30,135 @@ pub(super) struct Said {
     pub(super) hides_name: bool,
 }
 
-/// The parts of an event that decide what it says.
-pub(super) fn key<'a>(glance: &'a Glance<'_>, cluster: &'a str) -> Option<Key<'a, 11>> {
-    let object = &glance.object;
-    let (group, resource) = (object.api_group.as_str(), object.resource.as_str());
-    let subresource = object.subresource.as_str();
-    let reads = matches!(glance.verb.as_str(), "get" | "list" | "watch");
-    let may_say_more = match (group, resource) {
-        ("", "serviceaccounts") => !reads || subresource == "token",
-        ("", "configmaps") | ("rbac.authorization.k8s.io" | "authorization.k8s.io", _) => !reads,
-        _ => false,
-    };
-    if may_say_more {
-        return None;
-    }
-    let text = str::as_bytes;
-    Some([
-        text(cluster),
-        text(glance.user.map_or("", Raw::get)),
-        text(glance.verb.as_str()),
-        text(group),
-        text(resource),
-        text(subresource),
-        text(object.namespace.as_str()),
-        if resource.is_empty() { path_of(text(glance.request_uri.as_str())) } else { b"" },
-        product_of(text(glance.user_agent.as_str())),
-        text(glance.code.as_str()),
-        text(glance.annotations.map_or("", Raw::get)),
-    ])
+/// An event that is read, but for who asked and what the authorizer said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) event: &'a Event<'a>,
+    pub(super) object: &'a ObjectRef<'a>,
+    pub(super) status: &'a ResponseStatus<'a>,
 }
 
-/// Hands on the fact of an event of which the like was met; `None` for any other. `quoted` is where it
-/// stands with its escapes.
+impl<'a> Seen<'a> {
+    /// The parts that decide what the event says. `None` for one that may say more.
+    pub(super) fn key(&self, cluster: &'a str) -> Option<Key<'a, 11>> {
+        let Seen { event, object, status } = *self;
+        let (group, resource) = (object.api_group.as_str(), object.resource.as_str());
+        let subresource = object.subresource.as_str();
+        let reads = matches!(event.verb.as_str(), "get" | "list" | "watch");
+        let may_say_more = match (group, resource) {
+            ("", "serviceaccounts") => !reads || subresource == "token",
+            ("", "configmaps") | ("rbac.authorization.k8s.io" | "authorization.k8s.io", _) => {
+                !reads
+            }
+            _ => false,
+        };
+        if may_say_more || event.impersonated_user.is_some() {
+            return None;
+        }
+        let text = str::as_bytes;
+        Some([
+            text(cluster),
+            text(event.user.map_or("", Raw::get)),
+            text(event.verb.as_str()),
+            text(group),
+            text(resource),
+            text(subresource),
+            text(object.namespace.as_str()),
+            if resource.is_empty() { path_of(text(event.request_uri.as_str())) } else { b"" },
+            product_of(text(event.user_agent.as_str())),
+            text(status.code.as_str()),
+            text(event.annotations.map_or("", Raw::get)),
+        ])
+    }
+}
+
+/// Hands on the fact of an event of which the like was met; `None` for any other. `quoted` is its line with
+/// all escapes, where it stands in a message.
 pub(super) fn extract(
-    (bytes, quoted): (&[u8], Option<&[u8]>),
+    seen: &Seen<'_>,
+    quoted: Option<&[u8]>,
     asked: &Asked<'_>,
     memory: &mut Memory,
     take: &mut dyn FnMut(Fact<'_>),
 ) -> Option<Read> {
-    let glance = Glance::find(bytes, &mut memory.members)?;
-    let at = Micros::parse_loose(glance.received.as_str())?;
-    let said = memory.events.get(&key(&glance, asked.cluster)?)?;
-    if let Some(quoted) = quoted.and_then(Quoted::read)
-        && says_the_same(&quoted, &glance)
+    let Seen { event, object, .. } = *seen;
+    // Without its own time an event takes another's.
+    let at = Micros::parse_loose(event.request_received_timestamp.as_str())?;
+    let said = memory.events.get(&seen.key(asked.cluster)?)?;
+    if let Some(text) = quoted
+        && let Some(quoted) = Quoted::read(text)
+        && quoted.is(text, event, object)
     {
-        let key = quoted_key(&quoted, asked.cluster);
-        if memory.quoted.get(&key).is_none() {
-            memory.quoted.put(&key, said.clone());
-        }
+        memory.quoted.learn(&quoted, asked.cluster, said);
     }
     if asked.window.contains(at) {
-        let audit_id = glance.audit_id.as_str().as_bytes();
-        let uri = glance.request_uri.as_str().as_bytes();
+        let audit_id = event.audit_id.as_str().as_bytes();
+        let uri = event.request_uri.as_str().as_bytes();
         let (group, id) = of_request(audit_id, uri, &said.asker, Some(at));
-        let object = &glance.object;
-        let [verb, resource, subresource] = [&glance.verb, &object.resource, &object.subresource]
+        let [verb, resource, subresource] = [&event.verb, &object.resource, &object.subresource]
             .map(|text| text.as_str().as_bytes());
         let sees = sees_name(verb, resource, subresource);
         let name = if sees { object.name.bounded() } else { "".into() };
         let name = if said.hides_name { secret_names::mark(&name).into() } else { name };
-        let (rank, body) = (rank_of(glance.stage.as_str().as_bytes()), Rc::clone(&said.body));
+        let rank = rank_of(event.stage.as_str().as_bytes());
+        let body = Rc::clone(&said.body);
         take(Fact { group, id, ordinal: 0, rank, at, name, body });
     }
     Some(Read { at, salvaged: false })
 }
 
-/// True when both ways of reading an event agree on all of it.
-fn says_the_same(quoted: &Quoted<'_>, glance: &Glance<'_>) -> bool {
-    let (object, of) = (&quoted.object, &glance.object);
-    [
-        (quoted.audit_id, &glance.audit_id),
-        (quoted.stage, &glance.stage),
-        (&quoted.request_uri, &glance.request_uri),
-        (quoted.verb, &glance.verb),
-        (quoted.user_agent, &glance.user_agent),
-        (quoted.received.as_bytes(), &glance.received),
-        (object.resource, &of.resource),
-        (object.namespace, &of.namespace),
-        (object.name, &of.name),
-        (object.api_group, &of.api_group),
-        (object.subresource, &of.subresource),
-    ]
-    .iter()
-    .all(|(one, other)| *one == other.as_str().as_bytes())
+/// What events said that were read, by how they stand in a message.
+#[derive(Debug, Default)]
+pub(super) struct Quotes {
+    /// Numbers of the parts that come again and again: callers, answers, notes. They are long, so each is
+    /// held once.
+    parts: Memo<1, PartNumber>,
+    /// The next one; none is given twice, so what is held under one that was forgotten is never found.
+    next: u64,
+    events: Memo<11, Said>,
+}
+
+type PartNumber = [u8; 8];
+
+impl Quotes {
+    fn get(&self, quoted: &Quoted<'_>, cluster: &str) -> Option<&Said> {
+        let number = |part| self.parts.get(&[part]).copied();
+        let parts = [number(quoted.user)?, number(quoted.status)?, number(quoted.annotations)?];
+        self.events.get(&quoted_key(quoted, cluster, &parts))
+    }
+
+    fn learn(&mut self, quoted: &Quoted<'_>, cluster: &str, said: &Said) {
+        let parts = [quoted.user, quoted.status, quoted.annotations].map(|part| self.number(part));
+        let key = quoted_key(quoted, cluster, &parts);
+        if self.events.get(&key).is_none() {
+            self.events.put(&key, said.clone());
+        }
+    }
+
+    fn number(&mut self, part: &[u8]) -> PartNumber {
+        if let Some(number) = self.parts.get(&[part]) {
+            return *number;
+        }
+        let number = self.next.to_be_bytes();
+        self.next += 1;
+        self.parts.put(&[part], number);
+        number
+    }
 }
 
 /// The parts of an event that decide what it says, as they stand in a message. Whatever one of them is:
 /// where all are those of an event that was read, this one differs from it in plain texts alone, which are
 /// in the same places, and says the same.
-fn quoted_key<'a>(quoted: &'a Quoted<'_>, cluster: &'a str) -> Key<'a, 11> {
+fn quoted_key<'a>(
+    quoted: &'a Quoted<'_>,
+    cluster: &'a str,
+    [user, status, annotations]: &'a [PartNumber; 3],
+) -> Key<'a, 11> {
     let object = &quoted.object;
     let no_resource = object.resource.is_empty();
     [
         cluster.as_bytes(),
-        quoted.user,
+        user,
         quoted.verb,
         object.api_group,
         object.resource,
@@ -131,21 +166,21 @@ fn quoted_key<'a>(quoted: &'a Quoted<'_>, cluster: &'a str) -> Key<'a, 11> {
         object.namespace,
         if no_resource { path_of(&quoted.request_uri) } else { b"" },
         product_of(quoted.user_agent),
-        quoted.status,
-        quoted.annotations,
+        status,
+        annotations,
     ]
 }
 
 /// Events of a message that were taken as they stood, and count once all of it was read.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    events: Vec<Event>,
+    events: Vec<Met>,
     /// Back to back.
     names: String,
 }
 
 #[derive(Debug)]
-struct Event {
+struct Met {
     at: Micros,
     ident: (u64, u128),
     rank: u8,
@@ -163,19 +198,14 @@ impl Taken {
 
     /// Takes the event that `text` begins with, escapes and all, if the like was met; returns how long it
     /// is.
-    pub(super) fn take(
-        &mut self,
-        text: &[u8],
-        cluster: &str,
-        known: &Memo<11, Said>,
-    ) -> Option<usize> {
+    pub(super) fn take(&mut self, text: &[u8], cluster: &str, known: &Quotes) -> Option<usize> {
         let quoted = Quoted::read(text)?;
         let at = Micros::parse_loose(quoted.received)?;
         let object = &quoted.object;
         if object.name.len() > MAX_TEXT {
             return None;
         }
-        let said = known.get(&quoted_key(&quoted, cluster))?;
+        let said = known.get(&quoted, cluster)?;
         if sees_name(quoted.verb, object.resource, object.subresource) {
             let name = std::str::from_utf8(object.name).ok()?;
             if said.hides_name {
@@ -184,7 +214,7 @@ impl Taken {
                 self.names.push_str(name);
             }
         }
-        self.events.push(Event {
+        self.events.push(Met {
             at,
             ident: of_request(quoted.audit_id, &quoted.request_uri, &said.asker, Some(at)),
             rank: rank_of(quoted.stage),

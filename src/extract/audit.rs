@@ -10,13 +10,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::again::{self, Said, path_of, rank_of};
+use super::again::{self, Said, Seen, path_of, rank_of};
 use super::identity::of_request;
 use super::impersonation::{impersonations, refused};
 use super::memo::Memory;
 use super::{changes, user_agent_family};
 use crate::decode::audit::{
-    Event, Glance, NonResourceAttributes, ObjectRef, ResourceAttributes, ResponseStatus, Review,
+    Event, NonResourceAttributes, ObjectRef, ResourceAttributes, ResponseStatus, Review,
     ReviewSpec, ReviewStatus, TokenSpec, User,
 };
 use crate::decode::lenient::{Part, Text, Unread, part, strings};
@@ -57,29 +57,22 @@ pub(super) struct Read {
 }
 
 /// Hands on the facts of one event that lie in the window. `None` when it has no time that reads. `quoted`
-/// is where the event stands in a message, with its escapes, where it does.
+/// is its line with all escapes, where it stands in a message.
 pub(super) fn extract(
     (bytes, quoted): (&[u8], Option<&[u8]>),
     asked: &Asked<'_>,
     memory: &mut Memory,
     take: &mut dyn FnMut(Fact<'_>),
 ) -> Result<Option<Read>, Unread> {
-    if let Some(read) = again::extract((bytes, quoted), asked, memory, take) {
-        return Ok(Some(read));
+    let text = simdutf8::basic::from_utf8(bytes).ok();
+    if let Some(event) = text.and_then(|text| Event::find(text, &mut memory.members[0])) {
+        return Ok(whole(&event, quoted, asked, memory, take));
     }
     let marked = bytes.trim_ascii_end().strip_suffix(CUT_MARK);
-    let whole = Event::read(bytes, |event| {
-        let at = time_of(event)?;
-        if asked.window.contains(at) {
-            let reading = Reading::new(event, asked);
-            let said = reading.facts(at, false, take);
-            reading.remember(said, memory);
-        }
-        Some(Read { at, salvaged: false })
-    });
-    let cut = whole == Err(Unread::Cut) || (whole.is_err() && marked.is_some());
+    let read = Event::read(bytes, |event| whole(event, None, asked, memory, take));
+    let cut = read == Err(Unread::Cut) || (read.is_err() && marked.is_some());
     if !cut {
-        return whole;
+        return read;
     }
     // A CloudWatch Logs entry holds at most 1 MB. What comes first (who, what, the answer) is
     // whole; the bodies, the times and the authorizer's words are lost.
@@ -88,7 +81,9 @@ pub(super) fn extract(
         let at = time_of(event).or(asked.logged_at)?;
         let known = !event.verb.as_str().is_empty() && event.user.is_some();
         if known && asked.window.contains(at) {
-            Reading::new(event, asked).facts(at, true, take);
+            let (object, status) = object_and_status(event, memory);
+            let seen = Seen { event, object: &object, status: &status };
+            Reading::new(&seen, asked).facts(at, true, take);
         }
         known.then_some(Read { at, salvaged: true })
     });
@@ -96,6 +91,37 @@ pub(super) fn extract(
         Ok(Some(read)) => Ok(Some(read)),
         _ => Err(Unread::Cut),
     }
+}
+
+/// Takes an event that was not cut. What it says depends on the event alone, whether the like was met or
+/// not.
+fn whole(
+    event: &Event<'_>,
+    quoted: Option<&[u8]>,
+    asked: &Asked<'_>,
+    memory: &mut Memory,
+    take: &mut dyn FnMut(Fact<'_>),
+) -> Option<Read> {
+    let at = time_of(event)?;
+    let (object, status) = object_and_status(event, memory);
+    let seen = Seen { event, object: &object, status: &status };
+    if let Some(read) = again::extract(&seen, quoted, asked, memory, take) {
+        return Some(read);
+    }
+    if asked.window.contains(at) {
+        let reading = Reading::new(&seen, asked);
+        let said = reading.facts(at, false, take);
+        reading.remember(said, memory);
+    }
+    Some(Read { at, salvaged: false })
+}
+
+fn object_and_status<'a>(
+    event: &Event<'a>,
+    memory: &mut Memory,
+) -> (ObjectRef<'a>, ResponseStatus<'a>) {
+    let [_, members] = &mut memory.members;
+    (ObjectRef::of(event.object_ref, members), ResponseStatus::of(event.response_status, members))
 }
 
 /// The time of an event, where it reads.
@@ -110,6 +136,7 @@ fn time_of(event: &Event<'_>) -> Option<Micros> {
 }
 
 struct Reading<'a> {
+    seen: Seen<'a>,
     event: &'a Event<'a>,
     asked: &'a Asked<'a>,
     caller: KubeUser,
@@ -117,12 +144,13 @@ struct Reading<'a> {
     asker: [u8; 32],
     impersonated: Option<KubeUser>,
     annotations: BTreeMap<Cow<'a, str>, Text<'a>>,
-    object: ObjectRef<'a>,
-    status: ResponseStatus<'a>,
+    object: &'a ObjectRef<'a>,
+    status: &'a ResponseStatus<'a>,
 }
 
 impl<'a> Reading<'a> {
-    fn new(event: &'a Event<'a>, asked: &'a Asked<'a>) -> Self {
+    fn new(seen: &Seen<'a>, asked: &'a Asked<'a>) -> Self {
+        let Seen { event, object, status } = *seen;
         let caller = caller(event.user);
         let impersonated = event
             .impersonated_user
@@ -131,14 +159,15 @@ impl<'a> Reading<'a> {
         let target = impersonated.as_ref().map_or("", |user| user.username.as_str());
         let asker = [&caller.username, &caller.uid, target, event.verb.as_str()];
         Reading {
+            seen: *seen,
             event,
             asked,
             asker: digest::of_parts(asker.map(str::as_bytes)),
             caller,
             impersonated,
             annotations: event.annotations(),
-            object: part(event.object_ref),
-            status: part(event.response_status),
+            object,
+            status,
         }
     }
 
@@ -211,16 +240,12 @@ impl<'a> Reading<'a> {
 
     /// Keeps what the event said for those that say the same.
     fn remember(&self, said: Option<Rc<FactBody>>, memory: &mut Memory) {
-        let (Some(body), Some(glance)) =
-            (said, Glance::of(self.event, &self.object, &self.status.code))
-        else {
-            return;
-        };
+        let Some(body) = said else { return };
         let FactBody::Access(access) = &*body else { return };
         // Without its own time an event takes another's, and a refusal may be one of impersonation.
-        let plain = !glance.received.as_str().is_empty()
+        let plain = !self.event.request_received_timestamp.as_str().is_empty()
             && (access.decision != Decision::Unknown || access.status_class != 4);
-        if let Some(key) = again::key(&glance, self.asked.cluster)
+        if let Some(key) = self.seen.key(self.asked.cluster)
             && plain
             && memory.events.get(&key).is_none()
         {
@@ -234,7 +259,7 @@ impl<'a> Reading<'a> {
     /// Source: <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>.
     fn token(&self, at: Micros) -> Option<SessionFact> {
         let jti = self.annotation("authentication.kubernetes.io/issued-credential-id");
-        let object = &self.object;
+        let object = self.object;
         let minted = object.resource.as_str() == "serviceaccounts"
             && object.subresource.as_str() == "token"
             && self.decision() == Decision::Allow
@@ -294,7 +319,7 @@ impl<'a> Reading<'a> {
         if dry || self.decision() != Decision::Allow || !matches!(self.status_class(), 0 | 2) {
             return None;
         }
-        let mut change = changes::of_object(self.event, &self.object, &self.status)?;
+        let mut change = changes::of_object(self.event, self.object, self.status)?;
         self.asked.cluster.clone_into(&mut change.cluster);
         change.actor = if self.caller.canonical_arn.is_empty() {
             self.caller.username.clone()
@@ -343,7 +368,7 @@ impl<'a> Reading<'a> {
     /// Without the authorizer's word: an answer that only comes after authorization tells. A 403 may
     /// be the authorizer's or an admission plugin's.
     fn decision_by_status(&self) -> Decision {
-        let status = &self.status;
+        let status = self.status;
         match status.code.as_str().parse::<u16>() {
             Ok(401 | 403) | Err(_) => Decision::Unknown,
             Ok(_) => Decision::Allow,
@@ -356,7 +381,7 @@ impl<'a> Reading<'a> {
         if self.impersonated.is_some() || self.decision() != Decision::Unknown {
             return None;
         }
-        let status = &self.status;
+        let status = self.status;
         if status.code.as_str() != "403" {
             return None;
         }
@@ -364,7 +389,7 @@ impl<'a> Reading<'a> {
     }
 
     fn status_class(&self) -> u8 {
-        let status = &self.status;
+        let status = self.status;
         match status.code.as_str().parse::<u16>() {
             Ok(code @ 100..=599) => u8::try_from(code / 100).unwrap_or(0),
             _ => 0,
@@ -373,7 +398,7 @@ impl<'a> Reading<'a> {
 
     fn permission(&self) -> Permission {
         let verb = self.event.verb.as_str().to_owned();
-        let object = &self.object;
+        let object = self.object;
         if object.resource.as_str().is_empty() {
             let uri = self.event.request_uri.as_str();
             let path = uri.get(..path_of(uri.as_bytes()).len()).unwrap_or_default().to_owned();
@@ -396,7 +421,7 @@ impl<'a> Reading<'a> {
 
     /// The use that a SubjectAccessReview asked about, where its bodies were logged.
     fn review(&self) -> Option<AccessFact> {
-        let object = &self.object;
+        let object = self.object;
         let is_review = object.api_group.as_str() == "authorization.k8s.io"
             && matches!(
                 object.resource.as_str(),

@@ -260,7 +260,8 @@ impl<'a> Object<'a> {
             for line in unpacked.lines() {
                 let origin = Origin::of(head, Some(line.millis));
                 if let Some(text) = line.text {
-                    self.cloudwatch_line((text, rest.get(line.from..)), origin);
+                    let (from, to) = line.place;
+                    self.cloudwatch_line((text, rest.get(from..to)), origin);
                 } else if let (Some(fact), Ok(cluster)) = (facts.next(), self.cluster_of(origin)) {
                     self.audit_event_again(fact, cluster, origin);
                 }

@@ -31,49 +31,61 @@ pub(super) enum Job {
 /// Who does it.
 pub(super) enum Encoding {
     Here(Desk),
-    Beside {
-        /// `None` once the thread ends.
-        jobs: Option<SyncSender<Job>>,
-        thread: Option<JoinHandle<Result<(), FactsError>>>,
-    },
+    Beside(Thread),
+    /// All is done, or something failed and was said: nothing more may come.
+    Ended,
 }
 
 impl Encoding {
     /// On a thread of its own.
     pub(super) fn beside() -> Self {
         let (jobs, waiting) = sync_channel(WAITING);
-        let thread = std::thread::spawn(move || all(&waiting));
-        Encoding::Beside { jobs: Some(jobs), thread: Some(thread) }
+        let handle = std::thread::spawn(move || all(&waiting));
+        Encoding::Beside(Thread { jobs: Some(jobs), handle: Some(handle) })
     }
 
     /// Does something, or hands it on; an error may be that of an earlier job.
     pub(super) fn give(&mut self, job: Job) -> Result<(), FactsError> {
         match self {
             Encoding::Here(desk) => desk.run(job),
-            Encoding::Beside { jobs: Some(jobs), .. } if jobs.send(job).is_ok() => Ok(()),
-            Encoding::Beside { .. } => self.finish(),
+            Encoding::Beside(Thread { jobs: Some(jobs), .. }) if jobs.send(job).is_ok() => Ok(()),
+            // The thread has ended, which it does by itself only where something failed.
+            Encoding::Beside(_) => self.finish().and(Err(FactsError::NotTaken)),
+            Encoding::Ended => Err(FactsError::NotTaken),
         }
     }
 
     /// Waits until all is done.
     pub(super) fn finish(&mut self) -> Result<(), FactsError> {
-        let Encoding::Beside { jobs, thread } = self else { return Ok(()) };
-        *jobs = None;
-        match thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(done)) => done,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        match std::mem::replace(self, Encoding::Ended) {
+            Encoding::Here(_) => Ok(()),
+            Encoding::Beside(mut thread) => match thread.end() {
+                Some(Ok(done)) => done,
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+                None => Err(FactsError::NotTaken),
+            },
+            Encoding::Ended => Err(FactsError::NotTaken),
         }
     }
 }
 
-impl Drop for Encoding {
+pub(super) struct Thread {
+    /// `None` once it may end.
+    jobs: Option<SyncSender<Job>>,
+    handle: Option<JoinHandle<Result<(), FactsError>>>,
+}
+
+impl Thread {
+    fn end(&mut self) -> Option<std::thread::Result<Result<(), FactsError>>> {
+        self.jobs = None;
+        self.handle.take().map(JoinHandle::join)
+    }
+}
+
+impl Drop for Thread {
     /// Nobody may write into a folder that whoever failed takes away.
     fn drop(&mut self) {
-        if let Encoding::Beside { jobs, thread } = self {
-            *jobs = None;
-            let _ended = thread.take().map(JoinHandle::join);
-        }
+        let _said_already = self.end();
     }
 }
 
@@ -105,9 +117,9 @@ impl Desk {
             (Job::Write(batch), Some((path, encoder))) => encoder
                 .write(&batch)
                 .map_err(|source| FactsError::WriteRows { path: path.clone(), source }),
-            (Job::Write(_), None) => Ok(()),
+            (Job::Write(_), None) => Err(FactsError::NotTaken),
             (Job::Close, open) => {
-                let Some((path, encoder)) = open.take() else { return Ok(()) };
+                let Some((path, encoder)) = open.take() else { return Err(FactsError::NotTaken) };
                 let written = encoder
                     .finish()
                     .map_err(|source| FactsError::WriteRows { path: path.clone(), source })?;

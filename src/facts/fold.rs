@@ -178,8 +178,8 @@ fn fold_within(
         counts: FoldCounts::new(),
         of_hour: (0, 0),
         identity: Vec::new(),
-        cluster_taken: String::new(),
-        more_clusters: Vec::new(),
+        clusters: Vec::new(),
+        taken: Vec::new(),
         bucket: None,
         hourly: HourTable::new(spill, hour_buffer),
         names: Names::default(),
@@ -231,9 +231,10 @@ struct Fold<'a> {
     /// Distinct records and copies of the bucket.
     of_hour: (u64, u64),
     identity: Vec<u8>,
-    /// The clusters that the last identity was counted for: nearly always one.
-    cluster_taken: String,
-    more_clusters: Vec<String>,
+    /// Clusters of the hour, by the numbers that heads of facts have.
+    clusters: Vec<String>,
+    /// Those that the last identity was counted for: nearly always one.
+    taken: Vec<u32>,
     /// The bucket and its first key.
     bucket: Option<([u8; 10], SortKey)>,
     hourly: HourTable<'a>,
@@ -296,8 +297,7 @@ impl Fold<'_> {
         } else {
             self.identity.clear();
             self.identity.extend_from_slice(key.identity());
-            self.cluster_taken.clear();
-            self.more_clusters.clear();
+            self.taken.clear();
             if is_record {
                 self.of_hour.0 += 1;
                 if family == Family::Access && key.group() != 0 {
@@ -343,14 +343,17 @@ impl Fold<'_> {
                 _ => Ok(()),
             },
             Family::Authentication | Family::AwsCall | Family::Login => {
-                let head = self.hourly.head(body, number);
+                let (head, _) = self.hourly.head(body, number, |_| Ok(0))?;
                 self.hourly.add(head, b"", at)
             }
             Family::Access => {
-                if !self.take_cluster(cluster_of(body)?) {
+                let clusters = &mut self.clusters;
+                let cluster_of = |body: &[u8]| Ok(number_in(clusters, cluster_of(body)?));
+                let (head, cluster) = self.hourly.head(body, number, cluster_of)?;
+                if self.taken.contains(&cluster) {
                     return Ok(());
                 }
-                let head = self.hourly.head(body, number);
+                self.taken.push(cluster);
                 named(&mut self.tail, name, false);
                 // A name in the table was kept before; no need to ask for it again.
                 match self.hourly.add_known(head, &self.tail, at) {
@@ -367,31 +370,19 @@ impl Fold<'_> {
         }
     }
 
-    /// False when the last identity was counted for this cluster already.
-    fn take_cluster(&mut self, cluster: &str) -> bool {
-        if self.cluster_taken.is_empty() {
-            self.cluster_taken.push_str(cluster);
-            return true;
-        }
-        if self.cluster_taken == cluster || self.more_clusters.iter().any(|taken| taken == cluster)
-        {
-            return false;
-        }
-        self.more_clusters.push(cluster.to_owned());
-        true
-    }
-
     fn flush(&mut self, sink: &mut impl FactSink) -> Result<(), FactsError> {
         let Some((_, key)) = self.bucket else { return Ok(()) };
         let (family, hour) = (key.family(), key.hour());
+        self.clusters.clear();
+        self.taken.clear();
         let mut last = None;
         self.hourly.drain(|Added { head: bytes, same_head, tail, sum }| {
             if family == Family::Access {
                 if !same_head {
-                    let FactBody::Access(body) = postcard::from_bytes(bytes)? else {
-                        return Ok(());
+                    last = match postcard::from_bytes(bytes)? {
+                        FactBody::Access(body) => Some(body),
+                        _ => None,
                     };
-                    last = Some(body);
                 }
                 let (Some(body), Some((capped, name))) = (&last, tail.split_first()) else {
                     return Ok(());
@@ -430,6 +421,16 @@ impl Fold<'_> {
 fn cluster_of(body: &[u8]) -> Result<&str, FactsError> {
     let ((_, cluster), _) = postcard::take_from_bytes::<(u32, &str)>(body)?;
     Ok(cluster)
+}
+
+/// The number of a text among others, which gets one if it has none.
+fn number_in(all: &mut Vec<String>, text: &str) -> u32 {
+    let known = all.iter().position(|known| known == text);
+    let number = known.unwrap_or_else(|| {
+        all.push(text.to_owned());
+        all.len() - 1
+    });
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// What tells access facts of one body apart: whether the name was dropped, and the name.

@@ -56,10 +56,11 @@ pub struct HourTable<'a> {
     max_bytes: usize,
     /// Of all heads and tails, back to back.
     bytes: Vec<u8>,
-    heads: Vec<Span>,
+    /// With the mark that whoever added them made.
+    heads: Vec<(Span, u32)>,
     /// Heads by their bytes, with their hash.
     by_bytes: HashTable<(u64, Head)>,
-    by_number: FxHashMap<Number, Head>,
+    by_number: FxHashMap<Number, (Head, u32)>,
     facts: Vec<Fact>,
     /// Places in `facts`, with the hash of head and tail.
     places: HashTable<(u64, u32)>,
@@ -121,27 +122,38 @@ impl<'a> HourTable<'a> {
         }
     }
 
-    /// The head of a fact that is added next; by its number, if it has one under which it was met.
-    pub(super) fn head(&mut self, bytes: &[u8], number: Option<Number>) -> Head {
-        if let Some(head) = number.and_then(|number| self.by_number.get(&number)) {
-            return *head;
+    /// The head of a fact that is added next; by its number, if it has one under which it was met. A head
+    /// that is new gets a mark, which comes back with it until the table is emptied or spilled.
+    ///
+    /// # Errors
+    /// When `mark` fails.
+    pub(super) fn head(
+        &mut self,
+        bytes: &[u8],
+        number: Option<Number>,
+        mark: impl FnOnce(&[u8]) -> Result<u32, FactsError>,
+    ) -> Result<(Head, u32), FactsError> {
+        if let Some(known) = number.and_then(|number| self.by_number.get(&number)) {
+            return Ok(*known);
         }
         let hash = hash_of(0, bytes);
         let same = |(known, head): &(u64, Head)| *known == hash && self.bytes_of(*head) == bytes;
-        let met = self.by_bytes.find(hash, same).map(|(_, head)| *head);
-        let head = met.unwrap_or_else(|| {
+        let known = if let Some((_, head)) = self.by_bytes.find(hash, same) {
+            (*head, self.heads.get(head.0 as usize).map_or(0, |(_, mark)| *mark))
+        } else {
             let head = Head(u32::try_from(self.heads.len()).unwrap_or(u32::MAX));
+            let mark = mark(bytes)?;
             let span = self.put(bytes);
-            self.heads.push(span);
+            self.heads.push((span, mark));
             self.by_bytes.insert_unique(hash, (hash, head), |(hash, _)| *hash);
-            head
-        });
+            (head, mark)
+        };
         if let Some(number) = number
             && self.by_number.len() < MAX_NOTES
         {
-            self.by_number.insert(number, head);
+            self.by_number.insert(number, known);
         }
-        head
+        Ok(known)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Span {
@@ -151,7 +163,7 @@ impl<'a> HourTable<'a> {
     }
 
     fn bytes_of(&self, head: Head) -> &[u8] {
-        self.heads.get(head.0 as usize).map_or(&[], |span| at(&self.bytes, *span))
+        self.heads.get(head.0 as usize).map_or(&[], |(span, _)| at(&self.bytes, *span))
     }
 
     /// Counts one fact. All heads are forgotten once the table is full.
@@ -353,7 +365,9 @@ mod tests {
                     numbers.len() - 1
                 });
                 let number = numbered.then_some((0, u32::try_from(number).unwrap()));
-                let known = table.head(head.as_bytes(), number);
+                let mark = |head: &[u8]| Ok(u32::try_from(head.len()).unwrap());
+                let (known, mark) = table.head(head.as_bytes(), number, mark).unwrap();
+                assert_eq!(mark, u32::try_from(head.len()).unwrap());
                 table.add(known, tail.as_bytes(), Micros(*at)).unwrap();
                 let one = Sum::one(Micros(*at));
                 oracle

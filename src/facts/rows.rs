@@ -25,37 +25,73 @@ pub(super) fn set_access(row: &mut AccessFactRow, access: &NamedAccess<'_>) {
 
 fn set_body(row: &mut AccessFactRow, fact: &AccessFact) {
     let AccessFact { caller, subject, permission, .. } = fact;
-    row.via = fact.via as i32;
-    row.decision = fact.decision as i32;
-    row.status_class = i32::from(fact.status_class);
-    row.token = fact.token as i32;
+    // All columns, so that none keeps what it was.
+    let AccessFactRow {
+        cluster,
+        hour: _,
+        via,
+        verb,
+        api_group,
+        resource,
+        subresource,
+        namespace,
+        name: _,
+        path,
+        decision,
+        reason,
+        status_class,
+        user_agent_family,
+        issued_credential_id,
+        token,
+        username,
+        uid,
+        groups,
+        access_key_id,
+        principal_id,
+        session_name,
+        arn,
+        canonical_arn,
+        credential_id,
+        pod_name,
+        subject_username,
+        subject_uid,
+        subject_groups,
+        name_capped: _,
+        count: _,
+        first_seen: _,
+        last_seen: _,
+    } = row;
+    *via = fact.via as i32;
+    *decision = fact.decision as i32;
+    *status_class = i32::from(fact.status_class);
+    *token = fact.token as i32;
     for (to, from) in [
-        (&mut row.cluster, &fact.cluster),
-        (&mut row.verb, &permission.verb),
-        (&mut row.api_group, &permission.api_group),
-        (&mut row.resource, &permission.resource),
-        (&mut row.subresource, &permission.subresource),
-        (&mut row.namespace, &permission.namespace),
-        (&mut row.path, &permission.path),
-        (&mut row.reason, &fact.reason),
-        (&mut row.user_agent_family, &fact.user_agent_family),
-        (&mut row.issued_credential_id, &fact.issued_credential_id),
-        (&mut row.username, &caller.username),
-        (&mut row.uid, &caller.uid),
-        (&mut row.access_key_id, &caller.access_key_id),
-        (&mut row.principal_id, &caller.principal_id),
-        (&mut row.session_name, &caller.session_name),
-        (&mut row.arn, &caller.arn),
-        (&mut row.canonical_arn, &caller.canonical_arn),
-        (&mut row.credential_id, &caller.credential_id),
-        (&mut row.pod_name, &caller.pod_name),
-        (&mut row.subject_username, &subject.username),
-        (&mut row.subject_uid, &subject.uid),
+        (cluster, &fact.cluster),
+        (verb, &permission.verb),
+        (api_group, &permission.api_group),
+        (resource, &permission.resource),
+        (subresource, &permission.subresource),
+        (namespace, &permission.namespace),
+        (path, &permission.path),
+        (reason, &fact.reason),
+        (user_agent_family, &fact.user_agent_family),
+        (issued_credential_id, &fact.issued_credential_id),
+        (username, &caller.username),
+        (uid, &caller.uid),
+        (access_key_id, &caller.access_key_id),
+        (principal_id, &caller.principal_id),
+        (session_name, &caller.session_name),
+        (arn, &caller.arn),
+        (canonical_arn, &caller.canonical_arn),
+        (credential_id, &caller.credential_id),
+        (pod_name, &caller.pod_name),
+        (subject_username, &subject.username),
+        (subject_uid, &subject.uid),
     ] {
         to.clone_from(from);
     }
-    row.groups.clone_from(&caller.groups);
-    row.subject_groups.clone_from(&subject.groups);
+    groups.clone_from(&caller.groups);
+    subject_groups.clone_from(&subject.groups);
 }
 
 pub(super) fn access(row: AccessFactRow) -> Hourly<AccessFact> {

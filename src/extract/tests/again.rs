@@ -118,3 +118,68 @@ fn what_is_met_a_third_time_is_taken_as_it_stands() {
         }
     }
 }
+
+/// What one extractor makes of the same bytes three times, beside what a new one makes of them.
+fn three_times(bytes: &str) {
+    let context = Arc::new(context());
+    let of = |extractor: &mut Extractor| {
+        let (mut batch, mut facts) = (Batch::default(), Vec::new());
+        let mut take = |fact: Fact<'_>| facts.push(fact.into_owned());
+        extractor.object("k", bytes.as_bytes(), &mut batch, &mut take);
+        (facts, format!("{:?} {:?} {:?}", batch.tally, batch.kept, batch.proofs))
+    };
+    let mut all = Extractor::new(Arc::clone(&context));
+    for _ in 0..3 {
+        assert_eq!(of(&mut all), of(&mut Extractor::new(Arc::clone(&context))), "{bytes}");
+    }
+}
+
+#[test]
+fn an_event_ends_with_its_line() {
+    let plain = plain("a", "/api/v1/a", 1);
+    let without_addresses = plain.replace(r#""sourceIPs":["10.0.0.1"],"#, "");
+    let with_more = format!("{},\"z\":\"y\"}}", plain.strip_suffix('}').unwrap());
+    for first in [&without_addresses, &with_more] {
+        assert_ne!(first, &plain);
+        three_times(&envelope(&[first.as_str(), plain.as_str()]));
+        three_times(&[envelope(&[first.as_str()]), envelope(&[plain.as_str()])].concat());
+    }
+}
+
+#[test]
+fn what_is_nested_is_not_the_event() {
+    let context = Arc::new(context());
+    let event = |name: &str, second: usize| {
+        let of = |name: &str, second: usize| {
+            format!(
+                r#""userAgent":"kubectl/v1","objectRef":{{"resource":"secrets","namespace":"shop","name":"{name}"}},"responseStatus":{{"code":200}},"requestReceivedTimestamp":"2026-01-05T09:10:0{second}Z""#
+            )
+        };
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"A","stage":"ResponseComplete","requestURI":"/x","verb":"get","user":{{"username":"ann"}},{},"annotations":{{"authorization.k8s.io/decision":"allow"}},"z":{{"y":1,"sourceIPs":["10.0.0.1"],{},"stageTimestamp":"x","annotations":{{"b":"c"}}}}}}"#,
+            of("a", 1),
+            of(name, second)
+        )
+    };
+    let mut all = Extractor::new(Arc::clone(&context));
+    for event in [event("a", 1), event("a", 1), event("b", 2)] {
+        let alone = read(&mut Extractor::new(Arc::clone(&context)), &event);
+        assert_eq!(read(&mut all, &event), alone, "{event}");
+    }
+}
+
+#[test]
+fn what_no_field_is_made_of_changes_nothing() {
+    let context = Arc::new(context());
+    let mut all = Extractor::new(Arc::clone(&context));
+    let whole = plain("a", "/api/v1/a", 1);
+    let broken = [
+        whole.replace(r#""stageTimestamp":"2026-01-05T09:10:00Z""#, r#""stageTimestamp":oops"#),
+        whole.replace(r#""code":200"#, r#""code":200,"x":oops"#),
+        whole.replace(r#""apiVersion":"v1"}"#, r#""apiVersion":oops}"#),
+    ];
+    for event in broken.iter().chain([&whole]).chain(&broken).chain(&broken) {
+        let alone = read(&mut Extractor::new(Arc::clone(&context)), event);
+        assert_eq!(read(&mut all, event), alone, "{event}");
+    }
+}
