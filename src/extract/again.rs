@@ -11,11 +11,12 @@ use memchr::memchr;
 
 use super::audit::{Asked, Read, sees_name};
 use super::identity::of_request;
-use super::memo::{Key, Memo, Memory};
+use super::memo::{Bound, Key, Memo, Memory};
 use super::product_of;
 use crate::decode::audit::{Event, ObjectRef, ResponseStatus};
 use crate::decode::lenient::{MAX_TEXT, Raw};
 use crate::decode::quoted::Quoted;
+use crate::model::digest::Begun;
 use crate::model::fact::{Fact, FactBody};
 use crate::model::secret_names;
 use crate::model::time::Micros;
@@ -24,8 +25,8 @@ use crate::model::time::Micros;
 #[derive(Debug, Clone)]
 pub(super) struct Said {
     pub(super) body: Rc<FactBody>,
-    /// Digest of who asked, as whom, with which verb: for the request's identity.
-    pub(super) asker: [u8; 32],
+    /// Who asked, as whom, with which verb: what the request's identity begins with.
+    pub(super) asker: Begun,
     /// Objects of the request are named by marks.
     pub(super) hides_name: bool,
 }
@@ -108,7 +109,7 @@ pub(super) fn extract(
 }
 
 /// What events said that were read, by how they stand in a message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Quotes {
     /// Numbers of the parts that come again and again: callers, answers, notes. They are long, so each is
     /// held once.
@@ -119,6 +120,15 @@ pub(super) struct Quotes {
 }
 
 type PartNumber = [u8; 8];
+
+impl Default for Quotes {
+    fn default() -> Self {
+        // What events say is held by those that were read.
+        let parts = Memo::within(Bound { all: 4 << 20, each: 128 });
+        let events = Memo::within(Bound { all: 4 << 20, each: 384 });
+        Quotes { parts, next: 0, events }
+    }
+}
 
 impl Quotes {
     fn get(&self, quoted: &Quoted<'_>, cluster: &str) -> Option<&Said> {

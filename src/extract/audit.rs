@@ -22,7 +22,7 @@ use crate::decode::audit::{
 use crate::decode::lenient::{Part, Text, Unread, part, strings};
 use crate::decode::split::whole_members;
 use crate::model::arn::Arn;
-use crate::model::digest;
+use crate::model::digest::{self, Begun};
 use crate::model::fact::{
     AccessFact, AwsCaller, ChangeFact, Decision, Fact, FactBody, IssuedBy, KubeUser, SessionFact,
     TokenState, Via,
@@ -140,8 +140,8 @@ struct Reading<'a> {
     event: &'a Event<'a>,
     asked: &'a Asked<'a>,
     caller: KubeUser,
-    /// Digest of who asked, as whom, with which verb.
-    asker: [u8; 32],
+    /// Who asked, as whom, with which verb.
+    asker: Begun,
     impersonated: Option<KubeUser>,
     annotations: BTreeMap<Cow<'a, str>, Text<'a>>,
     object: &'a ObjectRef<'a>,
@@ -162,7 +162,7 @@ impl<'a> Reading<'a> {
             seen: *seen,
             event,
             asked,
-            asker: digest::of_parts(asker.map(str::as_bytes)),
+            asker: Begun::with(&digest::of_parts(asker.map(str::as_bytes))),
             caller,
             impersonated,
             annotations: event.annotations(),
@@ -251,7 +251,7 @@ impl<'a> Reading<'a> {
         {
             let hides_name =
                 self.asked.hide_secret_names && secret_names::is_of_secrets(&access.permission);
-            memory.events.put(&key, Said { body, asker: self.asker, hides_name });
+            memory.events.put(&key, Said { body, asker: self.asker.clone(), hides_name });
         }
     }
 

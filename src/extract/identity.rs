@@ -3,6 +3,7 @@
 //! Input: what the record calls itself, and what it is about where the caller chose that. Output: 128 bits.
 
 use super::{id_from_parts, low_half};
+use crate::model::digest::{self, Begun};
 use crate::model::time::Micros;
 
 /// The identity of a CloudTrail record: its id, which CloudTrail chose, and the account that it was
@@ -18,29 +19,30 @@ pub(super) fn of_record(event_id: &str, account: &str, bytes: &[u8]) -> u128 {
 }
 
 /// The Audit-ID's number and the event's: what was asked by whom in the high half, when in the low half,
-/// 0 where the time is lost. `asker` is the digest of who asked, as whom, with which verb.
+/// 0 where the time is lost. `asker` begins with the digest of who asked, as whom, with which verb.
 pub(super) fn of_request(
     audit_id: &[u8],
     uri: &[u8],
-    asker: &[u8; 32],
+    asker: &Begun,
     at: Option<Micros>,
 ) -> (u64, u128) {
+    // The first byte tells where what is made of the Audit-ID ends.
     let (number, what) = match uuid(audit_id) {
         Some(digits) => {
             let [high, low] = halves(digits);
-            let mut head = [0; 48];
-            head[..32].copy_from_slice(asker);
-            head[32..].copy_from_slice(&digits.to_be_bytes());
-            // Half of what an Audit-ID is written with: it is one block of the digest less.
-            ((high ^ low).max(1), id_from_parts(&[&head, uri]))
+            let mut piece = [b'u'; 17];
+            piece[1..].copy_from_slice(&digits.to_be_bytes());
+            ((high ^ low).max(1), asker.and(&piece, uri))
         }
-        None if audit_id.is_empty() => (0, id_from_parts(&[asker, b"", uri])),
+        None if audit_id.is_empty() => (0, asker.and(b"-", uri)),
         None => {
-            let number = low_half(id_from_parts(&[audit_id])).max(1);
-            (number, id_from_parts(&[asker, audit_id, uri]))
+            let other = digest::of_bytes(audit_id);
+            let mut piece = [b'o'; 33];
+            piece[1..].copy_from_slice(&other);
+            (low_half(digest::id(&other)).max(1), asker.and(&piece, uri))
         }
     };
-    let [high, low] = halves(what);
+    let [high, low] = halves(digest::id(&what));
     // Of one request every time gives another number.
     let low = at.map_or(0, |at| {
         let spread = at.0.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -101,7 +103,7 @@ mod tests {
         check("+1234567-89ab-cdef-0123-456789abcdef", None);
         check("", None);
         let of = |id: &str, uri: &str| {
-            of_request(id.as_bytes(), uri.as_bytes(), &[7; 32], Some(Micros(1)))
+            of_request(id.as_bytes(), uri.as_bytes(), &Begun::with(b"asker"), Some(Micros(1)))
         };
         let one = "01234567-89ab-cdef-0123-456789abcdef";
         assert_eq!(of(one, "/a"), of(one, "/a"));
@@ -121,7 +123,7 @@ mod tests {
         ];
         assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
         // The high half tells what was asked, whenever it was.
-        let later = of_request(one.as_bytes(), b"/a", &[7; 32], None);
+        let later = of_request(one.as_bytes(), b"/a", &Begun::with(b"asker"), None);
         let now = of(one, "/a");
         assert_eq!((later.0, later.1 >> 64), (now.0, now.1 >> 64));
         assert_eq!((later.1, of("", "/a").0), (later.1 >> 64 << 64, 0));

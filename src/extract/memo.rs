@@ -15,10 +15,17 @@ use crate::decode::envelope::Unpacked;
 use crate::decode::find::Members;
 use crate::model::fact::{AwsCaller, FactBody};
 
-/// Bytes that one memo may take; then it starts anew.
-const MAX_BYTES: usize = 12 << 20;
-/// What one thing takes beside its key, about.
-const COST: usize = 1024;
+/// What a memo may take; then it starts anew.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    /// All of it, in bytes.
+    pub(super) all: usize,
+    /// What one thing takes beside its key, about.
+    pub(super) each: usize,
+}
+
+/// Of things that say something and are held nowhere else.
+const BODIES: Bound = Bound { all: 12 << 20, each: 1024 };
 /// A longer key is not worth it.
 const LONGEST_KEY: usize = 8 << 10;
 
@@ -60,6 +67,7 @@ pub(super) type Key<'a, const N: usize> = [&'a [u8]; N];
 pub(super) struct Memo<const N: usize, T> {
     table: HashTable<Known<N, T>>,
     keys: Vec<u8>,
+    bound: Bound,
     /// Differs in every run, so that nobody can write logs of which all keys have one hash.
     seed: u64,
 }
@@ -74,12 +82,16 @@ struct Known<const N: usize, T> {
 
 impl<const N: usize, T> Default for Memo<N, T> {
     fn default() -> Self {
-        let seed = RandomState::new().hash_one(N);
-        Memo { table: HashTable::new(), keys: Vec::new(), seed }
+        Memo::within(BODIES)
     }
 }
 
 impl<const N: usize, T> Memo<N, T> {
+    pub(super) fn within(bound: Bound) -> Self {
+        let seed = RandomState::new().hash_one(N);
+        Memo { table: HashTable::new(), keys: Vec::new(), bound, seed }
+    }
+
     fn hash(&self, key: &Key<'_, N>) -> u64 {
         let mut hasher = FxHasher::default();
         hasher.write_u64(self.seed);
@@ -112,7 +124,8 @@ impl<const N: usize, T> Memo<N, T> {
         if len > LONGEST_KEY {
             return;
         }
-        if self.keys.len() + len + (self.table.len() + 1) * COST > MAX_BYTES {
+        let held = self.keys.len() + len + (self.table.len() + 1) * self.bound.each;
+        if held > self.bound.all {
             self.keys.clear();
             self.table.clear();
         }
@@ -159,11 +172,11 @@ mod tests {
     #[test]
     fn what_is_kept_has_a_bound() {
         let mut memo: Memo<1, usize> = Memo::default();
-        for n in 0..3 * MAX_BYTES / COST {
+        for n in 0..3 * BODIES.all / BODIES.each {
             memo.put(&[&n.to_be_bytes()], n);
             assert_eq!(memo.get(&[&n.to_be_bytes()]), Some(&n));
         }
-        assert!(memo.table.len() <= MAX_BYTES / COST && memo.keys.len() <= MAX_BYTES);
+        assert!(memo.table.len() <= BODIES.all / BODIES.each && memo.keys.len() <= BODIES.all);
         memo.put(&[&[0; LONGEST_KEY + 1]], 0);
         assert_eq!(memo.get(&[&[0; LONGEST_KEY + 1]]), None);
     }

@@ -54,6 +54,34 @@ impl Parts {
     }
 }
 
+/// What many digests begin with: hashed once, in blocks of its own.
+#[derive(Debug, Clone)]
+pub struct Begun(Sha256);
+
+/// Of SHA-256.
+const BLOCK: usize = 64;
+
+impl Begun {
+    /// Begins with a part.
+    #[must_use]
+    pub fn with(part: &[u8]) -> Self {
+        let mut hash = Sha256::new();
+        let len = part.len().to_be_bytes();
+        hash.update(len);
+        hash.update(part);
+        let used = (len.len() + part.len()) % BLOCK;
+        hash.update([0; BLOCK].get(used..).filter(|_| used > 0).unwrap_or_default());
+        Begun(hash)
+    }
+
+    /// SHA-256 over that and two pieces, of which the second may have any length; where the first ends
+    /// must be told by what it is.
+    #[must_use]
+    pub fn and(&self, piece: &[u8], rest: &[u8]) -> [u8; 32] {
+        self.0.clone().chain_update(piece).chain_update(rest).finalize().into()
+    }
+}
+
 /// SHA-256 of bytes.
 #[must_use]
 pub fn of_bytes(bytes: &[u8]) -> [u8; 32] {
@@ -96,6 +124,17 @@ pub fn hex(digest: &[u8; 32], digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_begun_goes_on_as_if_at_once() {
+        for len in [0, 1, 32, 55, 56, 57, 64, 120, 200] {
+            let part = vec![7; len];
+            let mut all = [len.to_be_bytes().as_slice(), &part].concat();
+            all.resize(all.len().next_multiple_of(BLOCK), 0);
+            all.extend_from_slice(b"piece and rest");
+            assert_eq!(Begun::with(&part).and(b"piece ", b"and rest"), of_bytes(&all), "{len}");
+        }
+    }
 
     #[test]
     fn parts_do_not_run_into_each_other() {
