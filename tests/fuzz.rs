@@ -140,3 +140,34 @@ fn every_decoder_has_a_target() {
         );
     }
 }
+
+/// It is built by hand, so nothing else would tell that a crate is missing.
+#[test]
+fn the_fuzzer_has_all_crates_that_its_rooms_use() {
+    let manifest = |path: &str| std::fs::read_to_string(project(path)).unwrap();
+    let (all, fuzz) = (manifest("Cargo.toml"), manifest("tests/fuzz/Cargo.toml"));
+    let named = |manifest: &str| -> Vec<String> {
+        let names = manifest.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+        names.map(|name| name.trim().replace('-', "_")).collect()
+    };
+    let has = named(&fuzz);
+    let mut folders = ["decode", "extract", "model"].map(|room| project("src").join(room)).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let code = std::fs::read_to_string(&path).unwrap();
+            // What only tests use is not built there.
+            let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+            let is_test = path.components().any(|part| part.as_os_str() == "tests")
+                || path.file_name().is_some_and(|name| name == "tests.rs");
+            for name in named(&all).iter().filter(|_| !is_test) {
+                let uses = code.contains(&format!(" {name}::")) || code.contains(&format!("({name}::"));
+                assert!(!uses || has.contains(name), "{}: {name}", path.display());
+            }
+        }
+    }
+}
