@@ -147,7 +147,8 @@ fn the_fuzzer_has_all_crates_that_its_rooms_use() {
     let manifest = |path: &str| std::fs::read_to_string(project(path)).unwrap();
     let (all, fuzz) = (manifest("Cargo.toml"), manifest("tests/fuzz/Cargo.toml"));
     let named = |manifest: &str| -> Vec<String> {
-        let names = manifest.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
+        let names =
+            manifest.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name);
         names.map(|name| name.trim().replace('-', "_")).collect()
     };
     let has = named(&fuzz);
@@ -165,7 +166,8 @@ fn the_fuzzer_has_all_crates_that_its_rooms_use() {
             let is_test = path.components().any(|part| part.as_os_str() == "tests")
                 || path.file_name().is_some_and(|name| name == "tests.rs");
             for name in named(&all).iter().filter(|_| !is_test) {
-                let uses = code.contains(&format!(" {name}::")) || code.contains(&format!("({name}::"));
+                let uses =
+                    code.contains(&format!(" {name}::")) || code.contains(&format!("({name}::"));
                 assert!(!uses || has.contains(name), "{}: {name}", path.display());
             }
         }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::decode::gunzip::{GunzipError, Inflater, Limits};
 use super::decode::lenient::{self, Unread};
-use super::decode::split::{self, Piece};
 use super::decode::quoted::Quoted;
+use super::decode::split::{self, Piece};
 use super::decode::{audit, authenticator, aws_auth, carrier, cloudtrail, envelope, find, sniff};
 use super::extract::clusters::ClusterResolver;
 use super::extract::{Batch, Context, Extractor};
@@ -293,9 +293,8 @@ fn quoted(bytes: &[u8]) {
     let (Some(read), Ok(value)) = (Quoted::read(text), serde_json::from_str::<Value>(event)) else {
         return;
     };
-    let is = audit::Event::read(bytes, |event| {
-        read.is(text, event, &lenient::part(event.object_ref))
-    });
+    let is =
+        audit::Event::read(bytes, |event| read.is(text, event, &lenient::part(event.object_ref)));
     if is != Ok(true) {
         return;
     }
