@@ -1,9 +1,10 @@
 //! Audit events that say what an earlier one said, but for when, of which object and as which request.
 //!
-//! Nearly all events do: a caller makes few kinds of requests. Of such an event only the members that
-//! decide are looked at; what the earlier one said, which a parser has read, is said again. Every event
-//! that may say more than who asked for what (impersonation, reviews, minted tokens, changes of grants)
-//! is none of these.
+//! Nearly all events do: a caller makes few kinds of requests. What the earlier one said, of which every part
+//! was read, is said again: of an event that was found by the parts that decide ([`extract`]), and of one that
+//! still stands in a message by the same parts as they are written ([`Taken`]). Every event that may say
+//! more than who asked for what (impersonation, reviews, minted tokens, changes of grants) is none of
+//! these.
 
 use std::rc::Rc;
 

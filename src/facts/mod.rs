@@ -1,10 +1,10 @@
 //! Counts every fact once and adds facts up per hour, in bounded memory.
 //!
 //! Workers push [`Fact`](crate::model::fact::Fact)s into a [`sort::Sorter`], which keeps them as
-//! sorted runs, in memory while they fit and in a spill folder when they do not. [`fold`] merges
-//! the runs, removes copies and adds up equal facts of one hour ([`hourly`]); [`store`] holds the result as
-//! Parquet, one immutable file per family, place and day, and [`read`] gives it back. Nothing here joins two objects, and no
-//! rule here knows a grant.
+//! sorted runs, in memory while they fit and in a spill folder when they do not. [`merge`] makes one
+//! stream of the runs; [`fold`] removes copies from it and adds up equal facts of one hour ([`hourly`]);
+//! [`store`] holds the result as Parquet, one immutable file per family, place and day, and [`read`] gives
+//! it back. Nothing here joins two objects, and no rule here knows a grant.
 //!
 //! The merge order is total (family, hour, id, ordinal, rank, bytes), so what comes out does not
 //! depend on how objects were spread over workers or runs.
