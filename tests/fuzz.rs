@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::hostile::corpus;
-use crate::support::project;
+use crate::support::{files_below, project};
 use targets::{TARGETS, Target, gzip};
 
 /// Long runs are the fuzzer's.
@@ -152,24 +152,16 @@ fn the_fuzzer_has_all_crates_that_its_rooms_use() {
         names.map(|name| name.trim().replace('-', "_")).collect()
     };
     let has = named(&fuzz);
-    let mut folders = ["decode", "extract", "model"].map(|room| project("src").join(room)).to_vec();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let code = std::fs::read_to_string(&path).unwrap();
-            // What only tests use is not built there.
-            let code = code.split("#[cfg(test)]").next().unwrap_or_default();
-            let is_test = path.components().any(|part| part.as_os_str() == "tests")
-                || path.file_name().is_some_and(|name| name == "tests.rs");
-            for name in named(&all).iter().filter(|_| !is_test) {
-                let uses =
-                    code.contains(&format!(" {name}::")) || code.contains(&format!("({name}::"));
-                assert!(!uses || has.contains(name), "{}: {name}", path.display());
-            }
+    let rooms = ["decode", "extract", "model"].map(|room| project("src").join(room));
+    for path in rooms.iter().flat_map(|room| files_below(room)) {
+        let code = std::fs::read_to_string(&path).unwrap();
+        // What only tests use is not built there.
+        let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_test = path.components().any(|part| part.as_os_str() == "tests")
+            || path.file_name().is_some_and(|name| name == "tests.rs");
+        for name in named(&all).iter().filter(|_| !is_test) {
+            let uses = code.contains(&format!(" {name}::")) || code.contains(&format!("({name}::"));
+            assert!(!uses || has.contains(name), "{}: {name}", path.display());
         }
     }
 }

@@ -15,7 +15,7 @@ use super::identity::of_request;
 use super::memo::{Bound, Key, Memo, Memory};
 use super::product_of;
 use crate::decode::audit::{Event, ObjectRef, ResponseStatus};
-use crate::decode::lenient::{MAX_TEXT, Raw};
+use crate::decode::lenient::{MAX_TEXT, Raw, Text};
 use crate::decode::quoted::Quoted;
 use crate::model::digest::Begun;
 use crate::model::fact::{Fact, FactBody};
@@ -41,6 +41,15 @@ pub(super) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
+    /// True when authorization saw the object's name.
+    pub(super) fn sees_name(&self) -> bool {
+        let object = self.object;
+        let [verb, resource, subresource] =
+            [&self.event.verb, &object.resource, &object.subresource];
+        let bytes = |text: &'a Text<'_>| text.as_str().as_bytes();
+        sees_name(bytes(verb), bytes(resource), bytes(subresource))
+    }
+
     /// The parts that decide what the event says. `None` for one that may say more.
     pub(super) fn key(&self, cluster: &'a str) -> Option<Key<'a, 11>> {
         let Seen { event, object, status } = *self;
@@ -97,10 +106,7 @@ pub(super) fn extract(
         let audit_id = event.audit_id.as_str().as_bytes();
         let uri = event.request_uri.as_str().as_bytes();
         let (group, id) = of_request(audit_id, uri, &said.asker, Some(at));
-        let [verb, resource, subresource] = [&event.verb, &object.resource, &object.subresource]
-            .map(|text| text.as_str().as_bytes());
-        let sees = sees_name(verb, resource, subresource);
-        let name = if sees { object.name.bounded() } else { "".into() };
+        let name = if seen.sees_name() { object.name.bounded() } else { "".into() };
         let name = if said.hides_name { secret_names::mark(&name).into() } else { name };
         let rank = rank_of(event.stage.as_str().as_bytes());
         let body = Rc::clone(&said.body);

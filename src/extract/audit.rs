@@ -83,7 +83,7 @@ pub(super) fn extract(
         if known && asked.window.contains(at) {
             let (object, status) = object_and_status(event, memory);
             let seen = Seen { event, object: &object, status: &status };
-            Reading::new(&seen, asked).facts(at, true, take);
+            Reading::new(seen, asked).facts(at, true, take);
         }
         known.then_some(Read { at, salvaged: true })
     });
@@ -109,7 +109,7 @@ fn whole(
         return Some(read);
     }
     if asked.window.contains(at) {
-        let reading = Reading::new(&seen, asked);
+        let reading = Reading::new(seen, asked);
         let said = reading.facts(at, false, take);
         reading.remember(said, memory);
     }
@@ -137,20 +137,17 @@ fn time_of(event: &Event<'_>) -> Option<Micros> {
 
 struct Reading<'a> {
     seen: Seen<'a>,
-    event: &'a Event<'a>,
     asked: &'a Asked<'a>,
     caller: KubeUser,
     /// Who asked, as whom, with which verb.
     asker: Begun,
     impersonated: Option<KubeUser>,
     annotations: BTreeMap<Cow<'a, str>, Text<'a>>,
-    object: &'a ObjectRef<'a>,
-    status: &'a ResponseStatus<'a>,
 }
 
 impl<'a> Reading<'a> {
-    fn new(seen: &Seen<'a>, asked: &'a Asked<'a>) -> Self {
-        let Seen { event, object, status } = *seen;
+    fn new(seen: Seen<'a>, asked: &'a Asked<'a>) -> Self {
+        let event = seen.event;
         let caller = caller(event.user);
         let impersonated = event
             .impersonated_user
@@ -159,21 +156,18 @@ impl<'a> Reading<'a> {
         let target = impersonated.as_ref().map_or("", |user| user.username.as_str());
         let asker = [&caller.username, &caller.uid, target, event.verb.as_str()];
         Reading {
-            seen: *seen,
-            event,
+            seen,
             asked,
             asker: Begun::with(&digest::of_parts(asker.map(str::as_bytes))),
             caller,
             impersonated,
             annotations: event.annotations(),
-            object,
-            status,
         }
     }
 
     /// Hands on all facts; returns what the only one says, if it is the only one.
     fn facts(&self, at: Micros, cut: bool, take: &mut dyn FnMut(Fact<'_>)) -> Option<Rc<FactBody>> {
-        let event = self.event;
+        let event = self.seen.event;
         let uri = event.request_uri.as_str().as_bytes();
         let audit_id = event.audit_id.as_str().as_bytes();
         let (group, id) = of_request(audit_id, uri, &self.asker, (!cut).then_some(at));
@@ -205,7 +199,7 @@ impl<'a> Reading<'a> {
         }
         if let Some(target) = &self.impersonated {
             // No annotation speaks of the impersonation itself; that the request went on does.
-            for permission in impersonations(target, self.event.impersonated_user) {
+            for permission in impersonations(target, self.seen.event.impersonated_user) {
                 push(AccessFact {
                     permission,
                     decision: Decision::Allow,
@@ -243,7 +237,7 @@ impl<'a> Reading<'a> {
         let Some(body) = said else { return };
         let FactBody::Access(access) = &*body else { return };
         // Without its own time an event takes another's, and a refusal may be one of impersonation.
-        let plain = !self.event.request_received_timestamp.as_str().is_empty()
+        let plain = !self.seen.event.request_received_timestamp.as_str().is_empty()
             && (access.decision != Decision::Unknown || access.status_class != 4);
         if let Some(key) = self.seen.key(self.asked.cluster)
             && plain
@@ -259,7 +253,7 @@ impl<'a> Reading<'a> {
     /// Source: <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>.
     fn token(&self, at: Micros) -> Option<SessionFact> {
         let jti = self.annotation("authentication.kubernetes.io/issued-credential-id");
-        let object = self.object;
+        let object = self.seen.object;
         let minted = object.resource.as_str() == "serviceaccounts"
             && object.subresource.as_str() == "token"
             && self.decision() == Decision::Allow
@@ -269,7 +263,8 @@ impl<'a> Reading<'a> {
         }
         let spec = |body| part::<TokenSpec<'_>>(part::<Review<'_>>(body).spec);
         // The answer says what was given, the request what was asked.
-        let (given, asked) = (spec(self.event.response_object), spec(self.event.request_object));
+        let (given, asked) =
+            (spec(self.seen.event.response_object), spec(self.seen.event.request_object));
         let mut audiences = strings(given.audiences.or(asked.audiences));
         audiences.sort();
         let seconds = [&given.expiration_seconds, &asked.expiration_seconds];
@@ -315,11 +310,11 @@ impl<'a> Reading<'a> {
     /// A write that changes who may do what.
     fn change(&self) -> Option<ChangeFact> {
         // A dry run is authorised and answered like the real thing, and changes nothing.
-        let dry = self.event.request_uri.as_str().contains("dryRun=");
+        let dry = self.seen.event.request_uri.as_str().contains("dryRun=");
         if dry || self.decision() != Decision::Allow || !matches!(self.status_class(), 0 | 2) {
             return None;
         }
-        let mut change = changes::of_object(self.event, self.object, self.status)?;
+        let mut change = changes::of_object(self.seen.event, self.seen.object, self.seen.status)?;
         self.asked.cluster.clone_into(&mut change.cluster);
         change.actor = if self.caller.canonical_arn.is_empty() {
             self.caller.username.clone()
@@ -336,7 +331,7 @@ impl<'a> Reading<'a> {
             caller: self.caller.clone(),
             via,
             subject,
-            user_agent_family: user_agent_family(self.event.user_agent.as_str()),
+            user_agent_family: user_agent_family(self.seen.event.user_agent.as_str()),
             token: self.token_state(),
             ..AccessFact::default()
         }
@@ -368,7 +363,7 @@ impl<'a> Reading<'a> {
     /// Without the authorizer's word: an answer that only comes after authorization tells. A 403 may
     /// be the authorizer's or an admission plugin's.
     fn decision_by_status(&self) -> Decision {
-        let status = self.status;
+        let status = self.seen.status;
         match status.code.as_str().parse::<u16>() {
             Ok(401 | 403) | Err(_) => Decision::Unknown,
             Ok(_) => Decision::Allow,
@@ -381,7 +376,7 @@ impl<'a> Reading<'a> {
         if self.impersonated.is_some() || self.decision() != Decision::Unknown {
             return None;
         }
-        let status = self.status;
+        let status = self.seen.status;
         if status.code.as_str() != "403" {
             return None;
         }
@@ -389,7 +384,7 @@ impl<'a> Reading<'a> {
     }
 
     fn status_class(&self) -> u8 {
-        let status = self.status;
+        let status = self.seen.status;
         match status.code.as_str().parse::<u16>() {
             Ok(code @ 100..=599) => u8::try_from(code / 100).unwrap_or(0),
             _ => 0,
@@ -397,16 +392,14 @@ impl<'a> Reading<'a> {
     }
 
     fn permission(&self) -> Permission {
-        let verb = self.event.verb.as_str().to_owned();
-        let object = self.object;
+        let verb = self.seen.event.verb.as_str().to_owned();
+        let object = self.seen.object;
         if object.resource.as_str().is_empty() {
-            let uri = self.event.request_uri.as_str();
+            let uri = self.seen.event.request_uri.as_str();
             let path = uri.get(..path_of(uri.as_bytes()).len()).unwrap_or_default().to_owned();
             return Permission { verb, path, ..Permission::default() };
         }
-        let [resource, subresource] =
-            [&object.resource, &object.subresource].map(|text| text.as_str().as_bytes());
-        let sees = sees_name(verb.as_bytes(), resource, subresource);
+        let sees = self.seen.sees_name();
         let name = if sees { object.name.to_owned() } else { String::new() };
         Permission {
             verb,
@@ -421,18 +414,18 @@ impl<'a> Reading<'a> {
 
     /// The use that a SubjectAccessReview asked about, where its bodies were logged.
     fn review(&self) -> Option<AccessFact> {
-        let object = self.object;
+        let object = self.seen.object;
         let is_review = object.api_group.as_str() == "authorization.k8s.io"
             && matches!(
                 object.resource.as_str(),
                 "subjectaccessreviews" | "localsubjectaccessreviews"
             )
-            && self.event.verb.as_str() == "create";
+            && self.seen.event.verb.as_str() == "create";
         if !is_review || self.decision() != Decision::Allow {
             return None;
         }
-        let answer: Review<'_> = part(self.event.response_object);
-        let asked: Review<'_> = part(self.event.request_object);
+        let answer: Review<'_> = part(self.seen.event.response_object);
+        let asked: Review<'_> = part(self.seen.event.request_object);
         let spec = answer.spec.or(asked.spec)?;
         let status: ReviewStatus<'_> = part(answer.status);
         let decision = match status.allowed.as_str() {

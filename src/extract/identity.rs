@@ -2,7 +2,7 @@
 //!
 //! Input: what the record calls itself, and what it is about where the caller chose that. Output: 128 bits.
 
-use super::{id_from_parts, low_half};
+use super::id_from_parts;
 use crate::model::digest::{self, Begun};
 use crate::model::time::Micros;
 
@@ -53,6 +53,10 @@ pub(super) fn of_request(
 
 fn halves(both: u128) -> [u64; 2] {
     [low_half(both >> 64), low_half(both)]
+}
+
+fn low_half(id: u128) -> u64 {
+    u64::try_from(id & u128::from(u64::MAX)).unwrap_or(u64::MAX)
 }
 
 /// The digits of a UUID as the API server writes it. Two get one number only where somebody makes them up,

@@ -216,11 +216,6 @@ pub(crate) fn id_from_parts(parts: &[&[u8]]) -> u128 {
     digest::id(&digest::of_parts(parts.iter().copied()))
 }
 
-/// The low 64 bits.
-pub(crate) fn low_half(id: u128) -> u64 {
-    u64::try_from(id & u128::from(u64::MAX)).unwrap_or(u64::MAX)
-}
-
 /// What stands in a user agent before its first `/` or space.
 fn product_of(agent: &[u8]) -> &[u8] {
     agent.get(..memchr2(b'/', b' ', agent).unwrap_or(agent.len())).unwrap_or_default()

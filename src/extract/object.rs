@@ -250,10 +250,14 @@ impl<'a> Object<'a> {
         let mut unpacked = std::mem::take(&mut self.memory.unpacked);
         let mut taken = std::mem::take(&mut self.memory.taken);
         taken.clear();
+        // Of all lines: `None` until the first of them, and within where they are of no cluster of ours.
+        let mut cluster = None;
         let read = unpacked.message(rest, |head, text| {
-            let is_audit = head.log_stream.starts_with(AUDIT_STREAM);
-            let cluster = is_audit.then(|| self.cluster_of(Origin::of(head, None)).ok())??;
-            taken.take(text, cluster, &self.memory.quoted)
+            let cluster = cluster.get_or_insert_with(|| {
+                let is_audit = head.log_stream.starts_with(AUDIT_STREAM);
+                is_audit.then(|| self.cluster_of(Origin::of(head, None)).ok()).flatten()
+            });
+            taken.take(text, (*cluster)?, &self.memory.quoted)
         });
         if let Some((head, _)) = &read {
             let mut facts = taken.facts();
@@ -262,7 +266,7 @@ impl<'a> Object<'a> {
                 if let Some(text) = line.text {
                     let (from, to) = line.place;
                     self.cloudwatch_line((text, rest.get(from..to)), origin);
-                } else if let (Some(fact), Ok(cluster)) = (facts.next(), self.cluster_of(origin)) {
+                } else if let (Some(fact), Some(cluster)) = (facts.next(), cluster.flatten()) {
                     self.audit_event_again(fact, cluster, origin);
                 }
             }

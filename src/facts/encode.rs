@@ -109,7 +109,7 @@ impl Desk {
                     .map_or(Ok(()), std::fs::create_dir_all)
                     .and_then(|()| File::create(&path))
                     .map_err(|source| FactsError::WriteFacts { path: path.clone(), source })?;
-                // Facts are looked up by what they are sorted by, if by anything.
+                // By place and day there are folders; within them facts are in the order of time.
                 let encoder = Encoder::new(BufWriter::new(file), schema, Statistics::OfNumbers);
                 *open = Some((path, encoder));
                 Ok(())

@@ -21,19 +21,15 @@ use super::sort::{Buffer, RUN_BUFFER, Run, RunWriter, Sorted, SpillDir};
 pub const MAX_OPEN_RUNS: usize = 64;
 
 enum RunReader {
-    /// And how many were read.
-    Memory(Rc<Buffer>, usize),
-    Disk {
-        path: PathBuf,
-        input: zstd::Decoder<'static, BufReader<File>>,
-    },
+    Memory(Rc<Buffer>),
+    Disk { path: PathBuf, input: zstd::Decoder<'static, BufReader<File>> },
     Rows(Box<Files>),
 }
 
 impl RunReader {
     fn open(run: Run) -> Result<Self, FactsError> {
         match run {
-            Run::Memory(buffer) => Ok(RunReader::Memory(Rc::new(buffer), 0)),
+            Run::Memory(buffer) => Ok(RunReader::Memory(Rc::new(buffer))),
             Run::Rows(files) => Ok(RunReader::Rows(Box::new(Files::new(files)))),
             Run::Disk(path) => {
                 let open = |path: &Path| {
@@ -51,15 +47,15 @@ impl RunReader {
     /// Reads the next fact into `into`; false at the end of the run.
     fn next(&mut self, into: &mut Head) -> Result<bool, FactsError> {
         match self {
-            RunReader::Memory(buffer, next) => {
-                let Some((sorted, _)) = buffer.sorted(*next) else { return Ok(false) };
-                into.key = *sorted.key;
+            RunReader::Memory(buffer) => {
+                // The head of a run stays with it, and knows how far it is.
+                let next = into.held.as_ref().map_or(0, |(_, place)| place + 1);
+                let Some(key) = buffer.key(next) else { return Ok(false) };
+                into.key = *key;
                 match &mut into.held {
-                    // The head of a run stays with it.
-                    Some((_, place)) => *place = *next,
-                    held => *held = Some((Rc::clone(buffer), *next)),
+                    Some((_, place)) => *place = next,
+                    held => *held = Some((Rc::clone(buffer), next)),
                 }
-                *next += 1;
                 Ok(true)
             }
             RunReader::Disk { path, input } => read_record(input, into)
@@ -73,7 +69,7 @@ impl RunReader {
     /// Gives the room of a run back as soon as it is read.
     fn remove(&mut self) -> Result<(), FactsError> {
         match self {
-            RunReader::Memory(buffer, _) => *buffer = Rc::default(),
+            RunReader::Memory(buffer) => *buffer = Rc::default(),
             RunReader::Rows(files) => files.close(),
             RunReader::Disk { path, .. } => std::fs::remove_file(&*path)
                 .map_err(|source| FactsError::ReadSpill { path: path.clone(), source })?,

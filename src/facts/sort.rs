@@ -181,6 +181,11 @@ impl Buffer {
         self.index.get(place).map(|entry| (self.of(entry), entry.body))
     }
 
+    /// The key alone.
+    pub(super) fn key(&self, place: usize) -> Option<&SortKey> {
+        self.index.get(place).map(|entry| &entry.key)
+    }
+
     fn of<'a>(&'a self, entry: &'a Entry) -> Sorted<'a> {
         let at = Micros(entry.key.hour().start().0 + i64::from(entry.micros));
         let (start, len) = (entry.name.0 as usize, entry.name.1 as usize);

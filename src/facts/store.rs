@@ -204,48 +204,38 @@ impl<R: Row> Files<R> {
 
 impl FactSink for FactStore {
     fn take(&mut self, fact: Folded) -> Result<(), FactsError> {
-        let (family, place) = match &fact {
-            Folded::Session(issued) => (Family::Session, &issued.body.account),
-            Folded::Authentication(call) => (Family::Authentication, &call.body.account),
-            Folded::AwsCall(call) => (Family::AwsCall, &call.body.account),
-            Folded::Login(login) => (Family::Login, &login.body.cluster),
-            Folded::Change(change) => (Family::Change, &change.body.cluster),
-            Folded::Access(access, name_capped) => {
-                let Hourly { hour, body, count, first, last } = access;
-                return self.take_access(NamedAccess {
-                    hour: *hour,
-                    body,
-                    same_body: false,
-                    name: &body.permission.name,
-                    name_capped: *name_capped,
-                    sum: Sum { count: *count, first: *first, last: *last },
-                });
-            }
-        };
-        self.go_to(family, place)?;
-        let folder = &mut self.folder;
         match fact {
             Folded::Session(fact) => {
+                self.go_to(Family::Session, &fact.body.account)?;
                 let day = fact.at.day();
-                self.sessions.push(&session_row(fact), day, folder)
+                self.sessions.push(&session_row(fact), day, &mut self.folder)
             }
             Folded::Authentication(fact) => {
+                self.go_to(Family::Authentication, &fact.body.account)?;
                 let day = fact.hour.day();
-                self.authentications.push(&call_row(fact, true), day, folder)
+                self.authentications.push(&call_row(fact, true), day, &mut self.folder)
             }
             Folded::AwsCall(fact) => {
+                self.go_to(Family::AwsCall, &fact.body.account)?;
                 let day = fact.hour.day();
-                self.calls.push(&call_row(fact, false), day, folder)
+                self.calls.push(&call_row(fact, false), day, &mut self.folder)
             }
             Folded::Login(fact) => {
+                self.go_to(Family::Login, &fact.body.cluster)?;
                 let day = fact.hour.day();
-                self.logins.push(&login_row(fact), day, folder)
+                self.logins.push(&login_row(fact), day, &mut self.folder)
             }
             Folded::Change(fact) => {
+                self.go_to(Family::Change, &fact.body.cluster)?;
                 let day = fact.at.day();
-                self.changes.push(&change_row(fact), day, folder)
+                self.changes.push(&change_row(fact), day, &mut self.folder)
             }
-            Folded::Access(..) => Ok(()),
+            Folded::Access(Hourly { hour, body, count, first, last }, name_capped) => {
+                let (name, sum) = (&body.permission.name, Sum { count, first, last });
+                let body = &body;
+                let same_body = false;
+                self.take_access(NamedAccess { hour, body, same_body, name, name_capped, sum })
+            }
         }
     }
 

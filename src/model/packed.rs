@@ -4,6 +4,7 @@
 //! read from start to end, or at ascending places ([`Reader`]). Names of a million objects take some 50
 //! bytes each and not 300, and what is sorted is never held as it is but for one part.
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
@@ -30,8 +31,9 @@ pub enum PackedError {
     Block(#[from] std::io::Error),
 }
 
+/// Some items, packed.
 #[derive(Debug, Clone)]
-struct Block {
+pub struct Block {
     /// Place of its first item.
     first: usize,
     packed: Box<[u8]>,
@@ -76,13 +78,13 @@ impl<T> Packed<T> {
 impl<T: DeserializeOwned> Packed<T> {
     /// All items, in order.
     #[must_use]
-    pub fn iter(&self) -> Items<'_, T> {
+    pub fn iter(&self) -> Iter<'_, T> {
         self.from(0)
     }
 
     /// Those from a place on.
     #[must_use]
-    pub fn from(&self, at: usize) -> Items<'_, T> {
+    pub fn from(&self, at: usize) -> Iter<'_, T> {
         let block = self.blocks.partition_point(|block| block.first <= at).saturating_sub(1);
         let skip = at - self.blocks.get(block).map_or(at, |block| block.first);
         let blocks = self.blocks.get(block..).unwrap_or_default().iter();
@@ -98,9 +100,9 @@ impl<T: DeserializeOwned> Packed<T> {
 
 impl<'a, T: DeserializeOwned> IntoIterator for &'a Packed<T> {
     type Item = Result<T, PackedError>;
-    type IntoIter = Items<'a, T>;
+    type IntoIter = Iter<'a, T>;
 
-    fn into_iter(self) -> Items<'a, T> {
+    fn into_iter(self) -> Iter<'a, T> {
         self.iter()
     }
 }
@@ -116,15 +118,20 @@ fn unpack<T: DeserializeOwned>(block: &Block) -> Result<Vec<T>, PackedError> {
     Ok(items)
 }
 
-/// Items in order.
+/// Items in order, of blocks that stay or that are given back as they are read.
 #[derive(Debug)]
-pub struct Items<'a, T> {
-    blocks: std::slice::Iter<'a, Block>,
+pub struct Items<B, T> {
+    blocks: B,
     open: std::vec::IntoIter<T>,
     skip: usize,
 }
 
-impl<T: DeserializeOwned> Iterator for Items<'_, T> {
+/// Those of a list that stays.
+pub type Iter<'a, T> = Items<std::slice::Iter<'a, Block>, T>;
+/// Those of a list that goes.
+pub type Drain<T> = Items<std::vec::IntoIter<Block>, T>;
+
+impl<B: Iterator<Item: Borrow<Block>>, T: DeserializeOwned> Iterator for Items<B, T> {
     type Item = Result<T, PackedError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -132,7 +139,7 @@ impl<T: DeserializeOwned> Iterator for Items<'_, T> {
             if let Some(item) = self.open.next() {
                 return Some(Ok(item));
             }
-            match unpack(self.blocks.next()?) {
+            match unpack(self.blocks.next()?.borrow()) {
                 Ok(items) => {
                     self.open = items.into_iter();
                     for _ in 0..std::mem::take(&mut self.skip) {
@@ -145,35 +152,12 @@ impl<T: DeserializeOwned> Iterator for Items<'_, T> {
     }
 }
 
-/// Items in order, whose blocks are given back as they are read.
-#[derive(Debug)]
-pub struct Drain<T> {
-    blocks: std::vec::IntoIter<Block>,
-    open: std::vec::IntoIter<T>,
-}
-
 impl<T: DeserializeOwned> IntoIterator for Packed<T> {
     type Item = Result<T, PackedError>;
     type IntoIter = Drain<T>;
 
     fn into_iter(self) -> Drain<T> {
-        Drain { blocks: self.blocks.into_iter(), open: Vec::new().into_iter() }
-    }
-}
-
-impl<T: DeserializeOwned> Iterator for Drain<T> {
-    type Item = Result<T, PackedError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(item) = self.open.next() {
-                return Some(Ok(item));
-            }
-            match unpack(&self.blocks.next()?) {
-                Ok(items) => self.open = items.into_iter(),
-                Err(error) => return Some(Err(error)),
-            }
-        }
+        Items { blocks: self.blocks.into_iter(), open: Vec::new().into_iter(), skip: 0 }
     }
 }
 

@@ -141,23 +141,6 @@ enum Out<W: Write + Send> {
     Failed,
 }
 
-/// The writer of a file; `is_small` decides how one is written that has not begun.
-fn begin<W: Write + Send>(
-    out: Out<W>,
-    schema: &SchemaRef,
-    is_small: bool,
-    statistics: Statistics,
-) -> Result<Box<ArrowWriter<W>>, CodecError> {
-    match out {
-        Out::Begun(writer) => Ok(writer),
-        Out::Waiting(out) => {
-            let properties = properties(schema, is_small, statistics);
-            Ok(Box::new(ArrowWriter::try_new(out, Arc::clone(schema), Some(properties))?))
-        }
-        Out::Failed => Err(ParquetError::General("an earlier batch failed".to_owned()).into()),
-    }
-}
-
 /// Batches of rows to the bytes of one file.
 pub struct Encoder<W: Write + Send> {
     out: Out<W>,
@@ -178,11 +161,21 @@ impl<W: Write + Send> Encoder<W> {
     /// # Errors
     /// When `out` refuses or the batch has other columns.
     pub fn write(&mut self, batch: &Batch) -> Result<(), CodecError> {
-        let more = batch.columns.num_rows();
-        let mut writer = self.begin(more <= SMALL.0 && batch.bytes <= SMALL.1)?;
-        writer.write(&batch.columns)?;
-        let (rows, bytes) = self.group;
-        self.group = (rows + more, bytes + batch.bytes);
+        let is_small = batch.columns.num_rows() <= SMALL.0 && batch.bytes <= SMALL.1;
+        let bytes = self.group.1 + batch.bytes;
+        self.add(&batch.columns, is_small, |_| bytes)
+    }
+
+    /// Adds rows to the row group, whose bytes are `held` then, and ends it where it is large enough.
+    fn add(
+        &mut self,
+        columns: &RecordBatch,
+        is_small: bool,
+        held: impl FnOnce(&ArrowWriter<W>) -> usize,
+    ) -> Result<(), CodecError> {
+        let mut writer = self.begin(is_small)?;
+        writer.write(columns)?;
+        self.group = (self.group.0 + columns.num_rows(), held(&writer));
         if self.group.0 >= ROWS_PER_GROUP || self.group.1 >= BYTES_PER_GROUP {
             self.group = (0, 0);
             writer.flush()?;
@@ -191,9 +184,17 @@ impl<W: Write + Send> Encoder<W> {
         Ok(())
     }
 
+    /// The writer of the file; `is_small` decides how one is written that has not begun.
     fn begin(&mut self, is_small: bool) -> Result<Box<ArrowWriter<W>>, CodecError> {
-        let out = std::mem::replace(&mut self.out, Out::Failed);
-        begin(out, &self.schema, is_small, self.statistics)
+        match std::mem::replace(&mut self.out, Out::Failed) {
+            Out::Begun(writer) => Ok(writer),
+            Out::Waiting(out) => {
+                let properties = properties(&self.schema, is_small, self.statistics);
+                let schema = Arc::clone(&self.schema);
+                Ok(Box::new(ArrowWriter::try_new(out, schema, Some(properties))?))
+            }
+            Out::Failed => Err(ParquetError::General("an earlier batch failed".to_owned()).into()),
+        }
     }
 
     /// Ends the file; returns what it was written into.
@@ -246,11 +247,8 @@ impl<R: Row, W: Write + Send> RowWriter<R, W> {
 /// Writes batches of one schema as they come, however many. They are cut anew, so that the bytes do not
 /// depend on where whoever made them cut them.
 pub struct BatchWriter<W: Write + Send> {
-    out: Out<W>,
-    schema: SchemaRef,
+    encoder: Encoder<W>,
     batches: BatchCoalescer,
-    /// Rows of the row group in the making.
-    group: usize,
     rows: usize,
 }
 
@@ -259,7 +257,7 @@ impl<W: Write + Send> BatchWriter<W> {
     #[must_use]
     pub fn new(out: W, schema: SchemaRef) -> Self {
         let batches = BatchCoalescer::new(Arc::clone(&schema), ROWS_PER_BATCH);
-        BatchWriter { out: Out::Waiting(out), schema, batches, group: 0, rows: 0 }
+        BatchWriter { encoder: Encoder::new(out, schema, Statistics::OfAll), batches, rows: 0 }
     }
 
     /// Adds rows.
@@ -268,28 +266,15 @@ impl<W: Write + Send> BatchWriter<W> {
     /// When `out` refuses or the batch has other columns.
     pub fn write(&mut self, batch: RecordBatch) -> Result<(), CodecError> {
         self.rows += batch.num_rows();
-        self.batches.push_batch(batch.with_schema(Arc::clone(&self.schema))?)?;
+        self.batches.push_batch(batch.with_schema(Arc::clone(&self.encoder.schema))?)?;
         self.write_full()
     }
 
     fn write_full(&mut self) -> Result<(), CodecError> {
         while let Some(batch) = self.batches.next_completed_batch() {
-            let is_small = self.rows <= SMALL.0;
-            let mut writer = self.begin(is_small)?;
-            writer.write(&batch)?;
-            self.group += batch.num_rows();
-            if self.group >= ROWS_PER_GROUP || writer.in_progress_size() >= BYTES_PER_GROUP {
-                self.group = 0;
-                writer.flush()?;
-            }
-            self.out = Out::Begun(writer);
+            self.encoder.add(&batch, self.rows <= SMALL.0, ArrowWriter::in_progress_size)?;
         }
         Ok(())
-    }
-
-    fn begin(&mut self, is_small: bool) -> Result<Box<ArrowWriter<W>>, CodecError> {
-        let out = std::mem::replace(&mut self.out, Out::Failed);
-        begin(out, &self.schema, is_small, Statistics::OfAll)
     }
 
     /// Ends the file; returns what it was written into and how many rows it has.
@@ -300,7 +285,7 @@ impl<W: Write + Send> BatchWriter<W> {
         self.batches.finish_buffered_batch()?;
         self.write_full()?;
         let rows = u64::try_from(self.rows).unwrap_or(u64::MAX);
-        Ok((self.begin(true)?.into_inner()?, rows))
+        Ok((self.encoder.finish()?, rows))
     }
 }
 
