@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use overgrant::facts::FactsError;
@@ -89,11 +90,11 @@ fn session(n: u64, sessions: u64) -> SessionFact {
             let pod = dice.below(sessions / 12 + 1);
             fact.issued_by = IssuedBy::PodIdentity;
             fact.session_name = format!("eks-bench-app-{pod:08x}-{random:016x}");
-            fact.source = AwsCaller {
+            fact.source = Arc::new(AwsCaller {
                 kind: "AWSService".to_owned(),
                 invoked_by: "pods.eks.amazonaws.com".to_owned(),
                 ..AwsCaller::default()
-            };
+            });
             fact.tags = vec![
                 tag("eks-cluster-arn", "arn:aws:eks:us-west-2:111122223333:cluster/bench".into()),
                 tag("eks-cluster-name", "bench".into()),
@@ -110,11 +111,11 @@ fn session(n: u64, sessions: u64) -> SessionFact {
             fact.subject = format!("system:serviceaccount:ns-{}:app-{}", role % 600, role);
             "arn:aws:iam::111122223333:oidc-provider/oidc.eks.example"
                 .clone_into(&mut fact.provider);
-            fact.source = AwsCaller {
+            fact.source = Arc::new(AwsCaller {
                 kind: "WebIdentityUser".to_owned(),
                 user_name: fact.subject.clone(),
                 ..AwsCaller::default()
-            };
+            });
         }
         7 => {
             let person = dice.below(3000);
@@ -125,7 +126,7 @@ fn session(n: u64, sessions: u64) -> SessionFact {
                 tag("team", format!("team-{}", person % 200)),
             ];
             fact.transitive_keys = vec!["team".to_owned()];
-            fact.source = AwsCaller {
+            fact.source = Arc::new(AwsCaller {
                 kind: "IAMUser".to_owned(),
                 principal_id: format!("AIDA{person:017}"),
                 arn: format!("arn:aws:iam::111122223333:user/person-{person}"),
@@ -133,12 +134,12 @@ fn session(n: u64, sessions: u64) -> SessionFact {
                 access_key_id: format!("AKIA{person:016}"),
                 user_name: format!("person-{person}"),
                 ..AwsCaller::default()
-            };
+            });
         }
         _ => {
             fact.session_name = format!("chained-{random:08x}");
             fact.tags = vec![tag("step", format!("{}", n % 10))];
-            fact.source = caller_of(n - 1, sessions);
+            fact.source = Arc::new(caller_of(n - 1, sessions));
         }
     }
     fact

@@ -112,10 +112,10 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
             }),
         ));
     }
-    let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));
     all.push((
         "inflate, find, extract",
         Box::new(move || {
+            let mut extractor = new_extractor();
             let mut facts = 0;
             for one in &corpus.objects {
                 let mut batch = Batch::default();
@@ -134,10 +134,10 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
             .iter()
             .map(|one| Ok((one.key.as_str(), in_general(&one.gzipped)?)))
             .collect::<Result<_, Box<dyn Error>>>()?;
-        let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));
         all.push((
             "the same, every record parsed",
             Box::new(move || {
+                let mut extractor = new_extractor();
                 let mut facts = 0;
                 for (key, object) in &general {
                     let mut batch = Batch::default();
@@ -150,20 +150,20 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
             }),
         ));
     }
-    let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));
     all.push((
         "sorted",
         Box::new(move || {
+            let mut extractor = new_extractor();
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
             let runs = sorted(corpus, &mut extractor, &spill)?;
             Ok(u64::try_from(runs.len())?)
         }),
     ));
-    let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));
     all.push((
         "merged",
         Box::new(move || {
+            let mut extractor = new_extractor();
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
             let runs = sorted(corpus, &mut extractor, &spill)?;
@@ -176,10 +176,10 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
             Ok(facts)
         }),
     ));
-    let mut extractor = Extractor::new(support::context_of(corpus::KNOWN_ROLES));
     all.push((
         "the whole scan: facts written",
         Box::new(move || {
+            let mut extractor = new_extractor();
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
             let runs = sorted(corpus, &mut extractor, &spill)?;
@@ -189,6 +189,11 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
         }),
     ));
     Ok(all)
+}
+
+/// One that has met nothing: what it learns is part of what a scan costs.
+fn new_extractor() -> Extractor {
+    Extractor::new(support::context_of(corpus::KNOWN_ROLES))
 }
 
 /// The facts of a corpus in sorted runs.

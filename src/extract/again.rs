@@ -12,7 +12,7 @@ use memchr::memchr;
 
 use super::audit::{Asked, Read, sees_name};
 use super::identity::of_request;
-use super::memo::{Bound, Key, Memo, Memory};
+use super::memo::{Bound, Key, Memo, Memory, Number, Numbered};
 use super::product_of;
 use crate::decode::audit::{Event, ObjectRef, ResponseStatus};
 use crate::decode::lenient::{MAX_TEXT, Raw, Text};
@@ -118,28 +118,23 @@ pub(super) fn extract(
 /// What events said that were read, by how they stand in a message.
 #[derive(Debug)]
 pub(super) struct Quotes {
-    /// Numbers of the parts that come again and again: callers, answers, notes. They are long, so each is
-    /// held once.
-    parts: Memo<1, PartNumber>,
-    /// The next one; none is given twice, so what is held under one that was forgotten is never found.
-    next: u64,
+    /// Of the parts that come again and again: callers, answers, notes.
+    parts: Numbered<()>,
     events: Memo<11, Said>,
 }
-
-type PartNumber = [u8; 8];
 
 impl Default for Quotes {
     fn default() -> Self {
         // What events say is held by those that were read.
-        let parts = Memo::within(Bound { all: 4 << 20, each: 128 });
+        let parts = Numbered::within(Bound { all: 4 << 20, each: 128 });
         let events = Memo::within(Bound { all: 4 << 20, each: 384 });
-        Quotes { parts, next: 0, events }
+        Quotes { parts, events }
     }
 }
 
 impl Quotes {
     fn get(&self, quoted: &Quoted<'_>, cluster: &str) -> Option<&Said> {
-        let number = |part| self.parts.get(&[part]).copied();
+        let number = |part| self.parts.get(part).map(|(number, ())| *number);
         let parts = [number(quoted.user)?, number(quoted.status)?, number(quoted.annotations)?];
         self.events.get(&quoted_key(quoted, cluster, &parts))
     }
@@ -152,14 +147,9 @@ impl Quotes {
         }
     }
 
-    fn number(&mut self, part: &[u8]) -> PartNumber {
-        if let Some(number) = self.parts.get(&[part]) {
-            return *number;
-        }
-        let number = self.next.to_be_bytes();
-        self.next += 1;
-        self.parts.put(&[part], number);
-        number
+    fn number(&mut self, part: &[u8]) -> Number {
+        let known = self.parts.get(part).map(|(number, ())| *number);
+        known.unwrap_or_else(|| self.parts.put(part, ()))
     }
 }
 
@@ -169,7 +159,7 @@ impl Quotes {
 fn quoted_key<'a>(
     quoted: &'a Quoted<'_>,
     cluster: &'a str,
-    [user, status, annotations]: &'a [PartNumber; 3],
+    [user, status, annotations]: &'a [Number; 3],
 ) -> Key<'a, 11> {
     let object = &quoted.object;
     let no_resource = object.resource.is_empty();

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::again::{self, Said, Seen, path_of, rank_of};
 use super::identity::of_request;
@@ -245,7 +246,7 @@ impl<'a> Reading<'a> {
         {
             let hides_name =
                 self.asked.hide_secret_names && secret_names::is_of_secrets(&access.permission);
-            memory.events.put(&key, Said { body, asker: self.asker.clone(), hides_name });
+            memory.events.put(&key, Said { body, asker: self.asker, hides_name });
         }
     }
 
@@ -287,7 +288,7 @@ impl<'a> Reading<'a> {
                 .map(Micros),
             provider: audiences.join(","),
             subject: service_account::username(namespace, name),
-            source: AwsCaller {
+            source: Arc::new(AwsCaller {
                 kind: "KubernetesUser".to_owned(),
                 principal_id: if caller.principal_id.is_empty() {
                     String::new()
@@ -302,7 +303,7 @@ impl<'a> Reading<'a> {
                 },
                 user_name: caller.username.clone(),
                 ..AwsCaller::default()
-            },
+            }),
             ..SessionFact::default()
         })
     }

@@ -6,11 +6,12 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use chrono::NaiveDateTime;
 
 use super::identity::of_record;
-use super::memo::Memory;
+use super::memo::{Key, Memory, Number};
 use super::{Context, changes, product_of, user_agent_family};
 use crate::decode::cloudtrail::{
     AssumeRoleAnswer, AssumeRoleRequest, AssumedRoleUser, Credentials, FederatedUser, Record, Tag,
@@ -138,29 +139,19 @@ fn facts(
     take: &mut dyn FnMut(Fact<'_>),
 ) -> Result<(), Filter> {
     let service = service_of(record.event_source.as_str());
-    let identity = record.user_identity.map_or("", Raw::get).as_bytes();
-    // A call that issues nothing and changes no grant says what these parts say. Only those that are
-    // wanted are remembered.
     let name = record.event_name.as_str();
     let may_change = service == "eks" && !name.starts_with("Describe") && !name.starts_with("List");
-    let deciding = (issued_by.is_none() && !may_change).then(|| {
-        [
-            identity,
-            record.event_source.as_str().as_bytes(),
-            name.as_bytes(),
-            record.aws_region.as_str().as_bytes(),
-            record.error_code.as_str().as_bytes(),
-            record.event_category.as_str().as_bytes(),
-            product_of(record.user_agent.as_str().as_bytes()),
-            record.recipient_account_id.as_str().as_bytes(),
-        ]
-    });
-    let said = deciding.as_ref().and_then(|key| memory.calls.get(key)).cloned();
+    // Others are remembered once they were found to be wanted.
+    let says_more = issued_by.is_some() || may_change;
+    let identity = record.user_identity.map_or("", Raw::get).as_bytes();
+    let known = memory.callers.get(identity).map(|(number, _)| *number);
+    let met = known.filter(|_| !says_more);
+    let said = met.and_then(|number| memory.calls.get(&deciding(&number, record))).cloned();
     let said = match said {
         Some(body) => Ok(body),
         None => Err(caller(record.user_identity, memory)),
     };
-    if let Err(caller) = &said
+    if let Err((_, caller)) = &said
         && !is_wanted(record.event_source.as_str(), caller, context)
     {
         return Err(Filter::NotRelevant);
@@ -175,12 +166,12 @@ fn facts(
         take(Fact { group: 0, id, ordinal, rank, at, name: Cow::Borrowed(""), body });
         ordinal += 1;
     };
-    let caller = match said {
+    let (number, caller) = match said {
         Ok(body) => {
             push(body);
             return Ok(());
         }
-        Err(caller) => (*caller).clone(),
+        Err(caller) => caller,
     };
     if let Some(how) = issued_by {
         let session = session(record, how, caller, &mut memory.members[0]);
@@ -205,8 +196,8 @@ fn facts(
         FactBody::AwsCall(call)
     };
     let body = Rc::new(body);
-    if let Some(key) = deciding {
-        memory.calls.put(&key, Rc::clone(&body));
+    if !says_more {
+        memory.calls.put(&deciding(&number, record), Rc::clone(&body));
     }
     push(body);
     if let Some(change) = change {
@@ -215,15 +206,28 @@ fn facts(
     Ok(())
 }
 
-/// The caller, who mostly called before.
-fn caller(identity: Part<'_>, memory: &mut Memory) -> Rc<AwsCaller> {
-    let key = [identity.map_or("", Raw::get).as_bytes()];
-    if let Some(known) = memory.callers.get(&key) {
-        return Rc::clone(known);
+/// The parts that decide what a call says that issues nothing and changes no grant.
+fn deciding<'a>(caller: &'a Number, record: &'a Record<'_>) -> Key<'a, 8> {
+    [
+        caller,
+        record.event_source.as_str().as_bytes(),
+        record.event_name.as_str().as_bytes(),
+        record.aws_region.as_str().as_bytes(),
+        record.error_code.as_str().as_bytes(),
+        record.event_category.as_str().as_bytes(),
+        product_of(record.user_agent.as_str().as_bytes()),
+        record.recipient_account_id.as_str().as_bytes(),
+    ]
+}
+
+/// The caller, who mostly called before, and its number.
+fn caller(identity: Part<'_>, memory: &mut Memory) -> (Number, Arc<AwsCaller>) {
+    let bytes = identity.map_or("", Raw::get).as_bytes();
+    if let Some((number, caller)) = memory.callers.get(bytes) {
+        return (*number, Arc::clone(caller));
     }
-    let caller = Rc::new(caller_of(identity));
-    memory.callers.put(&key, Rc::clone(&caller));
-    caller
+    let caller = Arc::new(caller_of(identity));
+    (memory.callers.put(bytes, Arc::clone(&caller)), caller)
 }
 
 fn service_of(event_source: &str) -> &str {
@@ -281,7 +285,7 @@ fn issued_by(service: &str, event_name: &str) -> Option<IssuedBy> {
 fn session(
     record: &Record<'_>,
     how: IssuedBy,
-    source: AwsCaller,
+    source: Arc<AwsCaller>,
     members: &mut Members,
 ) -> SessionFact {
     let request = AssumeRoleRequest::of(record.request_parameters, members);

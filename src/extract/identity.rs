@@ -63,35 +63,51 @@ fn low_half(id: u128) -> u64 {
 /// who could as well use one twice.
 fn uuid(text: &[u8]) -> Option<u128> {
     let text: &[u8; 36] = text.try_into().ok()?;
-    let (mut number, mut all) = (0_u128, 0);
-    for (n, byte) in text.iter().enumerate() {
-        if matches!(n, 8 | 13 | 18 | 23) {
-            all |= if *byte == b'-' { 0 } else { NO_DIGIT };
-            continue;
-        }
-        let digit = DIGITS[usize::from(*byte)];
-        all |= digit;
-        number = number << 4 | u128::from(digit);
+    if [8, 13, 18, 23].into_iter().any(|dash| text[dash] != b'-') {
+        return None;
     }
-    (all & NO_DIGIT == 0).then_some(number)
+    let eight = |at: usize| text.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
+    // Four digits on either side of a dash.
+    let around = |at: usize| Some((eight(at)? & FRONT) | (eight(at + 1)? & !FRONT));
+    let eights = [eight(0)?, around(9)?, around(19)?, eight(28)?];
+    eights.into_iter().try_fold(0, |number, eight| Some(number << 32 | u128::from(digits(eight)?)))
 }
 
-const NO_DIGIT: u8 = 0x80;
+const ONES: u64 = u64::MAX / 0xff;
+const FRONT: u64 = 0xffff_ffff_0000_0000;
 
-/// What a byte is as a hexadecimal digit in lower case.
-const DIGITS: [u8; 256] = {
-    let mut all = [NO_DIGIT; 256];
-    let mut n = 0;
-    while n < 16 {
-        all[b"0123456789abcdef"[n as usize] as usize] = n;
-        n += 1;
-    }
-    all
-};
+/// The number that eight hexadecimal digits in lower case are.
+fn digits(text: u64) -> Option<u64> {
+    // A letter has a bit that no figure has, and stands nine before its value.
+    let letters = text >> 6 & ONES;
+    let values = ((text & (ONES * 15)) + letters * 9) & (ONES * 15);
+    // Whatever else was there does not come out again.
+    let above_nine = (values + ONES * 6) >> 4 & ONES;
+    let again = values + ONES * u64::from(b'0') + above_nine * u64::from(b'a' - b'0' - 10);
+    let [by_two, by_four] = [0x00ff_00ff_00ff_00ff, 0x0000_ffff_0000_ffff];
+    let twos = (values | values >> 4) & by_two;
+    let fours = (twos | twos >> 8) & by_four;
+    (again == text).then_some((fours | fours >> 16) & u64::from(u32::MAX))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn digits_are_told_from_all_else() {
+        for byte in 0..=255 {
+            let expected = char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+            for at in 0..8 {
+                let mut text = *b"01289abf";
+                text[at] = byte;
+                let number =
+                    std::str::from_utf8(&text).ok().map(|text| u64::from_str_radix(text, 16));
+                let got = digits(u64::from_be_bytes(text));
+                assert_eq!(got, expected.map(|_| number.unwrap().unwrap()), "{byte} at {at}");
+            }
+        }
+    }
 
     #[test]
     fn one_record_has_one_number_and_no_other_has_it() {

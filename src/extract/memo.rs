@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
@@ -26,6 +27,8 @@ pub(super) struct Bound {
 
 /// Of things that say something and are held nowhere else.
 const BODIES: Bound = Bound { all: 12 << 20, each: 1024 };
+/// Of calls, whose callers are held by themselves.
+const CALLS: Bound = Bound { all: 12 << 20, each: 640 };
 /// A longer key is not worth it.
 const LONGEST_KEY: usize = 8 << 10;
 
@@ -42,11 +45,11 @@ fn same_bytes(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// All that a worker remembers, and room that it uses again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Memory {
     /// Callers by their `userIdentity`.
-    pub(super) callers: Memo<1, Rc<AwsCaller>>,
-    /// Calls that yield one fact and nothing more.
+    pub(super) callers: Numbered<Arc<AwsCaller>>,
+    /// Calls that yield one fact and nothing more, by the number of who called among others.
     pub(super) calls: Memo<8, Rc<FactBody>>,
     /// Audit events in the same way.
     pub(super) events: Memo<11, Said>,
@@ -57,6 +60,20 @@ pub(super) struct Memory {
     /// Of the message at hand, and what was taken of it.
     pub(super) unpacked: Unpacked,
     pub(super) taken: Taken,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory {
+            callers: Numbered::within(BODIES),
+            calls: Memo::within(CALLS),
+            events: Memo::within(BODIES),
+            quoted: Quotes::default(),
+            members: <[Members; 2]>::default(),
+            unpacked: Unpacked::default(),
+            taken: Taken::default(),
+        }
+    }
 }
 
 /// The parts that decide, as they are written.
@@ -78,12 +95,6 @@ struct Known<const N: usize, T> {
     start: usize,
     lengths: [usize; N],
     value: T,
-}
-
-impl<const N: usize, T> Default for Memo<N, T> {
-    fn default() -> Self {
-        Memo::within(BODIES)
-    }
 }
 
 impl<const N: usize, T> Memo<N, T> {
@@ -139,13 +150,54 @@ impl<const N: usize, T> Memo<N, T> {
     }
 }
 
+/// Numbers of bytes that come again and again, with what was made of them: long parts of other keys, which
+/// hold the number in their place.
+#[derive(Debug)]
+pub(super) struct Numbered<T> {
+    memo: Memo<1, (Number, T)>,
+    /// None is given twice, so what is held under one that was forgotten is never found.
+    next: u64,
+}
+
+/// As a part of a key.
+pub(super) type Number = [u8; 8];
+
+impl<T> Numbered<T> {
+    pub(super) fn within(bound: Bound) -> Self {
+        Numbered { memo: Memo::within(bound), next: 0 }
+    }
+
+    /// Number of these very bytes and what was made of them, if they are known.
+    pub(super) fn get(&self, bytes: &[u8]) -> Option<&(Number, T)> {
+        self.memo.get(&[bytes])
+    }
+
+    /// Keeps what was made of them; they must not be known yet. Returns their number.
+    pub(super) fn put(&mut self, bytes: &[u8], value: T) -> Number {
+        let number = self.next.to_be_bytes();
+        self.next += 1;
+        self.memo.put(&[bytes], (number, value));
+        number
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn a_number_is_never_given_twice() {
+        let mut known = Numbered::within(Bound { all: 100, each: 40 });
+        let numbers: Vec<Number> = (0..20_u8).map(|n| known.put(&[n], n)).collect();
+        assert!(known.get(&[0]).is_none(), "forgotten");
+        assert_eq!(known.get(&[19]), Some(&(numbers[19], 19)));
+        let again = known.put(&[0], 0);
+        assert!(!numbers.contains(&again));
+    }
+
+    #[test]
     fn parts_do_not_run_into_each_other() {
-        let mut memo: Memo<2, u8> = Memo::default();
+        let mut memo: Memo<2, u8> = Memo::within(BODIES);
         memo.put(&[b"ab", b"c"], 1);
         memo.put(&[b"a", b"bc"], 2);
         assert_eq!(memo.get(&[b"ab", b"c"]), Some(&1));
@@ -157,7 +209,7 @@ mod tests {
     fn one_byte_makes_another_key() {
         for len in 0..40 {
             let key: Vec<u8> = (0..len).collect();
-            let mut same = Memo::<1, u8>::default();
+            let mut same = Memo::<1, u8>::within(BODIES);
             same.put(&[&key], 1);
             assert_eq!(same.get(&[&key]), Some(&1));
             for at in 0..key.len() {
@@ -171,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_a_bound() {
-        let mut memo: Memo<1, usize> = Memo::default();
+        let mut memo: Memo<1, usize> = Memo::within(BODIES);
         for n in 0..3 * BODIES.all / BODIES.each {
             memo.put(&[&n.to_be_bytes()], n);
             assert_eq!(memo.get(&[&n.to_be_bytes()]), Some(&n));

@@ -1,13 +1,13 @@
 //! One object while it is read: which of its parts are records, of which stream, of which cluster.
 
+mod trail;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::decode::authenticator;
 use crate::decode::carrier::{self, Carried};
-use crate::decode::cloudtrail::Record;
 use crate::decode::envelope::{Envelope, Head, cluster_from_log_group};
-use crate::decode::find;
 use crate::decode::lenient::Unread;
 use crate::decode::sniff::{Kind, kind};
 use crate::decode::split::{self, Piece};
@@ -19,7 +19,6 @@ use crate::model::time::{Hour, Micros};
 
 use super::memo::Memory;
 use super::origin::{AUDIT_STREAM, Origin, Source, is_other_stream, split_time};
-use super::skim::Passed;
 use super::{Batch, Context, Skimmer, audit, cloudtrail, login, reason_of, stray};
 
 /// Deepest nesting of arrays and carriers around a record; forged deeper ones are rejected.
@@ -77,7 +76,7 @@ impl<'a> Object<'a> {
     }
 
     pub(super) fn read(mut self, inflated: &[u8], skimmer: &mut Skimmer) {
-        if self.cloudtrail_file(inflated, skimmer) {
+        if self.trail_file(inflated, skimmer) {
             self.finish(inflated);
             return;
         }
@@ -451,74 +450,6 @@ impl<'a> Object<'a> {
     fn settle(&mut self, delivered: Option<(LogStream, Hour, Proof)>) {
         if let Some((stream, hour, proof)) = delivered {
             self.delivered_many(stream, hour.start(), proof.events, proof.issues);
-        }
-    }
-
-    /// A trail's file: what no grant is about is counted and not parsed. False when it is none.
-    fn cloudtrail_file(&mut self, file: &[u8], Skimmer { skim, records }: &mut Skimmer) -> bool {
-        let mut passed = Passed::default();
-        let is_file = find::records(file, records, |one| {
-            skim.pass(file, one, self.place.is_some(), &mut passed)
-        });
-        if !is_file {
-            return false;
-        }
-        self.has_records = true;
-        for run in passed.runs {
-            let (account, region) = self.place.unwrap_or((run.account, run.region));
-            let stream = Source::Trail(account, region).stream();
-            self.delivered_many(stream, run.hour.start(), run.records, false);
-        }
-        self.batch.tally.filter_many(Stream::CloudTrail, Filter::NotRelevant, passed.records);
-        for one in &records.found {
-            let record = one.bytes(file);
-            match Record::from_found(one, file, &mut self.memory.members[0]) {
-                Some(read) => {
-                    let outcome = cloudtrail::read(
-                        &read,
-                        record,
-                        (self.context, self.memory),
-                        self.place,
-                        self.take,
-                    );
-                    self.cloudtrail_outcome(outcome, record);
-                }
-                None => self.cloudtrail_record(record),
-            }
-        }
-        true
-    }
-
-    fn cloudtrail_record(&mut self, record: &[u8]) {
-        self.has_records = true;
-        match cloudtrail::extract(record, (self.context, self.memory), self.place, self.take) {
-            Ok(outcome) => self.cloudtrail_outcome(outcome, record),
-            Err(unread) => self.reject(Stream::CloudTrail, reason_of(unread), record),
-        }
-    }
-
-    fn cloudtrail_outcome(&mut self, outcome: cloudtrail::Outcome, record: &[u8]) {
-        if let Some(delivery) = outcome.delivered {
-            let (account, region) = &delivery.place;
-            let (account, region) = self.place.unwrap_or((account, region));
-            let source = Source::Trail(account, region);
-            self.delivered(source, delivery.at.hour(), delivery.issues);
-        }
-        match outcome.left {
-            None => {
-                let at = outcome.at.unwrap_or_default();
-                self.batch.keep(outcome.kept, at, false);
-            }
-            Some(cloudtrail::Left::Filtered(Filter::OutsideWindow)) => {
-                self.batch.is_outside(outcome.at.unwrap_or_default());
-                self.batch.tally.filter(Stream::CloudTrail, Filter::OutsideWindow);
-            }
-            Some(cloudtrail::Left::Filtered(why)) => {
-                self.batch.tally.filter(Stream::CloudTrail, why);
-            }
-            Some(cloudtrail::Left::Rejected(why)) => {
-                self.reject(Stream::CloudTrail, why, record);
-            }
         }
     }
 

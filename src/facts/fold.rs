@@ -67,6 +67,7 @@ pub struct Dated<T> {
 pub type Issued = Dated<SessionFact>;
 
 /// What the fold yields, in this order of families.
+#[expect(clippy::large_enum_variant, reason = "each is handed on as soon as it is made")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Folded {
     /// A session.

@@ -20,6 +20,9 @@ use super::sort::{Buffer, RUN_BUFFER, Run, RunWriter, Sorted, SpillDir};
 /// Runs that are open at once; each costs about a megabyte: a zstd window, two buffers.
 pub const MAX_OPEN_RUNS: usize = 64;
 
+/// Facts in memory that are fetched before they are merged.
+const SOON: usize = 16;
+
 enum RunReader {
     Memory(Rc<Buffer>),
     Disk { path: PathBuf, input: zstd::Decoder<'static, BufReader<File>> },
@@ -52,6 +55,9 @@ impl RunReader {
                 let next = into.held.as_ref().map_or(0, |(_, place)| place + 1);
                 let Some(key) = buffer.key(next) else { return Ok(false) };
                 into.key = *key;
+                if next.is_multiple_of(SOON) {
+                    buffer.touch(next + SOON..next + 2 * SOON);
+                }
                 match &mut into.held {
                     Some((_, place)) => *place = next,
                     held => *held = Some((Rc::clone(buffer), next)),

@@ -1,5 +1,7 @@
 //! Facts to rows of Parquet and back, field by field; the round trip loses nothing.
 
+use std::sync::Arc;
+
 use super::fold::{Dated, Hourly, Issued, NamedAccess};
 use crate::model::fact::{
     AccessFact, AwsCallFact, AwsCaller, ChangeFact, ChangeKind, Decision, IssuedBy, KubeUser,
@@ -161,7 +163,7 @@ pub(super) fn access(row: AccessFactRow) -> Hourly<AccessFact> {
 }
 
 pub(super) fn call_row(call: Hourly<AwsCallFact>, is_authentication: bool) -> CallFactRow {
-    let AwsCallFact { caller, .. } = call.body;
+    let caller = Arc::unwrap_or_clone(call.body.caller);
     CallFactRow {
         account: call.body.account,
         hour: call.hour.start(),
@@ -192,7 +194,7 @@ pub(super) fn call_row(call: Hourly<AwsCallFact>, is_authentication: bool) -> Ca
 }
 
 pub(super) fn call(row: CallFactRow) -> Hourly<AwsCallFact> {
-    let caller = AwsCaller {
+    let caller = Arc::new(AwsCaller {
         kind: row.caller_kind,
         principal_id: row.principal_id,
         arn: row.arn,
@@ -206,7 +208,7 @@ pub(super) fn call(row: CallFactRow) -> Hourly<AwsCallFact> {
         invoked_by: row.invoked_by,
         user_name: row.user_name,
         on_behalf_of: row.on_behalf_of,
-    };
+    });
     let body = AwsCallFact {
         account: row.account,
         region: row.region,
@@ -228,7 +230,7 @@ pub(super) fn call(row: CallFactRow) -> Hourly<AwsCallFact> {
 
 pub(super) fn session_row(issued: Issued) -> SessionFactRow {
     let fact = issued.body;
-    let caller = fact.source;
+    let caller = Arc::unwrap_or_clone(fact.source);
     SessionFactRow {
         account: fact.account,
         issued_at: issued.at,
@@ -263,7 +265,7 @@ pub(super) fn session_row(issued: Issued) -> SessionFactRow {
 }
 
 pub(super) fn issued(row: SessionFactRow) -> Issued {
-    let source = AwsCaller {
+    let source = Arc::new(AwsCaller {
         kind: row.caller_kind,
         principal_id: row.caller_principal_id,
         arn: row.caller_arn,
@@ -277,7 +279,7 @@ pub(super) fn issued(row: SessionFactRow) -> Issued {
         invoked_by: row.caller_invoked_by,
         user_name: row.caller_user_name,
         on_behalf_of: row.caller_on_behalf_of,
-    };
+    });
     let body = SessionFact {
         account: row.account,
         region: row.region,

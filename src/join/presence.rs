@@ -142,17 +142,19 @@ fn folded(arn: &str) -> Option<PrincipalName> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::facts::fold::Issued;
     use crate::model::fact::SessionFact;
     use crate::model::time::Hour;
 
     fn call(id: &str, arn: &str, agent: &str, at: i64) -> Hourly<AwsCallFact> {
-        let caller = AwsCaller {
+        let caller = Arc::new(AwsCaller {
             principal_id: format!("{id}:s"),
             arn: arn.to_owned(),
             ..AwsCaller::default()
-        };
+        });
         let body =
             AwsCallFact { caller, user_agent_family: agent.to_owned(), ..AwsCallFact::default() };
         Hourly { hour: Hour(0), body, count: 1, first: Micros(at), last: Micros(at) }

@@ -121,15 +121,22 @@ impl Usage {
     pub fn finish(&mut self) {
         self.covering = HashTable::new();
         self.use_idx = HashTable::new();
-        let members = &self.members;
-        self.uses.sort_by(|a, b| {
-            (members.get(a.member), a.via, &a.permission, &a.grants).cmp(&(
-                members.get(b.member),
-                b.via,
-                &b.permission,
-                &b.grants,
-            ))
+        // Members are compared once each, and uses stay where they are until their place is known.
+        let mut members: Vec<(&Member, usize)> = self.members.iter().zip(0..).collect();
+        members.sort_unstable();
+        let mut ranks = vec![0; members.len()];
+        for (rank, same) in members.chunk_by(|a, b| a.0 == b.0).enumerate() {
+            for (_, member) in same {
+                ranks[*member] = rank;
+            }
+        }
+        let mut order: Vec<&mut Use> = self.uses.iter_mut().collect();
+        order.sort_by(|a, b| {
+            let of = |used: &Use| (ranks.get(used.member).copied(), used.via);
+            let decided = of(a).cmp(&of(b));
+            decided.then_with(|| (&a.permission, &a.grants).cmp(&(&b.permission, &b.grants)))
         });
+        self.uses = order.into_iter().map(std::mem::take).collect();
     }
 
     /// Grants that cover the request; evaluated once for each class of caller and permission.

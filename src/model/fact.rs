@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -306,6 +307,26 @@ pub struct ChangeFact {
     pub invoked_by: String,
 }
 
+/// What facts share is written as if it were in each.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &Arc<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().serialize(to)
+    }
+
+    pub(super) fn deserialize<'a, T: Deserialize<'a>, D: Deserializer<'a>>(
+        from: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(from).map(Arc::new)
+    }
+}
+
 /// The `userIdentity` of a CloudTrail record. Absent fields are empty.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct AwsCaller {
@@ -420,7 +441,8 @@ pub struct SessionFact {
     /// `credentials.expiration`.
     pub expires_at: Option<Micros>,
     /// Who asked.
-    pub source: AwsCaller,
+    #[serde(with = "shared")]
+    pub source: Arc<AwsCaller>,
     /// `requestParameters.sourceIdentity`.
     pub source_identity: String,
     /// Session tags asked for, sorted by key.
@@ -444,8 +466,9 @@ pub struct AwsCallFact {
     pub account: String,
     /// `awsRegion`.
     pub region: String,
-    /// Who called.
-    pub caller: AwsCaller,
+    /// Who called; whoever calls does so again.
+    #[serde(with = "shared")]
+    pub caller: Arc<AwsCaller>,
     /// `s3.amazonaws.com`.
     pub event_source: String,
     /// `GetObject`.

@@ -32,8 +32,37 @@ impl Micros {
     /// Reads RFC 3339 (`2026-11-24T00:00:00Z`, fractions and offsets allowed).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(at) = Micros::parse_plain(text.as_bytes()) {
+            return Some(at);
+        }
         let at = DateTime::parse_from_rfc3339(text).ok()?;
         Some(Micros(at.timestamp_micros()))
+    }
+
+    /// The two spellings that logs have: `2026-11-24T00:00:00Z`, and with six digits of a second.
+    fn parse_plain(text: &[u8]) -> Option<Self> {
+        let (seconds, fraction) = text.split_first_chunk::<19>()?;
+        let fraction = match fraction {
+            b"Z" => 0,
+            [b'.', six @ .., b'Z'] if six.len() == 6 => number(six)?,
+            _ => return None,
+        };
+        let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2] =
+            seconds
+        else {
+            return None;
+        };
+        let year = number(&[y1, y2, y3, y4])?;
+        let [month, day, hour, minute, second] =
+            [[m1, m2], [d1, d2], [h1, h2], [i1, i2], [s1, s2]].map(|two| number(&two));
+        let (hour, minute, second) = (hour?, minute?, second?);
+        // Leap seconds are for the parser of all spellings.
+        if hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let days = days_of(year, month?, day?)?;
+        let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
+        Some(Micros(seconds * 1_000_000 + fraction))
     }
 
     /// Reads what forwarders and Logs Insights make of a time as well: `2026-11-24 00:00:00.123`
@@ -122,6 +151,32 @@ impl Day {
     }
 }
 
+/// What decimal digits are.
+fn number(digits: &[u8]) -> Option<i64> {
+    digits.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'))
+    })
+}
+
+/// Days since 1970 of a date in the Gregorian calendar; `None` for one that it has not.
+fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=last).contains(&day) {
+        return None;
+    }
+    // Years that begin in March have the day that some lack at their end, and months that begin every
+    // 30.6 days.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let before = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    Some(before + (month * 306 + 5) / 10 + day - 1 - 719_468)
+}
+
 /// A half-open span of time, `since ≤ t < until`, both on an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Window {
@@ -169,6 +224,41 @@ mod tests {
         check("1969-12-31T23:59:59Z", Some("1969-12-31T23:59:59Z"));
         check("yesterday", None);
         check("", None);
+    }
+
+    #[test]
+    fn what_is_plain_is_read_as_the_parser_of_all_spellings_reads_it() {
+        for day in (-719_528_i64..=2_932_896).step_by(89) {
+            for micros in [0, 1, 999_999, 86_399_000_000, 86_399_999_999] {
+                let at = Micros(day * 24 * MICROS_PER_HOUR + micros);
+                assert_eq!(Micros::parse_plain(at.to_rfc3339().as_bytes()), Some(at));
+            }
+        }
+        for year in ["0000", "1900", "1970", "2000", "2024", "2026", "2100", "9999"] {
+            for (month, day) in (0..14).flat_map(|month| (0..33).map(move |day| (month, day))) {
+                let text = format!("{year}-{month:02}-{day:02}T23:59:59.000001Z");
+                let parsed = DateTime::parse_from_rfc3339(&text).ok();
+                let expected = parsed.map(|at| Micros(at.timestamp_micros()));
+                assert_eq!(Micros::parse_plain(text.as_bytes()), expected, "{text}");
+            }
+        }
+        for other in [
+            "2026-06-01T24:00:00Z",
+            "2026-06-01T09:60:00Z",
+            "2026-06-30T23:59:60Z",
+            "2026-06-01t09:00:00Z",
+            "2026-06-01T09:00:00z",
+            "2026-06-01T09:00:00.Z",
+            "2026-06-01T09:00:00.12345Z",
+            "2026-06-01T09:00:00.1234567Z",
+            "2026-06-01T09:00:00.12345xZ",
+            "2026-06-01T09:00:00",
+            "2026-06-01T09:00:00+00:00",
+            "+026-06-01T09:00:00Z",
+            "2026-06-01T-9:00:00Z",
+        ] {
+            assert_eq!(Micros::parse_plain(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use overgrant::facts::records;
@@ -92,14 +93,14 @@ impl Load {
             session_name: format!("run-{n}"),
             access_key_id: format!("ASIA{n:016}"),
             expires_at: Some(Micros(at.0 + HOUR)),
-            source: AwsCaller {
+            source: Arc::new(AwsCaller {
                 kind: "IAMUser".to_owned(),
                 principal_id: format!("AIDA{:017}", n % 900),
                 arn: format!("arn:aws:iam::111122223333:user/person-{}", n % 900),
                 account: "111122223333".to_owned(),
                 access_key_id: format!("AKIA{:016}", n % 900),
                 ..AwsCaller::default()
-            },
+            }),
             tags: vec![("team".to_owned(), format!("team-{}", n % 200))],
             ..SessionFact::default()
         };

@@ -1,5 +1,7 @@
 //! What CloudTrail alone says, and what it does not.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::join::Hourly;
 use crate::join::presence::Presence;
@@ -18,7 +20,7 @@ fn trail(account: &str, hours: std::ops::Range<i32>) -> Coverage {
 }
 
 fn seen(agent: &str) -> Presence {
-    let caller = AwsCaller { principal_id: "AROA0:s".to_owned(), ..AwsCaller::default() };
+    let caller = Arc::new(AwsCaller { principal_id: "AROA0:s".to_owned(), ..AwsCaller::default() });
     let body =
         AwsCallFact { caller, user_agent_family: agent.to_owned(), ..AwsCallFact::default() };
     let at = Micros(5 * DAY);

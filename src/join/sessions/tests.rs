@@ -1,5 +1,7 @@
 //! Sessions resolve by rank, chains inherit tags, and nothing is guessed.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::model::fact::SessionFact;
 
@@ -15,13 +17,13 @@ fn issue(at: i64, role: &str, name: &str, key: &str) -> Issued {
     Issued { at: Micros(at * 1_000_000), body }
 }
 
-fn caller(principal: &str, key: &str, created: Option<i64>) -> AwsCaller {
-    AwsCaller {
+fn caller(principal: &str, key: &str, created: Option<i64>) -> Arc<AwsCaller> {
+    Arc::new(AwsCaller {
         principal_id: principal.to_owned(),
         access_key_id: key.to_owned(),
         created_at: created.map(|s| Micros(s * 1_000_000)),
         ..AwsCaller::default()
-    }
+    })
 }
 
 fn check(sessions: &Sessions, caller: &AwsCaller, at: i64, expected: (Option<&str>, Confidence)) {
@@ -144,11 +146,12 @@ fn two_records_of_one_call_across_accounts_are_one_session() {
     // The role's account shows who came, the caller's account how; one of them shows no key.
     let mut role_side = issue(100, "AROA1", "a", "K1");
     role_side.body.shared_event_id = "shared".to_owned();
-    role_side.body.source = AwsCaller { kind: "AWSAccount".to_owned(), ..AwsCaller::default() };
+    role_side.body.source =
+        Arc::new(AwsCaller { kind: "AWSAccount".to_owned(), ..AwsCaller::default() });
     let mut caller_side = issue(100, "", "a", "");
     caller_side.body.shared_event_id = "shared".to_owned();
     caller_side.body.source = caller("AROA0:x", "K0", Some(50));
-    caller_side.body.source.arn = "arn:aws:sts::2:assumed-role/r0/x".to_owned();
+    Arc::make_mut(&mut caller_side.body.source).arn = "arn:aws:sts::2:assumed-role/r0/x".to_owned();
     let first = issue(50, "AROA0", "x", "K0");
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let all = [role_side.clone(), caller_side.clone(), first.clone()];
@@ -172,7 +175,7 @@ fn tokens_for_users_join_by_key_and_by_issue_second() {
     let by_second = Confidence::IssueSecond;
     check(&sessions, &caller("AIDA1", "KX", Some(100)), 200, (Some("K1"), by_second));
     let mut bob = caller("1:bob", "KX", Some(100));
-    bob.kind = "FederatedUser".to_owned();
+    Arc::make_mut(&mut bob).kind = "FederatedUser".to_owned();
     check(&sessions, &bob, 200, (Some("K2"), by_second));
     check(&sessions, &caller("AIDA1", "AKIA", None), 200, (None, Confidence::Principal));
 }
@@ -193,7 +196,7 @@ fn a_person_stands_behind_many_sessions() {
         ("AROA1:ann@x.org", "K1", 100, "a-user"),
     ] {
         let mut on_behalf = caller(principal, key, Some(second));
-        on_behalf.on_behalf_of = who.to_owned();
+        Arc::make_mut(&mut on_behalf).on_behalf_of = who.to_owned();
         sessions.observe_key(&on_behalf, Micros(0), Micros(0));
     }
     sessions.adopt_observed();

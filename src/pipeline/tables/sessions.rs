@@ -1,6 +1,9 @@
 //! Rows of `sessions`, `session_keys`, `session_tags`, `authentications`, `aws_access`,
 //! `group_sets`.
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::{Inputs, write_sorted};
 use crate::facts::fold::Hourly;
 use crate::facts::ordered::{Key, Ordered, ROW_BUFFER};
@@ -90,11 +93,11 @@ fn call_name(issued_by: IssuedBy) -> &'static str {
     }
 }
 
-fn principal_id(caller: &AwsCaller) -> String {
+fn principal_id(caller: &AwsCaller) -> &str {
     if caller.issuer_id.is_empty() {
-        unique_id_from_principal_id(&caller.principal_id).to_owned()
+        unique_id_from_principal_id(&caller.principal_id)
     } else {
-        caller.issuer_id.clone()
+        &caller.issuer_id
     }
 }
 
@@ -105,52 +108,36 @@ fn session_of<'a>(inputs: &Inputs<'a>, call: &Hourly<AwsCallFact>) -> Option<&'a
     found.and_then(|idx| sessions.get(idx))
 }
 
-/// Brings calls into the order of a table without holding them: facts are in order of day and
-/// account, the tables of hour and account.
-fn in_order(
+/// Brings rows of calls into the order of their table without holding them: facts are in order of day and
+/// account, the tables of hour and account. `row` writes the key of a row, and makes none of a call that
+/// is not to be shown.
+fn in_order<R: Serialize + DeserializeOwned>(
     inputs: &Inputs<'_>,
     redemptions: bool,
-    key: impl Fn(&Hourly<AwsCallFact>, &mut Key<'_>) -> bool,
-    mut each: impl FnMut(Hourly<AwsCallFact>) -> Result<(), PipelineError>,
+    row: impl Fn(Hourly<AwsCallFact>, &mut Key<'_>) -> Option<R>,
+    each: impl FnMut(R) -> Result<(), PipelineError>,
 ) -> Result<(), PipelineError> {
     let mut ordered = Ordered::new(inputs.spill, ROW_BUFFER);
-    let mut sort_key = Vec::new();
+    let mut key = Vec::new();
     inputs.facts.each_call(redemptions, |call| {
-        sort_key.clear();
-        if !key(&call, &mut Key(&mut sort_key)) {
-            return Ok(());
-        }
-        let sums = (call.hour, call.count, call.first, call.last);
-        Ok(ordered.put(&sort_key, &(&call.body, sums))?)
+        key.clear();
+        let row = row(call, &mut Key(&mut key));
+        Ok(row.map_or(Ok(()), |row| ordered.put(&key, &row))?)
     })?;
-    ordered.values(|(body, (hour, count, first, last))| {
-        each(Hourly { hour, body, count, first, last })
-    })
+    ordered.values(each)
 }
 
 fn authentications(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
-    let session_id =
-        |call: &Hourly<AwsCallFact>| session_of(inputs, call).map(Session::id).unwrap_or_default();
     let mut writer = inputs.out.table_writer::<AuthenticationRow>()?;
     let mut open: Option<AuthenticationRow> = None;
     in_order(
         inputs,
         true,
         |call, key| {
-            let fact = &call.body;
-            key.number(call.hour.start().0)
-                .text(&fact.account)
-                .text(&fact.region)
-                .text(&principal_id(&fact.caller))
-                .text(&session_id(call))
-                .text(&fact.user_agent_family);
-            true
-        },
-        |call| {
             let row = AuthenticationRow {
                 hour: call.hour.start(),
-                session_id: session_id(&call),
-                principal_id: principal_id(&call.body.caller),
+                session_id: session_of(inputs, &call).map(Session::id).unwrap_or_default(),
+                principal_id: principal_id(&call.body.caller).to_owned(),
                 account: call.body.account,
                 region: call.body.region,
                 user_agent_family: call.body.user_agent_family,
@@ -158,6 +145,15 @@ fn authentications(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
                 first_seen: call.first,
                 last_seen: call.last,
             };
+            key.number(row.hour.0)
+                .text(&row.account)
+                .text(&row.region)
+                .text(&row.principal_id)
+                .text(&row.session_id)
+                .text(&row.user_agent_family);
+            Some(row)
+        },
+        |row| {
             match &mut open {
                 // Facts differ by key and region of the caller where rows do not.
                 Some(kept) if is_same(kept, &row) => {
@@ -198,29 +194,13 @@ fn aws_access(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
         inputs,
         false,
         |call, key| {
-            let fact = &call.body;
-            if !relevant.contains(&principal_id(&fact.caller)) {
-                return false;
+            if !relevant.contains(principal_id(&call.body.caller)) {
+                return None;
             }
-            key.number(call.hour.start().0)
-                .text(&fact.account)
-                .text(role_arn(&fact.caller))
-                .text(&session_of(inputs, call).map(Session::id).unwrap_or_default())
-                .text(&fact.event_source)
-                .text(&fact.event_name)
-                .text(&fact.error)
-                .text(&fact.region)
-                .number(i64::from(fact.data_event))
-                .number(call.first.0)
-                .number(call.last.0)
-                .number(call.count);
-            true
-        },
-        |call| {
             let session = session_of(inputs, &call);
             let tag = |key| session.and_then(|s| sessions.tag(s, key)).map(str::to_owned);
             let fact = call.body;
-            Ok(writer.push(AwsAccessRow {
+            let row = AwsAccessRow {
                 hour: call.hour.start(),
                 role_arn: role_arn(&fact.caller).to_owned(),
                 account: fact.account,
@@ -235,8 +215,22 @@ fn aws_access(inputs: &Inputs<'_>) -> Result<(), PipelineError> {
                 count: call.count,
                 first_seen: call.first,
                 last_seen: call.last,
-            })?)
+            };
+            key.number(row.hour.0)
+                .text(&row.account)
+                .text(&row.role_arn)
+                .text(&row.session_id)
+                .text(&row.event_source)
+                .text(&row.event_name)
+                .text(&row.error)
+                .text(&row.region)
+                .number(i64::from(row.data_event))
+                .number(row.first_seen.0)
+                .number(row.last_seen.0)
+                .number(row.count);
+            Some(row)
         },
+        |row| Ok(writer.push(row)?),
     )?;
     finish(writer)
 }

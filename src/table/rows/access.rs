@@ -51,6 +51,7 @@ table! {
 table! {
     "aws_access", "AWS calls of one hour by a principal of the inventory",
     key (), sort (hour, account, role_arn, session_id, event_source, event_name, error),
+    #[derive(serde::Serialize, serde::Deserialize)]
     AwsAccessRow {
         "Hour." hour: Micros,
         "Account of the record." account: String,

@@ -52,6 +52,7 @@ table! {
     "authentications", "token redemptions (GetCallerIdentity) of one hour",
     key (hour, account, region, principal_id, session_id, user_agent_family),
     sort (hour, account, region, principal_id, session_id, user_agent_family),
+    #[derive(serde::Serialize, serde::Deserialize)]
     AuthenticationRow {
         "Hour." hour: Micros,
         "Account of the record." account: String,
