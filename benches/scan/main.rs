@@ -153,20 +153,18 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
     all.push((
         "sorted",
         Box::new(move || {
-            let mut extractor = new_extractor();
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
-            let runs = sorted(corpus, &mut extractor, &spill)?;
+            let runs = sorted(corpus, &spill)?;
             Ok(u64::try_from(runs.len())?)
         }),
     ));
     all.push((
         "merged",
         Box::new(move || {
-            let mut extractor = new_extractor();
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
-            let runs = sorted(corpus, &mut extractor, &spill)?;
+            let runs = sorted(corpus, &spill)?;
             let mut facts = 0;
             merge(runs, &spill, |_, fact| {
                 facts += 1;
@@ -179,10 +177,9 @@ fn stages<'a>(corpus: &'a Corpus, is_trail: bool) -> Result<Vec<Stage<'a>>, Box<
     all.push((
         "the whole scan: facts written",
         Box::new(move || {
-            let mut extractor = new_extractor();
             let folder = tempfile::tempdir()?;
             let spill = SpillDir::new(folder.path().to_path_buf());
-            let runs = sorted(corpus, &mut extractor, &spill)?;
+            let runs = sorted(corpus, &spill)?;
             let mut store = FactStore::new(folder.path().join("out"));
             fold(runs, &spill, &mut store)?;
             Ok(u64::try_from(store.finish()?.len())?)
@@ -197,11 +194,8 @@ fn new_extractor() -> Extractor {
 }
 
 /// The facts of a corpus in sorted runs.
-fn sorted(
-    corpus: &Corpus,
-    extractor: &mut Extractor,
-    spill: &SpillDir,
-) -> Result<Vec<Run>, FactsError> {
+fn sorted(corpus: &Corpus, spill: &SpillDir) -> Result<Vec<Run>, FactsError> {
+    let mut extractor = new_extractor();
     let mut sorter = Sorter::new(spill, SORT_BUFFER);
     let mut failed = None;
     for one in &corpus.objects {

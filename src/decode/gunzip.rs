@@ -132,13 +132,7 @@ fn inflate_members(
             Member::TooSmall if room > ONE_SHOT => return stream_members(rest, out, filled, cap),
             Member::TooSmall => {
                 let more = expected(rest).max(2 * room).clamp(LEAST_ROOM, ONE_SHOT + 1);
-                if filled == 0 {
-                    // Memory that is new is zero, and nothing need be taken along.
-                    *out = Vec::new();
-                    *out = vec![0; more];
-                } else {
-                    out.resize(filled + more, 0);
-                }
+                out.resize(filled + more, 0);
             }
             Member::Broken => return Err(GunzipError::Broken),
         }

@@ -18,7 +18,7 @@ use crate::decode::cloudtrail::{
     caller_of,
 };
 use crate::decode::find::Members;
-use crate::decode::lenient::{Part, Raw, Text, Unread, part, strings};
+use crate::decode::lenient::{Raw, Text, Unread, part, strings};
 use crate::model::arn::{
     PrincipalName, is_pod_identity_service, percent_decoded, unique_id_from_principal_id,
 };
@@ -144,12 +144,14 @@ fn facts(
     // Others are remembered once they were found to be wanted.
     let says_more = issued_by.is_some() || may_change;
     let identity = record.user_identity.map_or("", Raw::get).as_bytes();
-    let known = memory.callers.get(identity).map(|(number, _)| *number);
-    let met = known.filter(|_| !says_more);
-    let said = met.and_then(|number| memory.calls.get(&deciding(&number, record))).cloned();
-    let said = match said {
-        Some(body) => Ok(body),
-        None => Err(caller(record.user_identity, memory)),
+    // Who calls mostly called before, and often just so.
+    let said = if let Some((number, caller)) = memory.callers.get(identity) {
+        let key = (!says_more).then(|| deciding(number, record));
+        let body = key.and_then(|key| memory.calls.get(&key)).cloned();
+        body.ok_or_else(|| (*number, Arc::clone(caller)))
+    } else {
+        let caller = Arc::new(caller_of(record.user_identity));
+        Err((memory.callers.put(identity, Arc::clone(&caller)), caller))
     };
     if let Err((_, caller)) = &said
         && !is_wanted(record.event_source.as_str(), caller, context)
@@ -218,16 +220,6 @@ fn deciding<'a>(caller: &'a Number, record: &'a Record<'_>) -> Key<'a, 8> {
         product_of(record.user_agent.as_str().as_bytes()),
         record.recipient_account_id.as_str().as_bytes(),
     ]
-}
-
-/// The caller, who mostly called before, and its number.
-fn caller(identity: Part<'_>, memory: &mut Memory) -> (Number, Arc<AwsCaller>) {
-    let bytes = identity.map_or("", Raw::get).as_bytes();
-    if let Some((number, caller)) = memory.callers.get(bytes) {
-        return (*number, Arc::clone(caller));
-    }
-    let caller = Arc::new(caller_of(identity));
-    (memory.callers.put(bytes, Arc::clone(&caller)), caller)
 }
 
 fn service_of(event_source: &str) -> &str {

@@ -55,7 +55,8 @@ impl Parts {
     }
 }
 
-/// What many digests begin with: hashed once, in blocks of its own.
+/// What many digests begin with: hashed once, in blocks of its own. What goes on is padded here: through the buffer
+/// of [`Sha256`] one or two blocks take a third longer.
 #[derive(Debug, Clone, Copy)]
 pub struct Begun {
     state: [u32; 8],

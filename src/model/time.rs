@@ -52,17 +52,12 @@ impl Micros {
         else {
             return None;
         };
-        let year = number(&[y1, y2, y3, y4])?;
+        let year = i32::try_from(number(&[y1, y2, y3, y4])?).ok()?;
         let [month, day, hour, minute, second] =
             [[m1, m2], [d1, d2], [h1, h2], [i1, i2], [s1, s2]].map(|two| number(&two));
-        let (hour, minute, second) = (hour?, minute?, second?);
-        // Leap seconds are for the parser of all spellings.
-        if hour > 23 || minute > 59 || second > 59 {
-            return None;
-        }
-        let days = days_of(year, month?, day?)?;
-        let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-        Some(Micros(seconds * 1_000_000 + fraction))
+        let date = NaiveDate::from_ymd_opt(year, month?, day?)?;
+        let at = date.and_hms_micro_opt(hour?, minute?, second?, fraction)?;
+        Some(Micros(at.and_utc().timestamp_micros()))
     }
 
     /// Reads what forwarders and Logs Insights make of a time as well: `2026-11-24 00:00:00.123`
@@ -151,30 +146,11 @@ impl Day {
     }
 }
 
-/// What decimal digits are.
-fn number(digits: &[u8]) -> Option<i64> {
+/// What decimal digits are, of which there are few.
+fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, digit| {
-        digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'))
+        digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
     })
-}
-
-/// Days since 1970 of a date in the Gregorian calendar; `None` for one that it has not.
-fn days_of(year: i64, month: i64, day: i64) -> Option<i64> {
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let last = match month {
-        2 => 28 + i64::from(is_leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return None,
-    };
-    if !(1..=last).contains(&day) {
-        return None;
-    }
-    // Years that begin in March have the day that some lack at their end, and months that begin every
-    // 30.6 days.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let before = year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    Some(before + (month * 306 + 5) / 10 + day - 1 - 719_468)
 }
 
 /// A half-open span of time, `since ≤ t < until`, both on an hour.

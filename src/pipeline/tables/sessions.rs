@@ -121,8 +121,10 @@ fn in_order<R: Serialize + DeserializeOwned>(
     let mut key = Vec::new();
     inputs.facts.each_call(redemptions, |call| {
         key.clear();
-        let row = row(call, &mut Key(&mut key));
-        Ok(row.map_or(Ok(()), |row| ordered.put(&key, &row))?)
+        if let Some(row) = row(call, &mut Key(&mut key)) {
+            ordered.put(&key, &row)?;
+        }
+        Ok(())
     })?;
     ordered.values(each)
 }
